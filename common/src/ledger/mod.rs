@@ -1,0 +1,8 @@
+//! The ledger of one site dataset: an append-only Merkle log (RFC 6962 hashes, C2SP tlog-tiles
+//! layout, signed-note checkpoints), and the rules that an auditor replays it by.
+
+pub mod checkpoint;
+pub mod entry;
+pub mod merkle;
+pub mod rules;
+pub mod tiles;

@@ -1,0 +1,300 @@
+//! The study: what will be trained, on whom, for what use, at what privacy cost. A study is one
+//! TOML file; sites approve its exact bytes, comments included.
+//!
+//! [`Study`] is the checked form: past [`parse`] nothing is optional or unchecked.
+
+use crate::id::{Digest, SiteName, StudyId};
+use crate::key::PublicKey;
+use jiff::civil::Date;
+
+/// A study file that parsed, every mistake ruled out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Study {
+    /// Of the file's exact bytes: what an approval binds.
+    pub digest: Digest,
+    /// Stable name.
+    pub id: StudyId,
+    /// A new version is a new file to approve.
+    pub version: String,
+    /// One line for people.
+    pub title: String,
+    /// What the model is for: `prognostic` or `diagnostic` (TRIPOD+AI item 3a).
+    pub kind: String,
+    /// The roster, in file order; names and keys are distinct.
+    pub sites: Vec<RosterSite>,
+    /// Shown verbatim on the approval screen, in the report and in the lay summary.
+    pub intended_use: IntendedUse,
+    /// Who answers for the study, until when, and who approved it.
+    pub governance: Governance,
+    /// Where a person's row comes from.
+    pub data: Data,
+    /// What is predicted.
+    pub task: Task,
+    /// The model's inputs, in file order.
+    pub features: Vec<Feature>,
+    /// How missing values enter.
+    pub missing: Missing,
+    /// Who trains and who evaluates.
+    pub split: Split,
+    /// The model's shape.
+    pub model: ModelFamily,
+    /// Every parameter of the privacy mechanism.
+    pub privacy: Privacy,
+    /// How the model is judged.
+    pub evaluation: Evaluation,
+    /// What subgroups are made of.
+    pub attributes: Vec<Attribute>,
+    /// Subgroups to report.
+    pub subgroups: Subgroups,
+    /// Rules on top of the noise, applied to noisy counts.
+    pub disclosure: Disclosure,
+}
+
+/// One `[[site]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RosterSite {
+    /// As enrolled.
+    pub name: SiteName,
+    /// The site's signing key, compared with the hospital itself.
+    pub key: PublicKey,
+    /// A published figure or a charged count, never a private one.
+    pub people_public: u64,
+    /// Public weight in the average, in units of 2^-16 (so 65 536 is 1.0); never 0.
+    pub weight: u32,
+}
+
+/// `[intended_use]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IntendedUse {
+    /// What the model is for.
+    pub statement: String,
+    /// Who uses it.
+    pub users: Vec<String>,
+    /// Uses that are ruled out.
+    pub prohibited: Vec<String>,
+    /// Why.
+    pub rationale: String,
+}
+
+/// `[governance]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Governance {
+    /// Who answers for the study.
+    pub sponsor: String,
+    /// Checked against a site's policy.
+    pub permitted_purpose: String,
+    /// No round before this day (UTC).
+    pub valid_from: Date,
+    /// Agents refuse after the end of this day (UTC).
+    pub valid_until: Date,
+    /// A paragraph that anybody can read.
+    pub lay_summary: String,
+    /// Approvals by people outside the software.
+    pub approvals: Vec<GovernanceApproval>,
+}
+
+/// One `[[governance.approval]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GovernanceApproval {
+    /// `ethics`, `irb`, `caldicott`, `dpo`, `data-access-body`, `ppi-panel`, `information-governance`.
+    pub kind: String,
+    /// The approving body's own reference.
+    pub reference: String,
+    /// Not valid after this day.
+    pub expires: Option<Date>,
+    /// What the panel changed; printed in the lay summary.
+    pub changed: Option<String>,
+}
+
+/// `[data]` for plain tables: one row per person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Data {
+    /// The column with a stable pseudonym, unique in the table.
+    pub person_id: String,
+}
+
+/// The one `[[task]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// As `self_harm`.
+    pub name: String,
+    /// The column that holds the outcome.
+    pub column: String,
+    /// Cell texts that mean the outcome happened.
+    pub positive: Vec<String>,
+    /// Cell texts that mean it did not; anything else makes the person's example zero, and is
+    /// counted at the site only.
+    pub negative: Vec<String>,
+}
+
+/// One input of the model, from one column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feature {
+    /// As shown.
+    pub name: String,
+    /// The table's column.
+    pub column: String,
+    /// How a cell becomes numbers.
+    pub encoding: Encoding,
+    /// Cell texts, beside the empty one, that mean "not recorded".
+    pub missing_values: Vec<String>,
+}
+
+/// How a cell becomes numbers. All ranges and levels are public: no scaling from data.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Encoding {
+    /// Clipped to `[low, high]`, then mapped to [−1, 1]; missing is the middle, 0.
+    Number {
+        /// Public lower end.
+        low: f64,
+        /// Public upper end, above `low`.
+        high: f64,
+    },
+    /// One 0/1 input per level after the first; an unlisted level counts as missing.
+    Category {
+        /// Cell texts, the reference level first; at least two, distinct.
+        levels: Vec<String>,
+    },
+}
+
+/// `[missing]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    /// One more 0/1 input per feature: "not recorded".
+    pub indicator: bool,
+}
+
+/// `[split]`: a person's role, training or evaluation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Split {
+    /// Where the role comes from.
+    pub by: SplitBy,
+    /// The public share of people who train; in (0, 1).
+    pub training_share: f64,
+}
+
+/// Where a person's role comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SplitBy {
+    /// The site's own keyed hash of the person's pseudonym, the same in every study: a person's
+    /// loss is the larger of two accounts.
+    SiteHash,
+    /// A column of the table: nothing keeps a person in one role over studies, so both accounts
+    /// are charged with everything.
+    Column {
+        /// The column.
+        column: String,
+        /// The cell text that means training.
+        train: String,
+        /// The cell text that means evaluation.
+        evaluate: String,
+    },
+}
+
+/// `[model]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelFamily {
+    /// Logistic regression.
+    Logistic,
+    /// A multilayer perceptron with tanh between layers.
+    Mlp {
+        /// Width of each hidden layer, at least one.
+        hidden: Vec<usize>,
+    },
+}
+
+/// `[privacy]`, mode `local`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Privacy {
+    /// The δ at which every ε here is meant.
+    pub delta: f64,
+    /// Cap on what training costs a training person.
+    pub epsilon_training: f64,
+    /// Cap on what evaluation costs an evaluation person.
+    pub epsilon_evaluation: f64,
+    /// Cap on either account over everything in this study.
+    pub person_total_max: f64,
+    /// `[privacy.training]`.
+    pub training: Training,
+    /// `[privacy.evaluation_shares]`: grouping name (`overall`, `sex`, `sex*age_band`) → share.
+    pub evaluation_shares: Vec<(String, f64)>,
+    /// Evaluation releases that may be repeated after a crash, each priced.
+    pub spare_evaluations: u32,
+}
+
+/// `[privacy.training]`: the whole list of training events in advance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Training {
+    /// q.
+    pub sampling_rate: f64,
+    /// Rounds of the federation.
+    pub rounds: u32,
+    /// Private steps at each site in a round.
+    pub local_steps: u32,
+    /// Rounds that may be repeated after a crash at a site, each priced.
+    pub spare_rounds: u32,
+    /// σ per `clip_norm` on the sum.
+    pub noise_multiplier: f64,
+    /// C: the largest L2 norm of one person's gradient.
+    pub clip_norm: f64,
+    /// Step size of the local steps.
+    pub learning_rate: f64,
+    /// Proximal pull toward the round's model (FedProx's μ); 0 is plain FedAvg.
+    pub proximal: f64,
+    /// Fewest sites whose updates make a round.
+    pub quorum: u32,
+    /// A round without quorum by then is opened again.
+    pub deadline_s: u32,
+    /// Replies leave on multiples of this, so that their time tells nothing.
+    pub reply_tick_ms: u32,
+}
+
+/// `[evaluation]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// Public inner edges between score bins, as probabilities, rising, in (0, 1); bins = edges + 1.
+    pub bin_edges: Vec<f64>,
+    /// Of the intervals, as 0.95.
+    pub level: f64,
+}
+
+/// One `[[attribute]]`: what subgroups are made of; not a predictor unless it is also a feature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attribute {
+    /// As `age_band`.
+    pub name: String,
+    /// The table's column.
+    pub column: String,
+    /// How a cell becomes a group's value.
+    pub values: AttributeValues,
+}
+
+/// How a cell becomes a group's value. A cell that fits none is the value `unknown`, a group of
+/// its own, always last.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AttributeValues {
+    /// Listed cell texts, each with the label to print.
+    Levels(Vec<(String, String)>),
+    /// Half-open bands `[edges[i], edges[i+1])`, labelled `18-25` and so on; rising, at least two.
+    Bands(Vec<f64>),
+}
+
+/// `[subgroups]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subgroups {
+    /// Attribute names; several make an intersection. Each is a grouping of its own.
+    pub groups: Vec<Vec<String>>,
+    /// Wider than this: "too few people to say", never a number.
+    pub max_standard_error: f64,
+}
+
+/// `[disclosure]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disclosure {
+    /// Smaller noisy counts are not shown.
+    pub min_count: u64,
+    /// Counts are rounded to this.
+    pub round_to: u64,
+    /// Fewer sites: nothing is published.
+    pub min_sites: u32,
+}
