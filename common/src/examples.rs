@@ -3,6 +3,9 @@
 //! Persons are the unit: examples of one person are contiguous rows. Nothing here is ever printed
 //! (`Debug` shows shapes only).
 
+mod bytes;
+
+pub use bytes::{ExampleFile, InvalidExamples, MAGIC};
 use std::fmt;
 
 /// Rows of encoded inputs with their outcome, grouped by person.

@@ -14,7 +14,7 @@ pub struct Signed<T> {
     pub statement: String,
     /// Who claims to have signed.
     pub key: PublicKey,
-    /// Over [`Signed::signing_input`].
+    /// Over context, line feed, statement.
     pub signature: Signature,
     #[serde(skip)]
     of: PhantomData<fn() -> T>,

@@ -38,6 +38,12 @@ impl Time {
         Self(later.min(jiff::Timestamp::MAX.as_millisecond()))
     }
 
+    /// This time without its milliseconds: the last whole second that is not after it.
+    #[must_use]
+    pub const fn whole_second(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(1000))
+    }
+
     fn timestamp(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).expect("checked when it was made")
     }
@@ -77,6 +83,10 @@ mod tests {
         assert_eq!(time.to_string(), "2027-03-01T09:30:00.250Z");
         assert_eq!(time.day().to_string(), "2027-03-01");
         assert_eq!(time.plus_ms(750).to_string(), "2027-03-01T09:30:01.000Z");
+        assert_eq!(time.whole_second().to_string(), "2027-03-01T09:30:00.000Z");
+        assert_eq!(time.whole_second().whole_second(), time.whole_second());
+        let before_1970: Time = "1969-12-31T23:59:59.001Z".parse().expect("valid");
+        assert_eq!(before_1970.whole_second().to_string(), "1969-12-31T23:59:59.000Z");
         assert!("yesterday".parse::<Time>().is_err());
     }
 }

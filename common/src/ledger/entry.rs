@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 /// The largest entry, bytes (the length prefix of an entry bundle is 16 bits).
 pub const ENTRY_BYTES_MAX: usize = 65_535;
+/// [`Earmark::name`] of training; every other name is a grouping.
+pub const TRAINING: &str = "training";
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,66 @@ pub struct Entry {
     /// What happened.
     #[serde(flatten)]
     pub body: Body,
+}
+
+/// Bytes that are no entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEntry {
+    /// Longer than [`ENTRY_BYTES_MAX`].
+    #[error("{found} bytes, an entry has at most {ENTRY_BYTES_MAX}")]
+    TooLong {
+        /// Its length.
+        found: usize,
+    },
+    /// Not one line of JSON of a known kind.
+    #[error("not an entry: {0}")]
+    Malformed(String),
+    /// A key, or a form of a number, that this kind of entry does not have: it would be signed
+    /// without being read.
+    #[error("holds something that this kind of entry does not have")]
+    Surplus,
+}
+
+impl Entry {
+    /// The exact bytes of a new entry: one line of JSON without a line feed.
+    ///
+    /// # Errors
+    /// Too long.
+    ///
+    /// # Panics
+    /// Never: an entry is plain data.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, InvalidEntry> {
+        let bytes = serde_json::to_vec(self).expect("an entry is plain data");
+        if bytes.len() > ENTRY_BYTES_MAX {
+            Err(InvalidEntry::TooLong { found: bytes.len() })
+        } else {
+            Ok(bytes)
+        }
+    }
+
+    /// Reads an entry. Every key in it must be one that is read.
+    ///
+    /// # Errors
+    /// Too long, no entry, or more in it than its kind has.
+    ///
+    /// # Panics
+    /// Never: an entry is plain data.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidEntry> {
+        if bytes.len() > ENTRY_BYTES_MAX {
+            return Err(InvalidEntry::TooLong { found: bytes.len() });
+        }
+        let malformed =
+            |e: serde_json::Error| InvalidEntry::Malformed(e.to_string().chars().take(200).collect());
+        if bytes.contains(&b'\n') {
+            return Err(InvalidEntry::Malformed("a line feed".to_owned()));
+        }
+        let entry: Self = serde_json::from_slice(bytes).map_err(malformed)?;
+        // Serde ignores unknown keys of flattened kinds; comparing values, not bytes, leaves the
+        // spelling of a number to the version that wrote it.
+        let read = serde_json::to_value(&entry).expect("an entry is plain data");
+        let written: serde_json::Value = serde_json::from_slice(bytes).map_err(malformed)?;
+        if read == written { Ok(entry) } else { Err(InvalidEntry::Surplus) }
+    }
 }
 
 /// What happened.
@@ -159,6 +221,45 @@ pub struct Earmark {
     pub event: Event,
 }
 
+impl Earmark {
+    /// Training steps, burnt by a `reserve`; otherwise a grouping, burnt by a `release`.
+    #[must_use]
+    pub fn is_training(&self) -> bool {
+        self.name == TRAINING
+    }
+}
+
+/// A person's role at a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Their records train.
+    Training,
+    /// Their records evaluate.
+    Evaluation,
+}
+
+impl Role {
+    /// Both, in a fixed order.
+    pub const ALL: [Self; 2] = [Self::Training, Self::Evaluation];
+
+    /// What people of this role pay for in full: the events of `earmarks` that are on their account.
+    #[must_use]
+    pub fn events(self, earmarks: &[Earmark]) -> Vec<Event> {
+        earmarks.iter().filter(|earmark| earmark.account.is_paid_by(self)).map(|e| e.event).collect()
+    }
+}
+
+impl Account {
+    /// Whether people of this role pay.
+    #[must_use]
+    pub fn is_paid_by(self, role: Role) -> bool {
+        matches!(
+            (self, role),
+            (Self::Both, _) | (Self::Training, Role::Training) | (Self::Evaluation, Role::Evaluation)
+        )
+    }
+}
+
 /// Who pays for a release: a person's role is fixed for the dataset, so a person's total loss is
 /// the larger of the two accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,4 +291,47 @@ pub struct Caps {
     pub sampling_rate_max: f64,
     /// Most training steps of one study, spare ones included.
     pub steps_max: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal() -> Entry {
+        Entry {
+            time: "2027-03-01T09:30:00.000Z".parse().expect("a time"),
+            previous: Digest::of(b""),
+            body: Body::Refusal { rule: "policy.steps_max".into(), study: None, count: 2 },
+        }
+    }
+
+    #[test]
+    fn round_trips() {
+        let text = r#"{"time":"2027-03-01T09:30:00.000Z","previous":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","kind":"refusal","rule":"policy.steps_max","study":null,"count":2}"#;
+        assert_eq!(String::from_utf8(refusal().to_bytes().expect("short")).expect("text"), text);
+        assert_eq!(Entry::from_bytes(text.as_bytes()), Ok(refusal()));
+        let earmark = r#"{"name":"training","account":"both","mechanism":"poisson_gaussian","sampling_rate":0.5,"noise_multiplier":1.0,"count":3}"#;
+        let parsed: Earmark = serde_json::from_str(earmark).expect("an earmark");
+        assert!(parsed.is_training());
+        assert_eq!(serde_json::to_string(&parsed).expect("plain"), earmark);
+    }
+
+    #[test]
+    fn nothing_is_signed_without_being_read() {
+        let text = String::from_utf8(refusal().to_bytes().expect("short")).expect("text");
+        let check = |from: &str, to: &str| {
+            assert!(Entry::from_bytes(text.replacen(from, to, 1).as_bytes()).is_err(), "{from} -> {to}");
+        };
+        check(r#""count":2"#, r#""count":2,"note":"x""#);
+        check(r#""count":2"#, r#""count":2,"count":3"#);
+        check(r#""count":2"#, r#""count":2.0"#);
+        check(r#""count":2"#, r#""count":-2"#);
+        check(r#""kind":"refusal""#, r#""kind":"pardon""#);
+        check(r#""kind":"refusal","#, "");
+        check("{", "{\n");
+        check("}", "} x");
+        let long =
+            Entry { body: Body::Refusal { rule: "x".repeat(70_000), study: None, count: 1 }, ..refusal() };
+        assert!(matches!(long.to_bytes(), Err(InvalidEntry::TooLong { .. })));
+    }
 }

@@ -62,7 +62,7 @@ pub enum InvalidBlob {
         /// Values.
         expected: usize,
         /// Bytes.
-        found: usize,
+        found: u64,
     },
 }
 
@@ -103,13 +103,25 @@ impl Header for UpdateHeader {
 #[must_use]
 pub fn encode<H: Header>(header: &H, values: &[i32]) -> Vec<u8> {
     assert_eq!(header.values(), values.len(), "the header counts the values");
+    let mut bytes = encode_header(header);
+    bytes.reserve(4 * values.len());
+    encode_values(values, &mut bytes);
+    bytes
+}
+
+/// The header line with its line feed: a blob is this, then its values.
+#[must_use]
+pub fn encode_header<H: Header>(header: &H) -> Vec<u8> {
     let mut bytes = serde_json::to_vec(header).expect("a header is plain data");
-    bytes.reserve(1 + 4 * values.len());
     bytes.push(b'\n');
+    bytes
+}
+
+/// Appends values in their byte form.
+pub fn encode_values(values: &[i32], bytes: &mut Vec<u8>) {
     for value in values {
         bytes.extend_from_slice(&value.to_le_bytes());
     }
-    bytes
 }
 
 /// The reverse of [`encode`].
@@ -117,26 +129,41 @@ pub fn encode<H: Header>(header: &H, values: &[i32]) -> Vec<u8> {
 /// # Errors
 /// A header that does not parse, another schema, too many values, or a length that disagrees.
 pub fn decode<H: Header>(bytes: &[u8]) -> Result<(H, Vec<i32>), InvalidBlob> {
-    let end = bytes
+    let (header, values_at) = decode_header(bytes, bytes.len() as u64)?;
+    Ok((header, decode_values(&bytes[values_at..])))
+}
+
+/// The header of a blob of `length` bytes that begins with `start`, and where its values start. Up to
+/// [`HEADER_MAX`] bytes of it are enough, so that a large blob need not be in memory.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_header<H: Header>(start: &[u8], length: u64) -> Result<(H, usize), InvalidBlob> {
+    let end = start
         .iter()
         .take(HEADER_MAX)
         .position(|&b| b == b'\n')
         .ok_or_else(|| InvalidBlob::Header(format!("no line feed within {HEADER_MAX} bytes")))?;
-    let header: H = serde_json::from_slice(&bytes[..end]).map_err(|e| InvalidBlob::Header(e.to_string()))?;
+    let header: H = serde_json::from_slice(&start[..end]).map_err(|e| InvalidBlob::Header(e.to_string()))?;
     if header.schema() != H::SCHEMA {
         return Err(InvalidBlob::Schema {
             expected: H::SCHEMA,
             found: header.schema().chars().take(80).collect(),
         });
     }
-    let values = &bytes[end + 1..];
+    let values_at = end + 1;
+    let found = length.saturating_sub(values_at as u64);
     let expected = header.values();
-    if expected > PARAMETERS_MAX || values.len() != 4 * expected {
-        return Err(InvalidBlob::Length { expected, found: values.len() });
+    if expected > PARAMETERS_MAX || found != 4 * expected as u64 {
+        return Err(InvalidBlob::Length { expected, found });
     }
-    let values =
-        values.chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().expect("four bytes"))).collect();
-    Ok((header, values))
+    Ok((header, values_at))
+}
+
+/// The reverse of [`encode_values`]; bytes after the last four are left out.
+#[must_use]
+pub fn decode_values(bytes: &[u8]) -> Vec<i32> {
+    bytes.chunks_exact(4).map(|b| i32::from_le_bytes(b.try_into().expect("four bytes"))).collect()
 }
 
 #[cfg(test)]
@@ -159,6 +186,17 @@ mod tests {
     fn round_trips() {
         let bytes = encode(&update(), &[-1, i32::MAX]);
         assert_eq!(decode::<UpdateHeader>(&bytes), Ok((update(), vec![-1, i32::MAX])));
+    }
+
+    #[test]
+    fn a_header_needs_no_values() {
+        let bytes = encode(&update(), &[7, 8]);
+        let at = bytes.len() - 8;
+        assert_eq!(decode_header(&bytes[..at], bytes.len() as u64), Ok((update(), at)));
+        assert_eq!(
+            decode_header::<UpdateHeader>(&bytes[..at], bytes.len() as u64 + 1),
+            Err(InvalidBlob::Length { expected: 2, found: 9 })
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 pub mod aggregate;
 pub mod blob;
 pub mod export;
+pub mod initial;
 
 /// The shape of a model: `inputs` → hidden layers (tanh) → one logit. Logistic regression has no
 /// hidden layer.
@@ -37,7 +38,7 @@ impl Architecture {
     /// The layers, first to last.
     #[must_use]
     pub fn layers(&self) -> Vec<Layer> {
-        let mut at = 0;
+        let mut at = 0_usize;
         let mut inputs = self.inputs;
         self.hidden
             .iter()

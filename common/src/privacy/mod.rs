@@ -6,6 +6,7 @@
 pub mod accountant;
 pub mod calibrate;
 pub mod clip;
+pub mod filter;
 pub mod mechanism;
 pub mod noise;
 pub mod sampling;

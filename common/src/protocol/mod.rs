@@ -1,6 +1,8 @@
 //! What coordinator and agents say to each other, as domain types. `wire` (feature `wire`) is the
 //! only place that knows protobuf.
 
+pub mod invite;
+
 use crate::id::{Digest, SiteName, StudyId};
 use crate::key::PublicKey;
 use crate::signed::Statement;

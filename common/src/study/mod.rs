@@ -1,7 +1,30 @@
 //! The study: what will be trained, on whom, for what use, at what privacy cost. A study is one
 //! TOML file; sites approve its exact bytes, comments included.
 //!
-//! [`Study`] is the checked form: past [`parse`] nothing is optional or unchecked.
+//! [`Study`] is the checked form: past [`parse()`] nothing is optional or unchecked.
+
+pub mod card;
+pub mod cell;
+pub mod check;
+pub mod describe;
+pub mod earmarks;
+pub mod fill;
+pub mod limits;
+mod mistake;
+pub mod parse;
+mod raw;
+mod shape;
+#[cfg(test)]
+mod shipped;
+
+pub use check::predict;
+pub use describe::describe;
+pub use earmarks::earmarks;
+pub use fill::fill;
+pub use mistake::{Mistake, Mistakes};
+pub use parse::parse;
+use shape::grouping_names;
+pub use shape::{OVERALL, UNKNOWN};
 
 use crate::id::{Digest, SiteName, StudyId};
 use crate::key::PublicKey;
@@ -48,6 +71,8 @@ pub struct Study {
     pub subgroups: Subgroups,
     /// Rules on top of the noise, applied to noisy counts.
     pub disclosure: Disclosure,
+    /// `[report]`: narrative items that no run can know, as the author named them.
+    pub report: Vec<(String, String)>,
 }
 
 /// One `[[site]]`.
@@ -96,7 +121,7 @@ pub struct Governance {
 /// One `[[governance.approval]]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GovernanceApproval {
-    /// `ethics`, `irb`, `caldicott`, `dpo`, `data-access-body`, `ppi-panel`, `information-governance`.
+    /// `ethics`, `irb`, `cag`, `caldicott`, `dpo`, `data-access-body`, `ppi-panel`, `information-governance`.
     pub kind: String,
     /// The approving body's own reference.
     pub reference: String,
@@ -134,6 +159,8 @@ pub struct Feature {
     pub name: String,
     /// The table's column.
     pub column: String,
+    /// The unit of the cells, as `mmHg`; for people to read.
+    pub unit: Option<String>,
     /// How a cell becomes numbers.
     pub encoding: Encoding,
     /// Cell texts, beside the empty one, that mean "not recorded".
@@ -216,7 +243,8 @@ pub struct Privacy {
     pub person_total_max: f64,
     /// `[privacy.training]`.
     pub training: Training,
-    /// `[privacy.evaluation_shares]`: grouping name (`overall`, `sex`, `sex*age_band`) → share.
+    /// `[privacy.evaluation_shares]`: grouping name (`overall`, `sex`, `sex*age_band`) → share; all
+    /// of [`Study::groupings`] in that order.
     pub evaluation_shares: Vec<(String, f64)>,
     /// Evaluation releases that may be repeated after a crash, each priced.
     pub spare_evaluations: u32,
@@ -252,6 +280,8 @@ pub struct Training {
 /// `[evaluation]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
+    /// What is computed from the histograms, as `auroc`; at no further cost.
+    pub metrics: Vec<String>,
     /// Public inner edges between score bins, as probabilities, rising, in (0, 1); bins = edges + 1.
     pub bin_edges: Vec<f64>,
     /// Of the intervals, as 0.95.

@@ -1,0 +1,133 @@
+//! `auditor budget`: what the study cost, recomputed from the ledgers' events.
+
+use crate::{BAD_INPUT, Format, OUR_FAULT, print_answer, refuse, verify};
+use comfy_table::{Table, presets};
+use consilium_common::ledger::budget::{Budget, SiteBudget};
+use consilium_common::privacy::mechanism::Event;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const EXAMPLE: &str = "\
+Example:
+
+  auditor budget bundle --format json
+
+Epsilon is recomputed from the burnt events; nothing in the bundle that calls itself an epsilon is
+read. Exit code 1: the bundle does not verify, so that its budget would mean nothing.";
+
+/// Recompute what the study cost the people of each site
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct Args {
+    /// Folder with the bundle
+    #[arg(value_name = "BUNDLE")]
+    bundle: PathBuf,
+    /// Fingerprints got elsewhere, as for `auditor verify`
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
+    /// How the budget is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+}
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let report = match verify::report(&args.bundle, args.trust.as_deref()) {
+        Ok(report) => report,
+        Err(error) => return refuse(BAD_INPUT, &error),
+    };
+    if let Some(first) = report.findings.first() {
+        let count = report.findings.len();
+        return refuse(
+            1,
+            &format!("the bundle does not verify ({count} findings, the first: {first}); see auditor verify"),
+        );
+    }
+    let ledgers: Vec<_> = report.sites.iter().filter_map(|site| site.ledger.as_ref()).collect();
+    let Some(study) = report.study.as_ref().filter(|_| ledgers.len() == report.sites.len()) else {
+        return refuse(OUR_FAULT, "the bundle verified without a study or a ledger");
+    };
+    match Budget::of(&study.digest, study.privacy.delta, &ledgers) {
+        Ok(budget) => {
+            let answer = match args.format {
+                Format::Json => {
+                    serde_json::to_string_pretty(&budget).expect("finite numbers and plain names") + "\n"
+                }
+                Format::Text => text(&budget),
+            };
+            print_answer(&answer, true)
+        }
+        Err(error) => refuse(OUR_FAULT, &error.to_string()),
+    }
+}
+
+fn text(budget: &Budget) -> String {
+    let mut out = String::new();
+    let mut line = |text: std::fmt::Arguments<'_>| writeln!(out, "{text}").expect("writing to a string");
+    line(format_args!("study {}", budget.study));
+    line(format_args!(
+        "epsilon at delta {}, by {}; one person added or removed; recomputed from burnt events",
+        budget.delta, budget.accountant
+    ));
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header([
+        "site",
+        "training people",
+        "evaluation people",
+        "one person at most",
+        "known to two hospitals",
+        "steps",
+    ]);
+    for site in &budget.sites {
+        table.add_row([
+            site.name.to_string(),
+            epsilon(site.epsilon_training),
+            epsilon(site.epsilon_evaluation),
+            epsilon(site.epsilon_person_max),
+            site.epsilon_two_hospitals.map_or_else(|| "-".to_owned(), epsilon),
+            site.steps.to_string(),
+        ]);
+    }
+    line(format_args!("{table}"));
+    for site in &budget.sites {
+        line(format_args!("\n{}", caps(site)));
+        for earmark in &site.earmarks {
+            let (name, burnt, count) = (&earmark.name, earmark.burnt, earmark.event.count());
+            line(format_args!("  {name}: {}, {burnt} of {count} used", words(&earmark.event)));
+        }
+    }
+    out
+}
+
+fn caps(site: &SiteBudget) -> String {
+    format!(
+        "{}: over all studies {} of {} charged at delta {}, {} left; one study may cost {}",
+        site.name,
+        epsilon(site.epsilon_total_charged),
+        site.epsilon_total_cap,
+        site.caps_delta,
+        // Rounded down: what is left is never overstated.
+        (site.epsilon_total_left * 1e4).floor() / 1e4,
+        site.epsilon_per_study_cap
+    )
+}
+
+/// One use of a mechanism.
+fn words(event: &Event) -> String {
+    match event {
+        Event::Gaussian { noise_multiplier, .. } => {
+            format!("Gaussian, noise {noise_multiplier} per person")
+        }
+        Event::PoissonGaussian { sampling_rate, noise_multiplier, .. } => {
+            format!(
+                "Gaussian, noise {noise_multiplier} per person, on a Poisson sample at rate {sampling_rate}"
+            )
+        }
+        Event::Laplace { scale, .. } => format!("Laplace, scale {scale} per person"),
+    }
+}
+
+/// Rounded up: a loss is never understated.
+fn epsilon(value: f64) -> String {
+    format!("{:.4}", (value * 1e4).ceil() / 1e4)
+}

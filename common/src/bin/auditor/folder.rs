@@ -1,0 +1,78 @@
+//! A bundle on disk: a folder, read with limits.
+
+use consilium_common::ledger::bundle::Files;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// The largest file of a bundle: a model of 10^8 parameters, and its header.
+const FILE_BYTES_MAX: u64 = 512 << 20;
+/// The most files of a bundle.
+const FILES_MAX: usize = 2_000_000;
+/// The deepest folder within a bundle.
+const DEPTH_MAX: usize = 16;
+
+/// A folder that cannot be read as a bundle.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InvalidFolder {
+    #[error("{path}: {error}")]
+    Io { path: PathBuf, error: std::io::Error },
+    #[error("{path}: expected a folder with a bundle")]
+    NotAFolder { path: PathBuf },
+    #[error("{path}: neither a file nor a folder; a bundle has no links")]
+    Kind { path: PathBuf },
+    #[error("{path}: its name is not UTF-8")]
+    Name { path: PathBuf },
+    #[error("{path}: {found} bytes, at most {FILE_BYTES_MAX} are read")]
+    TooLarge { path: PathBuf, found: u64 },
+    #[error("{path}: more than {FILES_MAX} files, or deeper than {DEPTH_MAX} folders")]
+    TooMany { path: PathBuf },
+}
+
+/// Lists a bundle's files; they are read when they are asked for.
+pub(crate) fn open(root: &Path) -> Result<Files<'_>, InvalidFolder> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |error| InvalidFolder::Io { path, error }
+    };
+    if !std::fs::metadata(root).map_err(io(root))?.is_dir() {
+        return Err(InvalidFolder::NotAFolder { path: root.to_owned() });
+    }
+    let mut paths = Vec::new();
+    let mut folders = vec![(root.to_owned(), String::new(), 0)];
+    while let Some((folder, prefix, depth)) = folders.pop() {
+        for item in std::fs::read_dir(&folder).map_err(io(&folder))? {
+            let item = item.map_err(io(&folder))?;
+            let path = item.path();
+            let Ok(name) = item.file_name().into_string() else {
+                return Err(InvalidFolder::Name { path });
+            };
+            let within = format!("{prefix}{name}");
+            // Does not follow links: what a link points at is not in the bundle.
+            let metadata = item.metadata().map_err(io(&path))?;
+            if metadata.is_dir() {
+                folders.push((path.clone(), format!("{within}/"), depth + 1));
+            } else if !metadata.is_file() {
+                return Err(InvalidFolder::Kind { path });
+            } else if metadata.len() > FILE_BYTES_MAX {
+                return Err(InvalidFolder::TooLarge { path, found: metadata.len() });
+            } else {
+                paths.push(within);
+            }
+            if depth >= DEPTH_MAX || paths.len() > FILES_MAX {
+                return Err(InvalidFolder::TooMany { path });
+            }
+        }
+    }
+    Ok(Files::new(paths, |path| read(&root.join(path)).map_err(|error| error.to_string())))
+}
+
+/// A file's bytes, no more than the limit.
+#[expect(clippy::disallowed_methods, reason = "the auditor reads the bundle that it is pointed at")]
+pub(crate) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(std::io::Error::other(format!("more than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(bytes)
+}

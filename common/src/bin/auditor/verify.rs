@@ -1,0 +1,143 @@
+//! `auditor verify`: does the bundle hold together?
+
+use crate::{BAD_INPUT, Format, folder, print_answer, refuse};
+use consilium_common::ledger::bundle::{Report, Trust, verify};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const EXAMPLE: &str = "\
+Example: with fingerprints that each hospital and the consortium read out on the telephone
+
+  auditor verify bundle --trust fingerprints.txt --expect heart-disease --expect st-elsewhere
+
+fingerprints.txt has a line for each: a site's name or the word coordinator, and ed25519:…
+Exit code 0: everything verifies. 1: something does not, each finding is a line. 2: not readable.";
+
+/// Verify a bundle: signatures, ledgers, approvals, and every model recomputed from the updates
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct Args {
+    /// Folder with the bundle
+    #[arg(value_name = "BUNDLE")]
+    bundle: PathBuf,
+    /// Fingerprints got elsewhere; without them, keys are believed as the bundle carries them
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
+    /// A study (id or digest) or a site that must be in the bundle; may be given several times
+    #[arg(long, value_name = "NAME")]
+    expect: Vec<String>,
+    /// How the verdict is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+}
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    match report(&args.bundle, args.trust.as_deref()) {
+        Ok(mut report) => {
+            report.expect_names(args.expect.iter().map(String::as_str));
+            let answer = match args.format {
+                Format::Json => json(&report),
+                Format::Text => text(&report),
+            };
+            print_answer(&answer, report.findings.is_empty())
+        }
+        Err(error) => refuse(BAD_INPUT, &error),
+    }
+}
+
+/// Verifies the bundle in a folder, with the keys of a trust file.
+pub(crate) fn report(bundle: &Path, trust: Option<&Path>) -> Result<Report, String> {
+    let trust = trust.map_or_else(|| Ok(Trust::default()), read_trust)?;
+    let files = folder::open(bundle).map_err(|error| error.to_string())?;
+    Ok(verify(&files, &trust))
+}
+
+fn read_trust(path: &Path) -> Result<Trust, String> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let bytes = folder::read(path).map_err(|error| named(&error))?;
+    let text = String::from_utf8(bytes).map_err(|_| named(&"expected UTF-8"))?;
+    text.parse().map_err(|error| named(&error))
+}
+
+fn text(report: &Report) -> String {
+    let mut out = String::new();
+    let mut line = |text: std::fmt::Arguments<'_>| writeln!(out, "{text}").expect("writing to a string");
+    if let Some(study) = &report.study {
+        line(format_args!("study       {} version {} ({})", study.id, study.version, study.digest));
+        line(format_args!("rounds      {} of {}", report.rounds, study.privacy.training.rounds));
+    }
+    for site in &report.sites {
+        let entries =
+            site.ledger.as_ref().map_or_else(|| "not replayed".into(), |l| format!("{} entries", l.size()));
+        let root =
+            site.root.map_or_else(|| "no checkpoint".into(), |root| format!("tree head {}", root.short()));
+        let cosigned = site
+            .cosigned
+            .map_or_else(|| "not cosigned".into(), |time| format!("cosigned by the coordinator at {time}"));
+        line(format_args!("site        {}: {entries}, {root}, {cosigned}", site.name));
+        line(format_args!("            key {}{}", site.key, pinned(site.pinned)));
+    }
+    if let Some((key, is_pinned)) = report.coordinator {
+        line(format_args!("coordinator key {key}{}", pinned(is_pinned)));
+    }
+    line(format_args!("keys: {}", keys(report)));
+    for note in &report.notes {
+        line(format_args!("note        {note}"));
+    }
+    for finding in &report.findings {
+        line(format_args!("FINDING     {finding}"));
+    }
+    match report.findings.len() {
+        0 => line(format_args!("verdict: the bundle verifies")),
+        1 => line(format_args!("verdict: the bundle does NOT verify (1 finding)")),
+        n => line(format_args!("verdict: the bundle does NOT verify ({n} findings)")),
+    }
+    out
+}
+
+const fn pinned(is_pinned: bool) -> &'static str {
+    if is_pinned { " (pinned)" } else { "" }
+}
+
+fn keys(report: &Report) -> String {
+    if report.keys_are_pinned() {
+        return "pinned by the trust file".to_owned();
+    }
+    let coordinator = report.coordinator.is_some_and(|(_, pinned)| pinned);
+    if !coordinator && report.sites.iter().all(|site| !site.pinned) {
+        return "carried by the bundle, unverified".to_owned();
+    }
+    let missing = report.sites.iter().filter(|site| !site.pinned).map(|site| site.name.as_str());
+    let missing: Vec<_> = (!coordinator).then_some("coordinator").into_iter().chain(missing).collect();
+    format!("carried by the bundle, unverified, for {}; the others are pinned", missing.join(", "))
+}
+
+fn json(report: &Report) -> String {
+    let sites: Vec<_> = report
+        .sites
+        .iter()
+        .map(|site| {
+            json!({
+                "name": site.name,
+                "key": site.key,
+                "key_pinned": site.pinned,
+                "entries": site.ledger.as_ref().map(|ledger| ledger.size()),
+                "tree_head": site.root,
+                "cosigned_by_coordinator": site.cosigned,
+            })
+        })
+        .collect();
+    let report = json!({
+        "schema": "verify/1",
+        "verified": report.findings.is_empty(),
+        "study": report.study.as_ref().map(|study| study.digest),
+        "keys": keys(report),
+        "rounds": report.rounds,
+        "sites": sites,
+        "findings": report.findings,
+        "notes": report.notes,
+    });
+    format!("{report:#}\n")
+}

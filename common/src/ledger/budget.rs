@@ -1,0 +1,181 @@
+//! What a study cost the people of each site, recomputed from the events in the ledgers: nothing
+//! that anybody wrote down as an ε is believed.
+
+use super::entry::{Account, Earmark, Role};
+use super::rules::State;
+use crate::id::{Digest, SiteName};
+use crate::privacy::accountant::{Accountant, InvalidEvent, epsilon_by};
+use crate::privacy::mechanism::Event;
+use serde::Serialize;
+
+/// The budget of one study over its sites. Every ε is at [`Budget::delta`] and of the uses that
+/// were burnt, unless its name says otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Budget {
+    /// The study.
+    pub study: Digest,
+    /// The δ at which the study states its ε.
+    pub delta: f64,
+    /// What ε was computed with.
+    pub accountant: &'static str,
+    /// Whom ε protects.
+    pub unit: &'static str,
+    /// What ε compares.
+    pub neighbours: &'static str,
+    /// The most that a person at one site paid.
+    pub epsilon_person_max: f64,
+    /// The most that a person known to two of the sites paid, at the worst mix of roles; none with
+    /// one site.
+    pub epsilon_two_hospitals: Option<f64>,
+    /// Every site.
+    pub sites: Vec<SiteBudget>,
+}
+
+/// One site's budget.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SiteBudget {
+    /// The site.
+    pub name: SiteName,
+    /// What its training people paid.
+    pub epsilon_training: f64,
+    /// What its evaluation people paid.
+    pub epsilon_evaluation: f64,
+    /// The larger of the two: a person has one role.
+    pub epsilon_person_max: f64,
+    /// What a person known to this site and to one other paid at most.
+    pub epsilon_two_hospitals: Option<f64>,
+    /// Training steps burnt.
+    pub steps: u64,
+    /// What its training people would pay if every earmark were burnt.
+    pub epsilon_training_earmarked: f64,
+    /// What its evaluation people would pay if every earmark were burnt.
+    pub epsilon_evaluation_earmarked: f64,
+    /// The hospital's cap on one study, at `caps_delta`.
+    pub epsilon_per_study_cap: f64,
+    /// The hospital's cap over all studies, at `caps_delta`.
+    pub epsilon_total_cap: f64,
+    /// What the cap over all studies is compared with, for the role that pays more, at `caps_delta`: ε of
+    /// everything charged at the filter's fixed order, which may be above ε by the best order.
+    pub epsilon_total_charged: f64,
+    /// The cap less what is charged; never negative.
+    pub epsilon_total_left: f64,
+    /// The hospital's own δ.
+    pub caps_delta: f64,
+    /// Each earmark with what was burnt of it.
+    pub earmarks: Vec<EarmarkUse>,
+}
+
+/// An earmark and its use.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EarmarkUse {
+    /// `training`, or a grouping.
+    pub name: String,
+    /// Who pays.
+    pub account: Account,
+    /// What one use costs, and how many were earmarked.
+    #[serde(flatten)]
+    pub event: Event,
+    /// How many were burnt.
+    pub burnt: u64,
+}
+
+/// A ledger that a budget cannot be computed from.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum NoBudget {
+    /// The site never opened the study.
+    #[error("{0} has not opened the study")]
+    NotOpened(SiteName),
+    /// An event without a privacy loss.
+    #[error(transparent)]
+    Event(#[from] InvalidEvent),
+}
+
+impl Budget {
+    /// The budget of `study` over the ledgers of its sites, at `delta`.
+    ///
+    /// # Privacy
+    /// Unit: one person at one site, all their records; neighbours: add or remove one person. A
+    /// person's loss is the larger of two accounts, since their role is fixed for the dataset; a
+    /// person known to two sites pays the composition of both, in the worst mix of roles.
+    ///
+    /// # Errors
+    /// A site that never opened the study, or events that have no privacy loss (no replayed ledger
+    /// holds one).
+    pub fn of(study: &Digest, delta: f64, ledgers: &[&State]) -> Result<Self, NoBudget> {
+        let epsilon = |events: &[Event]| epsilon_by(Accountant::CHARGED, events, delta);
+        let burnt = ledgers
+            .iter()
+            .map(|ledger| {
+                let record = ledger.study(study).ok_or_else(|| NoBudget::NotOpened(ledger.site().clone()))?;
+                Ok(Role::ALL.map(|role| record.burnt_events(role)))
+            })
+            .collect::<Result<Vec<_>, NoBudget>>()?;
+        let mut sites = Vec::new();
+        for (i, ledger) in ledgers.iter().enumerate() {
+            let mut with_another = None;
+            for other in burnt.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, other)| other) {
+                for (mine, theirs) in
+                    burnt[i].iter().flat_map(|mine| other.iter().map(move |theirs| (mine, theirs)))
+                {
+                    let both = epsilon(&[mine.as_slice(), theirs].concat())?;
+                    with_another = larger(with_another, both);
+                }
+            }
+            sites.push(site(study, ledger, &burnt[i], with_another, epsilon)?);
+        }
+        Ok(Self {
+            study: *study,
+            delta,
+            accountant: Accountant::CHARGED.name(),
+            unit: "person",
+            neighbours: "add_remove_one",
+            epsilon_person_max: sites.iter().map(|s| s.epsilon_person_max).fold(0.0, f64::max),
+            epsilon_two_hospitals: sites.iter().filter_map(|s| s.epsilon_two_hospitals).fold(None, larger),
+            sites,
+        })
+    }
+}
+
+fn site(
+    study: &Digest,
+    ledger: &State,
+    burnt: &[Vec<Event>; 2],
+    epsilon_two_hospitals: Option<f64>,
+    epsilon: impl Fn(&[Event]) -> Result<f64, InvalidEvent>,
+) -> Result<SiteBudget, NoBudget> {
+    let record = ledger.study(study).ok_or_else(|| NoBudget::NotOpened(ledger.site().clone()))?;
+    let caps = ledger.caps();
+    let [training, evaluation] = burnt;
+    let (epsilon_training, epsilon_evaluation) = (epsilon(training)?, epsilon(evaluation)?);
+    // The cap is held by the RDP filter, whatever budgets are reported by.
+    let charged = |role| ledger.filter(role).counted();
+    let epsilon_total_charged = charged(Role::Training).max(charged(Role::Evaluation));
+    let uses = record.earmarks.iter().zip(&record.burnt);
+    Ok(SiteBudget {
+        name: ledger.site().clone(),
+        epsilon_training,
+        epsilon_evaluation,
+        epsilon_person_max: epsilon_training.max(epsilon_evaluation),
+        epsilon_two_hospitals,
+        steps: uses.clone().filter(|(earmark, _)| earmark.is_training()).map(|(_, burnt)| *burnt).sum(),
+        epsilon_training_earmarked: epsilon(&record.earmarked_events(Role::Training))?,
+        epsilon_evaluation_earmarked: epsilon(&record.earmarked_events(Role::Evaluation))?,
+        epsilon_per_study_cap: caps.epsilon_per_study,
+        epsilon_total_cap: caps.epsilon_total,
+        epsilon_total_charged,
+        epsilon_total_left: (caps.epsilon_total - epsilon_total_charged).max(0.0),
+        caps_delta: caps.delta,
+        earmarks: uses.map(|(earmark, burnt)| EarmarkUse::of(earmark, *burnt)).collect(),
+    })
+}
+
+impl EarmarkUse {
+    fn of(earmark: &Earmark, burnt: u64) -> Self {
+        Self { name: earmark.name.clone(), account: earmark.account, event: earmark.event, burnt }
+    }
+}
+
+/// The larger of a maximum so far and one more value.
+fn larger(max: Option<f64>, value: f64) -> Option<f64> {
+    Some(max.map_or(value, |max| max.max(value)))
+}

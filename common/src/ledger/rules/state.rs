@@ -1,0 +1,443 @@
+//! What a ledger's entries amount to, and what the agent and the auditor ask of it.
+
+use super::{Owner, REPLAY_SLACK};
+use crate::id::{Digest, SiteName, StudyId};
+use crate::key::PublicKey;
+use crate::ledger::entry::{Body, Caps, Earmark, Entry, Participant, Role};
+use crate::privacy::accountant::InvalidEvent;
+use crate::privacy::filter::Filter;
+use crate::privacy::mechanism::Event;
+use crate::protocol::Approval;
+use crate::signed::Signed;
+use crate::time::Time;
+use jiff::civil::Date;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The state of a ledger after some entries; never without a genesis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    size: u64,
+    head: Digest,
+    time: Time,
+    owner: Owner,
+    caps: Caps,
+    /// The cap over all studies: training people's, then evaluation people's.
+    filters: [Filter; 2],
+    studies: BTreeMap<Digest, StudyRecord>,
+    burns: BTreeMap<u64, Burn>,
+    /// The newest burn for each output.
+    slots: BTreeMap<(Digest, Slot), u64>,
+    /// The refusals recorded on the last entry's day.
+    refusals: BTreeSet<(String, Option<Digest>)>,
+}
+
+/// A study in the ledger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudyRecord {
+    /// Its stable name.
+    pub study_id: StudyId,
+    /// The index of its `study_open`.
+    pub opened: u64,
+    /// When the agent wrote that.
+    pub opened_at: Time,
+    /// The site's approval, verified.
+    pub approval: Signed<Approval>,
+    /// Who takes part.
+    pub participants: Vec<Participant>,
+    /// The δ at which the study states its ε.
+    pub delta: f64,
+    /// Every release that it may make.
+    pub earmarks: Vec<Earmark>,
+    /// Uses burnt of each earmark.
+    pub burnt: Vec<u64>,
+    /// The newest commitment to its examples.
+    pub dataset_version: Option<Digest>,
+    /// The reason of its `close`.
+    pub closed: Option<String>,
+}
+
+/// What an output is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Slot {
+    /// The update of a round, counted from 0.
+    Round(u32),
+    /// The histogram of a grouping, by its earmark's index.
+    Grouping(u32),
+}
+
+/// A `reserve` or `release`, and what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Burn {
+    /// The study.
+    pub study: Digest,
+    /// Index into its earmarks.
+    pub earmark: u32,
+    /// First use burnt.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+    /// What for.
+    pub slot: Slot,
+    /// Digest of the model that it starts from, or that is evaluated.
+    pub model: Digest,
+    /// When it was burnt.
+    pub time: Time,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a burn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing yet. After a crash it counts as spent all the same.
+    Open,
+    /// The output is on disk and may be sent.
+    Committed {
+        /// SHA-256 of the exact output bytes.
+        output: Digest,
+        /// The index of the `commit`.
+        entry: u64,
+    },
+    /// There will never be an output.
+    Aborted,
+}
+
+impl State {
+    pub(super) fn new(time: Time, head: Digest, owner: Owner, caps: Caps) -> Self {
+        Self {
+            size: 1,
+            head,
+            time,
+            owner,
+            filters: Role::ALL
+                .map(|_| Filter::new(caps.epsilon_total, caps.delta).expect("checked: the caps are numbers")),
+            caps,
+            studies: BTreeMap::new(),
+            burns: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            refusals: BTreeSet::new(),
+        }
+    }
+
+    /// How many entries; the index of the next.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The leaf hash of the last entry: `previous` of the next.
+    #[must_use]
+    pub const fn head(&self) -> Digest {
+        self.head
+    }
+
+    /// When the last entry was written.
+    #[must_use]
+    pub const fn time(&self) -> Time {
+        self.time
+    }
+
+    /// Whose ledger it is.
+    #[must_use]
+    pub const fn site(&self) -> &SiteName {
+        &self.owner.0
+    }
+
+    /// The dataset's random name.
+    #[must_use]
+    pub fn dataset(&self) -> &str {
+        &self.owner.1
+    }
+
+    /// The key that signs its checkpoints.
+    #[must_use]
+    pub const fn key(&self) -> PublicKey {
+        self.owner.2
+    }
+
+    /// The origin line of its checkpoints.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        crate::ledger::checkpoint::origin(self.site(), self.dataset())
+    }
+
+    /// The hospital's caps now.
+    #[must_use]
+    pub const fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    /// A study that was opened here, closed ones included.
+    #[must_use]
+    pub fn study(&self, study: &Digest) -> Option<&StudyRecord> {
+        self.studies.get(study)
+    }
+
+    /// Every study that was opened here, by digest.
+    pub fn studies(&self) -> impl Iterator<Item = (&Digest, &StudyRecord)> {
+        self.studies.iter()
+    }
+
+    /// The first use of an earmark that is not burnt; `None` for an unknown study or earmark. It
+    /// equals the earmark's count when none is left.
+    #[must_use]
+    pub fn next_unburnt(&self, study: &Digest, earmark: u32) -> Option<u64> {
+        self.study(study)?.earmark(earmark).map(|(_, burnt)| burnt)
+    }
+
+    /// The `reserve` or `release` at an index.
+    #[must_use]
+    pub fn burn(&self, index: u64) -> Option<&Burn> {
+        self.burns.get(&index)
+    }
+
+    /// Every `reserve` and `release` of a study, with its index, in order.
+    pub fn burns(&self, study: &Digest) -> impl Iterator<Item = (u64, &Burn)> {
+        self.burns.iter().filter(move |(_, burn)| burn.study == *study).map(|(index, burn)| (*index, burn))
+    }
+
+    /// The newest burn for an output, with its index: committed, it may be sent again; open, a crash
+    /// came between and an `abort` is due; aborted, a spare use may be burnt.
+    #[must_use]
+    pub fn slot(&self, study: &Digest, slot: Slot) -> Option<(u64, &Burn)> {
+        let index = *self.slots.get(&(*study, slot))?;
+        Some((index, self.burns.get(&index)?))
+    }
+
+    /// The digest of the committed output for a slot, and the index of its `commit`.
+    #[must_use]
+    pub fn committed(&self, study: &Digest, slot: Slot) -> Option<(Digest, u64)> {
+        match self.slot(study, slot)?.1.outcome {
+            Outcome::Committed { output, entry } => Some((output, entry)),
+            Outcome::Open | Outcome::Aborted => None,
+        }
+    }
+
+    /// Burns of open studies without commit or abort, in order: what a crash left behind.
+    #[must_use]
+    pub fn unfinished(&self) -> Vec<(u64, Burn)> {
+        let open = |burn: &Burn| self.studies.get(&burn.study).is_some_and(|record| record.closed.is_none());
+        self.burns
+            .iter()
+            .filter(|(_, burn)| burn.outcome == Outcome::Open && open(burn))
+            .map(|(index, burn)| (*index, *burn))
+            .collect()
+    }
+
+    /// What was burnt at the expense of a role, over all studies.
+    #[must_use]
+    pub fn burnt(&self, role: Role) -> Vec<Event> {
+        self.studies.values().flat_map(|record| record.burnt_events(role)).collect()
+    }
+
+    /// What the caps count at the expense of a role: earmarked of open studies, burnt of closed ones.
+    #[must_use]
+    pub fn charged(&self, role: Role) -> Vec<Event> {
+        self.studies.values().flat_map(|record| record.charged_events(role)).collect()
+    }
+
+    /// The cap over all studies for people of a role, with what [`State::charged`] lists charged to it:
+    /// each study when it was opened, in the ledger's order, less what it had not burnt when it was
+    /// closed.
+    ///
+    /// # Privacy
+    /// Unit: one person at this site; neighbours: add or remove one person. As [`Filter`]: a bound
+    /// although studies are chosen after seeing the results of others, because the order was fixed
+    /// before the first and stays, whatever the caps became later.
+    #[must_use]
+    pub const fn filter(&self, role: Role) -> &Filter {
+        let [training, evaluation] = &self.filters;
+        match role {
+            Role::Training => training,
+            Role::Evaluation => evaluation,
+        }
+    }
+
+    /// None when `earmarks` of `study` fit under `caps.epsilon_total` for people of a role, beside
+    /// everything that other studies are charged; otherwise the ε that they would lead to. What the
+    /// ledger charges for `study` already is not counted twice.
+    ///
+    /// # Privacy
+    /// As [`State::filter`]. `caps` may be other caps than the ledger's, as of a policy file that was
+    /// just changed; the order stays the ledger's.
+    ///
+    /// # Errors
+    /// An earmark or a cap that is out of range.
+    ///
+    /// # Panics
+    /// Never: what is given back was charged.
+    pub fn would_exceed(
+        &self,
+        role: Role,
+        caps: &Caps,
+        study: &Digest,
+        earmarks: &[Earmark],
+    ) -> Result<Option<f64>, InvalidEvent> {
+        let mut others = self.filter(role).clone();
+        if let Some(record) = self.study(study) {
+            others.give_back(&record.charged_events(role)).expect("charged when the study was opened");
+        }
+        others.with_cap(caps.epsilon_total, caps.delta)?.would_exceed(&role.events(earmarks))
+    }
+
+    /// Whether a refusal for this rule and study is recorded on `day`, the last entry's or a later.
+    #[must_use]
+    pub fn has_refused(&self, day: Date, rule: &str, study: Option<Digest>) -> bool {
+        day == self.time.day() && self.refusals.contains(&(rule.to_owned(), study))
+    }
+
+    /// Records an entry that was checked.
+    pub(super) fn record(&mut self, entry: &Entry, leaf: Digest) {
+        let index = self.size;
+        if entry.time.day() != self.time.day() {
+            self.refusals.clear();
+        }
+        match &entry.body {
+            Body::Genesis { .. } => unreachable!("checked: only the first entry is a genesis"),
+            Body::PolicyChange { caps } => self.change_caps(caps),
+            Body::StudyOpen { study, study_id, approval, participants, delta, earmarks } => {
+                let record = StudyRecord {
+                    study_id: study_id.clone(),
+                    opened: index,
+                    opened_at: entry.time,
+                    approval: approval.clone(),
+                    participants: participants.clone(),
+                    delta: *delta,
+                    burnt: vec![0; earmarks.len()],
+                    earmarks: earmarks.clone(),
+                    dataset_version: None,
+                    closed: None,
+                };
+                for (role, filter) in Role::ALL.into_iter().zip(&mut self.filters) {
+                    let charged = filter.charge_with_slack(&role.events(earmarks), REPLAY_SLACK);
+                    charged.expect("checked: the study fits under the cap");
+                }
+                self.studies.insert(*study, record);
+            }
+            Body::DatasetVersion { study, commitment } => {
+                self.opened(study).dataset_version = Some(*commitment);
+            }
+            Body::Reserve { study, earmark, first, count, round, model } => {
+                let slot = Slot::Round(*round);
+                let (first, count, model, time) = (*first, *count, *model, entry.time);
+                let outcome = Outcome::Open;
+                self.keep(Burn {
+                    study: *study,
+                    earmark: *earmark,
+                    first,
+                    count,
+                    slot,
+                    model,
+                    time,
+                    outcome,
+                });
+            }
+            Body::Release { study, earmark, first, count, model } => {
+                let slot = Slot::Grouping(*earmark);
+                let (first, count, model, time) = (*first, *count, *model, entry.time);
+                let outcome = Outcome::Open;
+                self.keep(Burn {
+                    study: *study,
+                    earmark: *earmark,
+                    first,
+                    count,
+                    slot,
+                    model,
+                    time,
+                    outcome,
+                });
+            }
+            Body::Commit { reserve, output } => {
+                self.finish(*reserve, Outcome::Committed { output: *output, entry: index });
+            }
+            Body::Abort { reserve, .. } => self.finish(*reserve, Outcome::Aborted),
+            Body::Refusal { rule, study, .. } => {
+                self.refusals.insert((rule.clone(), *study));
+            }
+            Body::Close { study, reason } => {
+                let record = self.opened(study);
+                record.closed = Some(reason.clone());
+                let unburnt = Role::ALL.map(|role| record.unburnt_events(role));
+                for (filter, events) in self.filters.iter_mut().zip(unburnt) {
+                    filter.give_back(&events).expect("charged when the study was opened");
+                }
+            }
+        }
+        self.size += 1;
+        self.head = leaf;
+        self.time = entry.time;
+    }
+
+    fn change_caps(&mut self, caps: &Caps) {
+        self.caps = caps.clone();
+        self.filters = self.filters.clone().map(|filter| {
+            filter.with_cap(caps.epsilon_total, caps.delta).expect("checked: the caps are numbers")
+        });
+    }
+
+    fn keep(&mut self, burn: Burn) {
+        self.opened(&burn.study).burnt[burn.earmark as usize] += burn.count;
+        self.burns.insert(self.size, burn);
+        self.slots.insert((burn.study, burn.slot), self.size);
+    }
+
+    fn finish(&mut self, reserve: u64, outcome: Outcome) {
+        self.burns.get_mut(&reserve).expect("checked: the burn is there").outcome = outcome;
+    }
+
+    fn opened(&mut self, study: &Digest) -> &mut StudyRecord {
+        self.studies.get_mut(study).expect("checked: the study is open")
+    }
+}
+
+impl StudyRecord {
+    /// An earmark, and how many of its uses are burnt.
+    #[must_use]
+    pub fn earmark(&self, index: u32) -> Option<(&Earmark, u64)> {
+        let index = usize::try_from(index).ok()?;
+        Some((self.earmarks.get(index)?, *self.burnt.get(index)?))
+    }
+
+    /// An earmark's index by its name.
+    #[must_use]
+    pub fn earmark_named(&self, name: &str) -> Option<u32> {
+        self.earmarks.iter().position(|earmark| earmark.name == name).and_then(|i| u32::try_from(i).ok())
+    }
+
+    /// Everything that it may release at the expense of a role.
+    #[must_use]
+    pub fn earmarked_events(&self, role: Role) -> Vec<Event> {
+        role.events(&self.earmarks)
+    }
+
+    /// What the caps count of it at the expense of a role: everything while it is open, what it has burnt
+    /// once it is closed.
+    #[must_use]
+    pub fn charged_events(&self, role: Role) -> Vec<Event> {
+        match self.closed {
+            None => self.earmarked_events(role),
+            Some(_) => self.burnt_events(role),
+        }
+    }
+
+    /// What it may still burn at the expense of a role, or could have when it was closed.
+    fn unburnt_events(&self, role: Role) -> Vec<Event> {
+        self.earmarks
+            .iter()
+            .zip(&self.burnt)
+            .filter(|(earmark, _)| earmark.account.is_paid_by(role))
+            .map(|(earmark, burnt)| earmark.event.with_count(earmark.event.count() - burnt))
+            .collect()
+    }
+
+    /// What it has burnt at the expense of a role.
+    #[must_use]
+    pub fn burnt_events(&self, role: Role) -> Vec<Event> {
+        self.earmarks
+            .iter()
+            .zip(&self.burnt)
+            .filter(|(earmark, burnt)| earmark.account.is_paid_by(role) && **burnt > 0)
+            .map(|(earmark, burnt)| earmark.event.with_count(*burnt))
+            .collect()
+    }
+}

@@ -1,0 +1,232 @@
+//! A study in plain words: what `site-agent study show` prints before anybody approves, and `study
+//! check` before anybody publishes. Intended use first.
+
+use super::earmarks::earmarks;
+use super::{Encoding, ModelFamily, SplitBy, Study};
+use crate::privacy::mechanism::Event;
+use std::fmt::{self, Write as _};
+
+/// Longest line, characters.
+const WIDTH: usize = 100;
+
+/// The study in plain words, every line at most 100 characters where words allow.
+///
+/// # Panics
+/// Only for a `Study` that [`super::parse()`] did not make.
+#[must_use]
+pub fn describe(study: &Study) -> String {
+    let mut text = String::new();
+    write(&mut text, study).expect("a String takes all text");
+    text
+}
+
+fn write(out: &mut String, study: &Study) -> fmt::Result {
+    let intended = &study.intended_use;
+    heading(out, "Intended use");
+    paragraph(out, "", &intended.statement);
+    for user in &intended.users {
+        paragraph(out, "For: ", user);
+    }
+    for prohibited in &intended.prohibited {
+        paragraph(out, "Never for: ", prohibited);
+    }
+    paragraph(out, "Why: ", &intended.rationale);
+
+    heading(out, &format!("{} ({} {}, {})", study.title, study.id, study.version, study.kind));
+    paragraph(out, "File: ", &study.digest.to_string());
+    paragraph(out, "", &study.governance.lay_summary);
+
+    governance(out, study);
+    data(out, study)?;
+    privacy(out, study);
+    Ok(())
+}
+
+fn governance(out: &mut String, study: &Study) {
+    let governance = &study.governance;
+    heading(out, "Who answers for it");
+    paragraph(out, "Sponsor: ", &governance.sponsor);
+    paragraph(out, "Purpose: ", &governance.permitted_purpose);
+    paragraph(out, "Valid: ", &format!("{} to {} (UTC)", governance.valid_from, governance.valid_until));
+    for approval in &governance.approvals {
+        let until = approval.expires.map_or(String::new(), |day| format!(", until {day}"));
+        paragraph(out, "Approval: ", &format!("{}, {}{until}", approval.kind, approval.reference));
+        if let Some(changed) = &approval.changed {
+            paragraph(out, "What it changed: ", changed);
+        }
+    }
+    heading(out, "Who takes part");
+    for site in &study.sites {
+        let weight = f64::from(site.weight) / 65_536.0;
+        let line = format!("{}, {} people (published), weight {weight:.4}", site.name, site.people_public);
+        paragraph(out, "", &line);
+        paragraph(out, "    ", &site.key.to_string());
+    }
+}
+
+fn data(out: &mut String, study: &Study) -> fmt::Result {
+    let task = &study.task;
+    heading(out, "What is read at the hospital");
+    let outcome = format!(
+        "{} in column {}: {} means it happened, {} that it did not; other people are left out",
+        task.name,
+        task.column,
+        task.positive.join(" or "),
+        task.negative.join(" or ")
+    );
+    paragraph(out, "Outcome: ", &outcome);
+    paragraph(out, "Person: ", &format!("column {}, which never leaves", study.data.person_id));
+    for feature in &study.features {
+        let mut line = format!("{} from column {}: ", feature.name, feature.column);
+        match &feature.encoding {
+            Encoding::Number { low, high } => write!(line, "a number from {low} to {high}")?,
+            Encoding::Category { levels } => write!(line, "one of {}", levels.join(", "))?,
+        }
+        if let Some(unit) = &feature.unit {
+            write!(line, " {unit}")?;
+        }
+        if !feature.missing_values.is_empty() {
+            write!(line, "; {} means not recorded", feature.missing_values.join(" or "))?;
+        }
+        paragraph(out, "Predictor: ", &line);
+    }
+    for attribute in &study.attributes {
+        let line = format!(
+            "{} from column {}: {}",
+            attribute.name,
+            attribute.column,
+            attribute.values.labels().join(", ")
+        );
+        paragraph(out, "Subgroups by: ", &line);
+    }
+    let model = match &study.model {
+        ModelFamily::Logistic => "logistic regression".to_owned(),
+        ModelFamily::Mlp { hidden } => format!("a neural network with hidden layers {hidden:?}"),
+    };
+    let architecture = study.architecture();
+    let (inputs, parameters) = (architecture.inputs, architecture.parameters());
+    paragraph(out, "Model: ", &format!("{model}; {inputs} inputs, {parameters} parameters"));
+    Ok(())
+}
+
+fn privacy(out: &mut String, study: &Study) {
+    let (privacy, training) = (&study.privacy, &study.privacy.training);
+    heading(out, "What leaves the hospital, at most, and what it costs a person");
+    let share = 100.0 * study.split.training_share;
+    let roles = match &study.split.by {
+        SplitBy::SiteHash => format!(
+            "{share:.0} in 100 people train, the others evaluate, by the hospital's own secret key, the same in \
+             every study: a person pays for one role"
+        ),
+        SplitBy::Column { column, .. } => format!(
+            "about {share:.0} in 100 people train, the others evaluate, as column {column} says: everybody pays \
+             for both"
+        ),
+    };
+    paragraph(out, "Roles: ", &roles);
+    for earmark in earmarks(study) {
+        let line = match earmark.event {
+            Event::PoissonGaussian { sampling_rate, noise_multiplier, count } => {
+                let who = if sampling_rate < 1.0 {
+                    format!("each person is in a step with probability {sampling_rate}, in secret")
+                } else {
+                    "every training person is in every step".to_owned()
+                };
+                let (rounds, spare) = (training.rounds, training.spare_rounds);
+                format!(
+                    "{count} noised steps (rounds: {rounds}, and {spare} more after a crash); {who}; noise \
+                     {noise_multiplier} times one person's largest effect"
+                )
+            }
+            Event::Gaussian { noise_multiplier, count } => format!(
+                "noised counts of scores and outcomes, once and {} more times after a crash; noise \
+                 {noise_multiplier} people a count",
+                count - 1
+            ),
+            Event::Laplace { scale, count } => format!("{count} times, Laplace noise of scale {scale}"),
+        };
+        paragraph(out, &format!("{}: ", earmark.name), &line);
+    }
+    let cost = format!(
+        "epsilon at most {} in training, {} in evaluation, {} in all, at delta {:e}; a person is all of one \
+         person's records at one hospital",
+        privacy.epsilon_training, privacy.epsilon_evaluation, privacy.person_total_max, privacy.delta
+    );
+    paragraph(out, "Cost: ", &cost);
+    let shown = format!(
+        "nothing from fewer than {} hospitals, no group with a standard error above {}, no noised count below {}",
+        study.disclosure.min_sites, study.subgroups.max_standard_error, study.disclosure.min_count
+    );
+    paragraph(out, "Shown: ", &shown);
+}
+
+fn heading(out: &mut String, text: &str) {
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(&printable(text));
+    out.push('\n');
+}
+
+/// Indented, wrapped at spaces; continued lines stand two further in.
+fn paragraph(out: &mut String, label: &str, text: &str) {
+    let mut line = format!("  {label}");
+    let mut empty = true;
+    for word in printable(text).split_whitespace() {
+        if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            out.push_str(&line);
+            out.push('\n');
+            "    ".clone_into(&mut line);
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    out.push_str(&line);
+    out.push('\n');
+}
+
+/// A study's author must not steer the approver's terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::parse::tests::{EXAMPLE, parsed};
+
+    #[test]
+    fn intended_use_comes_first_and_everything_else_follows() {
+        let study = parsed(EXAMPLE);
+        let text = describe(&study);
+        assert!(text.starts_with("Intended use\n"), "{text}");
+        for expected in [
+            study.intended_use.statement.as_str(),
+            "Never for: ",
+            "What it changed: ",
+            study.governance.sponsor.as_str(),
+            &study.digest.to_string(),
+            &study.sites[0].key.to_string(),
+            "0 means not recorded",
+            "training: ",
+            "sex*age_band: ",
+            "epsilon at most 3",
+        ] {
+            assert!(text.contains(expected), "{expected:?} in\n{text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn control_characters_are_not_printed() {
+        let mut study = parsed(EXAMPLE);
+        study.title = "good\u{1b}[2Jbye".to_owned();
+        study.intended_use.statement = "a\u{1b}[31mb\rc".to_owned();
+        let text = describe(&study);
+        assert!(!text.contains('\u{1b}') && !text.contains('\r'));
+    }
+}

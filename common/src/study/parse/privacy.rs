@@ -1,0 +1,278 @@
+//! `[privacy]`: the whole list of events in advance, and whether it stays below its own caps.
+
+use super::super::earmarks::{evaluation_events, evaluation_scale, training_event};
+use super::super::limits::{
+    DEADLINE_S_MAX, DELTA_MAX, DELTA_PEOPLE_EXPONENT, EPSILON_MAX, EPSILON_MIN, GROUPINGS_MAX,
+    LOCAL_STEPS_MAX, NOISE_MULTIPLIER_MAX, NOISE_MULTIPLIER_MIN, PARAMETERS_MAX, REPLY_TICK_MS_MAX,
+    REPLY_TICK_MS_MIN, ROUND_NOISE_BYTES_MAX, ROUNDS_MAX, SAMPLING_RATE_MIN, SITES_MAX,
+    SPARE_EVALUATIONS_MAX, STEP_MAX, STEP_MIN, STEPS_MAX,
+};
+use super::super::raw::{Ask, Section, Value, ask};
+use super::super::{Privacy, RosterSite, Split, Study, Subgroups, Training};
+use super::section;
+use crate::evaluation::histogram::PERSON_UNITS;
+use crate::privacy::accountant;
+use crate::privacy::clip::{Lattice, sigma_units};
+use crate::privacy::mechanism::Event;
+
+pub(super) fn privacy(
+    top: &Section<'_>,
+    sites: Option<&[RosterSite]>,
+    subgroups: Option<&Subgroups>,
+    split: Option<&Split>,
+) -> Option<Privacy> {
+    let read = section(top, ask("privacy", "a table", "[privacy]"), |section| {
+        words(section);
+        let delta = section.required(DELTA, |v| {
+            let delta = v.number(|delta| delta > 0.0 && delta <= DELTA_MAX)?;
+            check_delta(v, delta, sites?);
+            Some(delta)
+        });
+        let epsilon = self::section(section, EPSILON, |caps| {
+            let training = caps.required(TRAINING_PEOPLE, epsilon_cap);
+            let evaluation = caps.required(EVALUATION_PEOPLE, epsilon_cap);
+            Some((training?, evaluation?))
+        });
+        let person_total_max = section.required(TOTAL, epsilon_cap);
+        let spare_evaluations = section.required(SPARE_EVALUATIONS, |v| v.small(0..=SPARE_EVALUATIONS_MAX));
+        let training = self::section(section, TRAINING, |table| training(table, sites));
+        let evaluation_shares = self::section(section, SHARES, |table| evaluation_shares(table, subgroups));
+        let (epsilon_training, epsilon_evaluation) = epsilon?;
+        Some(Privacy {
+            delta: delta?,
+            epsilon_training,
+            epsilon_evaluation,
+            person_total_max: person_total_max?,
+            training: training?,
+            evaluation_shares: evaluation_shares?,
+            spare_evaluations: spare_evaluations?,
+        })
+    });
+    let privacy = read?;
+    check_caps(top, &privacy, split?);
+    Some(privacy)
+}
+
+const DELTA: Ask = ask("delta", "a number above 0, at most 0.00001", "delta = 1e-5");
+const EPSILON: Ask = ask(
+    "epsilon",
+    "a table of training_people and evaluation_people",
+    "epsilon = { training_people = 3.0, evaluation_people = 3.0 }",
+);
+const TRAINING_PEOPLE: Ask = ask("training_people", "a number from 0.001 to 100", "training_people = 3.0");
+const EVALUATION_PEOPLE: Ask =
+    ask("evaluation_people", "a number from 0.001 to 100", "evaluation_people = 3.0");
+const TOTAL: Ask = ask("person_total_max", "a number from 0.001 to 100", "person_total_max = 3.0");
+const SPARE_EVALUATIONS: Ask =
+    ask("spare_evaluations", "a whole number from 0 to 100", "spare_evaluations = 1");
+const TRAINING: Ask = ask("training", "a table", "[privacy.training]");
+const SHARES: Ask = ask("evaluation_shares", "a table of grouping = share", "[privacy.evaluation_shares]");
+
+/// The keys that have one value in this version: written out, so that who approves reads them.
+fn words(section: &Section<'_>) {
+    const UNIT: Ask = ask("unit", "\"person\"", r#"unit = "person""#);
+    const NEIGHBOURS: Ask = ask("neighbours", "\"add_remove_one\"", r#"neighbours = "add_remove_one""#);
+    const MODE: Ask = ask("mode", "\"local\" (this version has no distributed mode)", r#"mode = "local""#);
+    const ACCOUNTANT: Ask = ask("accountant", "\"rdp\" (this version has no pld)", r#"accountant = "rdp""#);
+    const ON_EXHAUSTED: Ask = ask("on_exhausted", "\"stop\"", r#"on_exhausted = "stop""#);
+    section.required(UNIT, |v| v.word(&["person"]));
+    section.required(NEIGHBOURS, |v| v.word(&["add_remove_one"]));
+    section.required(MODE, |v| v.word(&["local"]));
+    section.required(ACCOUNTANT, |v| v.word(&["rdp"]));
+    section.required(ON_EXHAUSTED, |v| v.word(&["stop"]));
+}
+
+fn epsilon_cap(value: &Value<'_>) -> Option<f64> {
+    value.number(|epsilon| (EPSILON_MIN..=EPSILON_MAX).contains(&epsilon))
+}
+
+/// δ against the people of each site: at 1/people, publishing one person's record whole would pass.
+fn check_delta(value: &Value<'_>, delta: f64, sites: &[RosterSite]) {
+    for site in sites {
+        #[expect(clippy::cast_precision_loss, reason = "at most 10^9")]
+        let people = site.people_public as f64;
+        let most = people.powf(-DELTA_PEOPLE_EXPONENT);
+        if delta > most || delta >= 1.0 / people {
+            let (name, people) = (&site.name, site.people_public);
+            let expected =
+                format!("at most {most:.2e}, which is {people} people at {name} to the power of -1.1");
+            value.wrong_because::<()>(&expected, &delta.to_string(), "write a smaller delta");
+        }
+    }
+}
+
+fn training(section: &Section<'_>, sites: Option<&[RosterSite]>) -> Option<Training> {
+    const RATE: Ask = ask("sampling_rate", "a number above 0.000001, at most 1", "sampling_rate = 0.1");
+    const ROUNDS: Ask = ask("rounds", "a whole number from 1 to 10000", "rounds = 20");
+    const STEPS: Ask = ask("local_steps", "a whole number from 1 to 10000", "local_steps = 1");
+    const SPARE: Ask = ask("spare_rounds", "a whole number from 0 to 10000", "spare_rounds = 2");
+    const NOISE: Ask = ask("noise_multiplier", "a number from 0.3 to 10000", "noise_multiplier = 4.0");
+    const CLIP: Ask = ask("clip_norm", "a number from 0.000001 to 1000", "clip_norm = 1.0");
+    const RATE_OF_LEARNING: Ask =
+        ask("learning_rate", "a number from 0.000001 to 1000", "learning_rate = 1.0");
+    const PROXIMAL: Ask = ask("proximal", "a number from 0 to 1000", "proximal = 0.0");
+    const QUORUM: Ask = ask("quorum", "a whole number from 2 to the number of sites", "quorum = 2");
+    const DEADLINE: Ask = ask("deadline_s", "a whole number from 1 to 604800", "deadline_s = 600");
+    const TICK: Ask = ask("reply_tick_ms", "a whole number from 10 to 60000", "reply_tick_ms = 250");
+    let step = |v: &Value<'_>| v.number(|step| (STEP_MIN..=STEP_MAX).contains(&step));
+    let quorum_max = sites.map_or(SITES_MAX, <[_]>::len) as u64;
+
+    let sampling_rate = section.required(RATE, |v| v.number(|q| (SAMPLING_RATE_MIN..=1.0).contains(&q)));
+    let rounds = section.required(ROUNDS, |v| v.small(1..=ROUNDS_MAX));
+    let local_steps = section.required(STEPS, |v| v.small(1..=LOCAL_STEPS_MAX));
+    let spare_rounds = section.required(SPARE, |v| v.small(0..=ROUNDS_MAX));
+    let sigma = NOISE_MULTIPLIER_MIN..=NOISE_MULTIPLIER_MAX;
+    let noise_multiplier = section.required(NOISE, |v| v.number(|noise| sigma.contains(&noise)));
+    let clip_norm = section.required(CLIP, step);
+    let learning_rate = section.required(RATE_OF_LEARNING, step);
+    let proximal = section.required(PROXIMAL, |v| v.number(|pull| (0.0..=STEP_MAX).contains(&pull)));
+    let quorum = section.required(QUORUM, |v| v.small(2..=quorum_max));
+    let deadline_s = section.required(DEADLINE, |v| v.small(1..=DEADLINE_S_MAX));
+    let reply_tick_ms = section.required(TICK, |v| v.small(REPLY_TICK_MS_MIN..=REPLY_TICK_MS_MAX));
+    let training = Training {
+        sampling_rate: sampling_rate?,
+        rounds: rounds?,
+        local_steps: local_steps?,
+        spare_rounds: spare_rounds?,
+        noise_multiplier: noise_multiplier?,
+        clip_norm: clip_norm?,
+        learning_rate: learning_rate?,
+        proximal: proximal?,
+        quorum: quorum?,
+        deadline_s: deadline_s?,
+        reply_tick_ms: reply_tick_ms?,
+    };
+    let steps = training.steps_charged();
+    if steps > STEPS_MAX {
+        let expected = format!("(rounds + spare_rounds) x local_steps at most {STEPS_MAX}");
+        section.wrong("rounds", &expected, &steps.to_string(), "lower rounds, spare_rounds or local_steps");
+    }
+    Some(training)
+}
+
+/// A share for `overall` and for each of the study's groupings, and for nothing else; in the order of
+/// the groupings, whatever the order in the file.
+fn evaluation_shares(section: &Section<'_>, subgroups: Option<&Subgroups>) -> Option<Vec<(String, f64)>> {
+    const SHARE: Ask = ask("share", "a number from 0.001 to 1000", "overall = 1.0");
+    let entries = section.entries(SHARE);
+    if entries.len() > GROUPINGS_MAX + 1 {
+        section.wrong("", "fewer groupings", &entries.len().to_string(), "keep those that matter");
+    }
+    let read: Vec<Option<(String, f64)>> = entries
+        .iter()
+        .map(|(name, value)| {
+            let share = value.number(|share| (0.001..=1000.0).contains(&share));
+            Some((name.clone(), share?))
+        })
+        .collect();
+    let groupings = super::super::grouping_names(&subgroups?.groups);
+    for (name, value) in &entries {
+        if !groupings.contains(name) {
+            let expected = format!("a grouping of this study: {}", groupings.join(", "));
+            let instead = "remove it, or add the grouping to subgroups.groups";
+            value.wrong_because::<()>(&expected, name, instead);
+        }
+    }
+    for name in groupings.iter().filter(|name| !entries.iter().any(|(entry, _)| entry == *name)) {
+        let instead =
+            format!("add {} = 1.0", if name.contains('*') { format!("{name:?}") } else { name.clone() });
+        section.wrong(name, "a share of the evaluation budget", "nothing", &instead);
+    }
+    let read = read.into_iter().collect::<Option<Vec<_>>>()?;
+    groupings.into_iter().map(|name| read.iter().find(|(entry, _)| *entry == name).cloned()).collect()
+}
+
+/// The event list against the caps, by the accountant that charges.
+fn check_caps(top: &Section<'_>, privacy: &Privacy, split: &Split) {
+    let total = privacy.person_total_max;
+    for (key, cap) in [
+        ("privacy.epsilon.training_people", privacy.epsilon_training),
+        ("privacy.epsilon.evaluation_people", privacy.epsilon_evaluation),
+    ] {
+        if cap > total {
+            let expected = format!("at most person_total_max, {total}");
+            top.wrong(key, &expected, &cap.to_string(), "lower it, or raise person_total_max");
+        }
+    }
+    let key = "privacy.training.noise_multiplier";
+    let instead = "write a larger noise_multiplier, fewer rounds or local_steps, or a larger epsilon";
+    match accountant::epsilon(&[training_event(&privacy.training)], privacy.delta) {
+        Ok(spent) if spent <= privacy.epsilon_training => {}
+        Ok(spent) => {
+            let expected =
+                format!("training to cost at most {} (epsilon.training_people)", privacy.epsilon_training);
+            top.wrong(key, &expected, &format!("{spent:.4}"), instead);
+            return;
+        }
+        Err(error) => {
+            top.wrong(key, "training events that can be priced", &error.to_string(), instead);
+            return;
+        }
+    }
+    match evaluation_scale(privacy, &split.by) {
+        Ok(scale) => check_histograms(top, privacy, scale),
+        Err(error) => {
+            let expected = format!("enough of person_total_max, {total}, left for evaluation");
+            let found = format!("too little for {} groupings ({error})", privacy.evaluation_shares.len());
+            top.wrong("privacy.person_total_max", &expected, &found, instead);
+        }
+    }
+}
+
+/// Each grouping's calibrated noise against what the lattice of histograms carries.
+fn check_histograms(top: &Section<'_>, privacy: &Privacy, scale: f64) {
+    for ((grouping, _), event) in privacy.evaluation_shares.iter().zip(evaluation_events(privacy, scale)) {
+        let Event::Gaussian { noise_multiplier, .. } = event else {
+            unreachable!("histograms have Gaussian noise")
+        };
+        if let Err(error) = sigma_units(PERSON_UNITS.unsigned_abs(), noise_multiplier) {
+            let key = format!("privacy.evaluation_shares.{grouping}");
+            let instead = "write a larger share or a larger epsilon.evaluation_people";
+            top.wrong(&key, "noise that the lattice of histograms carries", &error.to_string(), instead);
+        }
+    }
+}
+
+/// What only shows once all parts are there: bounds within which the mechanism is proven, and memory.
+///
+/// # Privacy
+/// The sensitivity of a step is proven up to [`Lattice::batch_max`] people (`privacy::clip`). A sample
+/// never has more people than train, so that the public bound on them keeps every sample below it
+/// without looking at one; the noise must be one that the lattice carries exactly.
+pub(super) fn check_bounds(top: &Section<'_>, study: &Study) {
+    let parameters = study.architecture().parameters();
+    if parameters > PARAMETERS_MAX {
+        // Reported with the layers.
+        return;
+    }
+    let lattice = Lattice::for_dimension(parameters);
+    let batch_max = lattice.batch_max();
+    for (i, site) in study.sites.iter().enumerate() {
+        let people = study.training_people(site);
+        #[expect(clippy::cast_precision_loss, reason = "at most 2^17")]
+        if people > batch_max as f64 {
+            let expected = format!("at most {batch_max} people who train, people_public x training_share");
+            let path = format!("site[{}].people_public", i + 1);
+            let instead = "take part in the study with a part of the people";
+            top.wrong(&path, &expected, &format!("{people:.0}"), instead);
+        }
+    }
+    let training = &study.privacy.training;
+    let bytes = (parameters as u64).saturating_mul(8).saturating_mul(u64::from(training.local_steps));
+    if bytes > ROUND_NOISE_BYTES_MAX {
+        let expected = format!(
+            "local_steps x {parameters} parameters x 8 bytes of noise at most {ROUND_NOISE_BYTES_MAX} bytes a round"
+        );
+        let key = "privacy.training.local_steps";
+        top.wrong(key, &expected, &bytes.to_string(), "write fewer local_steps and more rounds");
+    }
+    if let Err(error) = lattice.sigma_units(training.noise_multiplier) {
+        let key = "privacy.training.noise_multiplier";
+        top.wrong(
+            key,
+            "noise that the lattice carries",
+            &error.to_string(),
+            "write a smaller noise_multiplier",
+        );
+    }
+}

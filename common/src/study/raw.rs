@@ -1,0 +1,364 @@
+//! Walks a TOML document with its places, so that every mistake is collected and none stops the walk.
+//!
+//! A key of the language is an [`Ask`]: its name, what is expected and an example. A reader returns
+//! `None` after it has reported; whoever builds a value from several keys reads all of them first
+//! and gives up only then.
+
+use super::limits::TEXT_BYTES_MAX;
+use super::mistake::{Kind, Mistake};
+use jiff::civil::Date;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// A key of the language.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ask {
+    pub(super) key: &'static str,
+    pub(super) expected: &'static str,
+    pub(super) example: &'static str,
+}
+
+/// Shorthand for an [`Ask`].
+pub(super) const fn ask(key: &'static str, expected: &'static str, example: &'static str) -> Ask {
+    Ask { key, expected, example }
+}
+
+/// The file's text, and what was found wrong with it so far.
+pub(super) struct Source<'a> {
+    line_starts: Vec<usize>,
+    mistakes: RefCell<Vec<Mistake>>,
+    /// Where each value that was asked for stands, by its path.
+    places: RefCell<BTreeMap<String, usize>>,
+    text: &'a str,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        let ends = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
+        let line_starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
+        Self { line_starts, mistakes: RefCell::default(), places: RefCell::default(), text }
+    }
+
+    /// Line of a byte offset, counted from 1.
+    pub(super) fn line(&self, at: usize) -> usize {
+        self.line_starts.partition_point(|&start| start <= at.min(self.text.len()))
+    }
+
+    pub(super) fn report(
+        &self,
+        kind: Kind,
+        at: usize,
+        key: &str,
+        expected: &str,
+        found: &str,
+        instead: &str,
+    ) {
+        self.mistakes.borrow_mut().push(Mistake {
+            line: self.line(at),
+            key: key.to_owned(),
+            expected: expected.to_owned(),
+            found: found.to_owned(),
+            instead: instead.to_owned(),
+            kind,
+        });
+    }
+
+    fn withdraw_absent(&self, path: &str) {
+        self.mistakes.borrow_mut().retain(|mistake| mistake.kind != Kind::Absent || mistake.key != path);
+    }
+
+    pub(super) fn into_mistakes(self) -> Vec<Mistake> {
+        self.mistakes.into_inner()
+    }
+}
+
+/// One table of the document. [`Section::finish`] reports the keys that nobody asked for.
+pub(super) struct Section<'a> {
+    pub(super) source: &'a Source<'a>,
+    pub(super) path: String,
+    pub(super) at: usize,
+    table: &'a DeTable<'a>,
+    asked: RefCell<Vec<&'static str>>,
+    /// The author names the keys: none is unknown.
+    free: Cell<bool>,
+}
+
+/// One value of the document, with what was asked for.
+pub(super) struct Value<'a> {
+    pub(super) source: &'a Source<'a>,
+    pub(super) path: String,
+    pub(super) at: usize,
+    ask: Ask,
+    value: &'a DeValue<'a>,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn root(source: &'a Source<'a>, table: &'a DeTable<'a>) -> Self {
+        Self { source, path: String::new(), at: 0, table, asked: RefCell::default(), free: Cell::new(false) }
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    fn find(&self, ask: Ask) -> Option<Value<'a>> {
+        self.asked.borrow_mut().push(ask.key);
+        let value = self.table.get(ask.key)?;
+        Some(Value::new(self.source, self.path_of(ask.key), ask, value))
+    }
+
+    /// Keys that cannot be judged since the key that decides on them is wrong.
+    pub(super) fn ignore(&self, keys: &[&'static str]) {
+        self.asked.borrow_mut().extend(keys);
+    }
+
+    /// A key that must be there.
+    pub(super) fn required<T>(&self, ask: Ask, read: impl FnOnce(&Value<'a>) -> Option<T>) -> Option<T> {
+        let Some(value) = self.find(ask) else {
+            let instead = format!("add {}", ask.example);
+            self.source.report(
+                Kind::Absent,
+                self.at,
+                &self.path_of(ask.key),
+                ask.expected,
+                "nothing",
+                &instead,
+            );
+            return None;
+        };
+        read(&value)
+    }
+
+    /// A key that may be left out: `Some(None)` then.
+    pub(super) fn optional<T>(
+        &self,
+        ask: Ask,
+        read: impl FnOnce(&Value<'a>) -> Option<T>,
+    ) -> Option<Option<T>> {
+        self.find(ask).map_or(Some(None), |value| read(&value).map(Some))
+    }
+
+    /// All keys in file order with their values, for a table whose keys the author names.
+    pub(super) fn entries(&self, ask: Ask) -> Vec<(String, Value<'a>)> {
+        self.free.set(true);
+        let mut entries: Vec<_> = self.table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let entry = |(key, value): (&'a Spanned<_>, &'a Spanned<DeValue<'a>>)| {
+            let key: &std::borrow::Cow<'a, str> = key.get_ref();
+            (key.to_string(), Value::new(self.source, self.path_of(key), ask, value))
+        };
+        entries.into_iter().map(entry).collect()
+    }
+
+    /// Reports a mistake about a key, or a path of keys, under this table.
+    pub(super) fn wrong(&self, key: &str, expected: &str, found: &str, instead: &str) {
+        let path = self.path_of(key);
+        let at = self.source.places.borrow().get(&path).copied().unwrap_or(self.at);
+        self.source.report(Kind::Wrong, at, &path, expected, found, instead);
+    }
+
+    /// Reports every key that nobody asked for, with the nearest one of the language.
+    pub(super) fn finish(&self) {
+        if self.free.get() {
+            return;
+        }
+        let asked = self.asked.borrow();
+        for (key, value) in self.table {
+            let name: &str = key.get_ref();
+            if asked.contains(&name) {
+                continue;
+            }
+            // A key of a `[table]` made by its header has no place of its own.
+            let at = if key.span().is_empty() { value.span().start } else { key.span().start };
+            let nearest = asked
+                .iter()
+                .map(|known| (distance(name, known), known))
+                .min()
+                .filter(|(distance, known)| *distance <= 1.max(known.len() / 3));
+            let instead = match nearest {
+                Some((_, known)) => {
+                    // One slip is one mistake: the key that is missing was misspelt.
+                    self.source.withdraw_absent(&self.path_of(known));
+                    format!("did you mean {known}?")
+                }
+                None => "remove it: this version of the language has no such key".to_owned(),
+            };
+            let expected = format!("one of {}", asked.join(", "));
+            self.source.report(Kind::Unknown, at, &self.path_of(name), &expected, "an unknown key", &instead);
+        }
+    }
+}
+
+impl<'a> Value<'a> {
+    fn new(source: &'a Source<'a>, path: String, ask: Ask, value: &'a Spanned<DeValue<'a>>) -> Self {
+        let at = value.span().start;
+        source.places.borrow_mut().insert(path.clone(), at);
+        Self { source, path, at, ask, value: value.get_ref() }
+    }
+
+    /// Reports that this is not what was asked for.
+    pub(super) fn wrong<T>(&self) -> Option<T> {
+        let instead = format!("write {}", self.ask.example);
+        self.source.report(Kind::Wrong, self.at, &self.path, self.ask.expected, &self.shown(), &instead);
+        None
+    }
+
+    /// Reports a particular mistake.
+    pub(super) fn wrong_because<T>(&self, expected: &str, found: &str, instead: &str) -> Option<T> {
+        self.source.report(Kind::Wrong, self.at, &self.path, expected, found, instead);
+        None
+    }
+
+    /// Non-empty text.
+    pub(super) fn text(&self) -> Option<String> {
+        match self.value {
+            DeValue::String(text) if !text.trim().is_empty() && text.len() <= TEXT_BYTES_MAX => {
+                Some(text.trim().to_owned())
+            }
+            _ => self.wrong(),
+        }
+    }
+
+    /// Non-empty text that fits.
+    pub(super) fn text_where(&self, fits: impl FnOnce(&str) -> bool) -> Option<String> {
+        match self.value {
+            DeValue::String(text) if fits(text) => Some(text.to_string()),
+            _ => self.wrong(),
+        }
+    }
+
+    /// Text with a form of its own.
+    pub(super) fn parsed<T: std::str::FromStr>(&self) -> Option<T> {
+        match self.value {
+            DeValue::String(text) => text.parse().ok().or_else(|| self.wrong()),
+            _ => self.wrong(),
+        }
+    }
+
+    /// One of a few words.
+    pub(super) fn word(&self, words: &[&'static str]) -> Option<&'static str> {
+        let DeValue::String(text) = self.value else { return self.wrong() };
+        words.iter().copied().find(|&word| word == text).or_else(|| self.wrong())
+    }
+
+    /// The text of a cell: text, or a number as written.
+    pub(super) fn cell(&self) -> Option<String> {
+        match self.value {
+            DeValue::String(text) if text.len() <= TEXT_BYTES_MAX => Some(text.trim().to_owned()),
+            DeValue::Integer(_) | DeValue::Float(_) => self.any_number().map(|number| number.to_string()),
+            _ => self.wrong(),
+        }
+    }
+
+    fn any_number(&self) -> Option<f64> {
+        let number = match self.value {
+            DeValue::Float(float) => float.as_str().replace('_', "").parse::<f64>().ok(),
+            // Exact up to 2^53; a larger whole number is rounded, as any TOML float is.
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().parse::<f64>().ok(),
+            _ => None,
+        };
+        number.filter(|number| number.is_finite()).or_else(|| self.wrong())
+    }
+
+    /// A finite number that fits.
+    pub(super) fn number(&self, fits: impl FnOnce(f64) -> bool) -> Option<f64> {
+        let number = self.any_number()?;
+        if fits(number) { Some(number) } else { self.wrong() }
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn integer(&self, bounds: RangeInclusive<u64>) -> Option<u64> {
+        let DeValue::Integer(integer) = self.value else { return self.wrong() };
+        match u64::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) if bounds.contains(&number) => Some(number),
+            _ => self.wrong(),
+        }
+    }
+
+    /// A whole number within bounds that are below 2^32.
+    pub(super) fn small(&self, bounds: RangeInclusive<u64>) -> Option<u32> {
+        self.integer(bounds).map(|number| u32::try_from(number).expect("the bounds are below 2^32"))
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&self) -> Option<bool> {
+        if let DeValue::Boolean(truth) = self.value { Some(*truth) } else { self.wrong() }
+    }
+
+    /// A calendar day without a time.
+    pub(super) fn date(&self) -> Option<Date> {
+        let DeValue::Datetime(datetime) = self.value else { return self.wrong() };
+        let (Some(date), None, None) = (datetime.date, datetime.time, datetime.offset) else {
+            return self.wrong();
+        };
+        let year = i16::try_from(date.year).ok();
+        let month = i8::try_from(date.month).ok();
+        let day = i8::try_from(date.day).ok();
+        year.zip(month)
+            .zip(day)
+            .and_then(|((year, month), day)| Date::new(year, month, day).ok())
+            .or_else(|| self.wrong())
+    }
+
+    /// A list, item by item; all items are read before it gives up.
+    pub(super) fn list<T>(
+        &self,
+        lengths: RangeInclusive<usize>,
+        mut read: impl FnMut(&Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let DeValue::Array(array) = self.value else { return self.wrong() };
+        if !lengths.contains(&array.len()) {
+            return self.wrong();
+        }
+        let path = |i: usize| format!("{}[{}]", self.path, i + 1);
+        let items = array.iter().enumerate().map(|(i, item)| Self::new(self.source, path(i), self.ask, item));
+        let read: Vec<Option<T>> = items.map(|item| read(&item)).collect();
+        read.into_iter().collect()
+    }
+
+    /// A table.
+    pub(super) fn section(&self) -> Option<Section<'a>> {
+        let DeValue::Table(table) = self.value else { return self.wrong() };
+        let (source, path) = (self.source, self.path.clone());
+        Some(Section { source, path, at: self.at, table, asked: RefCell::default(), free: Cell::new(false) })
+    }
+
+    /// Whether this is a table.
+    pub(super) fn is_section(&self) -> bool {
+        matches!(self.value, DeValue::Table(_))
+    }
+
+    fn shown(&self) -> String {
+        match self.value {
+            DeValue::String(text) if text.trim().is_empty() => "empty text".to_owned(),
+            DeValue::String(text) if text.len() > TEXT_BYTES_MAX => format!("{} bytes of text", text.len()),
+            DeValue::String(text) => format!("{:?}", text.chars().take(60).collect::<String>()),
+            DeValue::Integer(integer) => integer.to_string(),
+            DeValue::Float(float) => float.to_string(),
+            DeValue::Boolean(truth) => truth.to_string(),
+            DeValue::Datetime(datetime) => datetime.to_string(),
+            DeValue::Array(array) => format!("a list of {}", array.len()),
+            DeValue::Table(_) => "a table".to_owned(),
+        }
+    }
+}
+
+/// Edit distance (Levenshtein), for suggestions only.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    // A key longer than this is no misspelling of ours.
+    for (i, l) in left.chars().take(64).enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, r) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(l != *r);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[right.len()]
+}

@@ -1,0 +1,70 @@
+//! The study files that ship with the project say what they should.
+
+use super::{Mistake, RosterSite, Study, fill, parse, predict};
+use crate::key::SecretKey;
+use crate::study::mistake::Kind;
+
+const HEART: &str = include_str!("../../../docs/studies/heart-disease.toml");
+const SELF_HARM: &str = include_str!("../../../docs/studies/synthetic-selfharm.toml");
+
+/// The template's own sites, with keys.
+fn roster(template: &str) -> Vec<RosterSite> {
+    let document: toml::Table = template.parse().expect("TOML");
+    let sites = document["site"].as_array().expect("sites");
+    let site = |(i, site): (usize, &toml::Value)| RosterSite {
+        name: site["name"].as_str().expect("a name").parse().expect("a site's name"),
+        key: SecretKey::from_seed(&[u8::try_from(i).expect("few") + 1; 32]).public(),
+        people_public: u64::try_from(site["people_public"].as_integer().expect("a number"))
+            .expect("positive"),
+        weight: 65_536,
+    };
+    sites.iter().enumerate().map(site).collect()
+}
+
+fn filled(template: &str, epsilon: f64) -> Study {
+    let text =
+        fill(template, &roster(template), Some(epsilon)).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    parse(text.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+#[test]
+fn a_template_lacks_keys_and_nothing_else() {
+    fn check(template: &str, sites: usize) {
+        let mistakes = parse(template.as_bytes()).expect_err("no keys");
+        let only_keys = |mistake: &Mistake| mistake.kind == Kind::Absent && mistake.key.ends_with("].key");
+        assert!(mistakes.list().iter().all(only_keys) && mistakes.list().len() == sites, "{mistakes}");
+    }
+    check(HEART, 4);
+    check(SELF_HARM, 6);
+}
+
+#[test]
+fn the_printed_noise_is_the_calibrated_one() {
+    fn check(template: &str) {
+        let as_printed = fill(template, &roster(template), None).expect("a valid template");
+        let as_printed = parse(as_printed.as_bytes()).expect("a valid study").privacy;
+        let calibrated = filled(template, as_printed.person_total_max).privacy;
+        assert_eq!(as_printed.training.noise_multiplier, calibrated.training.noise_multiplier);
+        assert_eq!(as_printed, calibrated);
+    }
+    check(HEART);
+    check(SELF_HARM);
+}
+
+#[test]
+fn every_epsilon_of_the_demonstration_fits() {
+    fn check(template: &str, inputs: usize, groupings: usize) {
+        for epsilon in [0.5, 1.0, 3.0, 8.0] {
+            let study = filled(template, epsilon);
+            assert_eq!(study.architecture().inputs, inputs);
+            let prediction = predict(&study, 0.3);
+            assert_eq!(prediction.groupings.len(), groupings);
+            let worst = prediction.epsilon_training_account.max(prediction.epsilon_evaluation_account);
+            assert!(worst <= epsilon && worst > 0.99 * epsilon, "{worst} of {epsilon}");
+        }
+    }
+    // Heart disease: 5 numbers, 3 pairs, 4 and 3 levels make 13 inputs; and 10 indicators.
+    check(HEART, 23, 3);
+    // Self-harm: 6 numbers, 5 pairs, 4 levels make 14; and 12 indicators.
+    check(SELF_HARM, 26, 4);
+}
