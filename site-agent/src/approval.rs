@@ -1,0 +1,170 @@
+//! The hospital's decision on a study: signed over the digest of the exact bytes that a person here
+//! was shown, with the ledger key.
+
+use crate::files::{self, FileError};
+use crate::home::Home;
+use consilium_common::id::{Digest, SiteName};
+use consilium_common::key::{PublicKey, SecretKey};
+use consilium_common::protocol::{Approval, Decision};
+use consilium_common::signed::{InvalidStatement, Signed, Verified};
+use consilium_common::study::{self, Study};
+use consilium_common::time::Time;
+
+/// The largest study file, bytes (the study language has the same limit).
+pub const STUDY_BYTES_MAX: u64 = 256 * 1024;
+const DECISION_BYTES_MAX: u64 = 64 * 1024;
+const SHOWN_BYTES_MAX: u64 = 64;
+/// The longest name of an approver, bytes.
+pub const APPROVER_BYTES_MAX: usize = 200;
+
+/// What is kept of a study at this site.
+#[derive(Debug)]
+pub struct KeptStudy {
+    /// Parsed from the exact bytes.
+    pub study: Study,
+    /// This site's own decision, verified, if there is one.
+    pub decision: Option<(Verified<Approval>, Signed<Approval>)>,
+}
+
+/// A kept study cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeptError {
+    /// Reading or writing failed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The bytes are not those of this digest.
+    #[error("expected the study {expected}, came {found}")]
+    OtherBytes {
+        /// Asked for.
+        expected: Digest,
+        /// The bytes' own.
+        found: Digest,
+    },
+    /// The file has mistakes.
+    #[error("the study file has mistakes:\n{0}")]
+    Mistakes(#[from] study::Mistakes),
+    /// The decision was not signed with this site's key.
+    #[error("the kept decision: {0}")]
+    Decision(#[from] InvalidStatement),
+}
+
+/// Signs a decision on a study.
+#[must_use]
+pub fn sign(
+    study: &Study,
+    site: &SiteName,
+    decision: Decision,
+    approver: &str,
+    now: Time,
+    key: &SecretKey,
+) -> Signed<Approval> {
+    let approval = Approval {
+        study: study.digest,
+        study_id: study.id.clone(),
+        site: site.clone(),
+        decision,
+        time: now,
+        approver: approver.to_owned(),
+    };
+    Signed::new(&approval, key)
+}
+
+/// Checks that `bytes` are those of `digest`, parses them, and keeps them exactly.
+///
+/// # Errors
+/// Other bytes, mistakes in the file, or IO.
+pub fn keep_study(home: &Home, digest: Digest, bytes: &[u8]) -> Result<Study, KeptError> {
+    let found = Digest::of(bytes);
+    if found != digest {
+        return Err(KeptError::OtherBytes { expected: digest, found });
+    }
+    let study = study::parse(bytes)?;
+    let dir = home.study_dir(&digest);
+    files::create_private_folder(&dir)?;
+    files::write(&dir.join("study.toml"), bytes)?;
+    Ok(study)
+}
+
+/// Every study that is kept here, in no order.
+///
+/// # Errors
+/// IO.
+pub fn all_kept(home: &Home) -> Result<Vec<Digest>, FileError> {
+    let dir = home.studies_dir();
+    let mut digests = Vec::new();
+    for item in std::fs::read_dir(&dir).map_err(FileError::io(&dir))? {
+        let name = item.map_err(FileError::io(&dir))?.file_name();
+        // Whatever else somebody put there is not ours to read.
+        digests.extend(name.to_str().and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok()));
+    }
+    Ok(digests)
+}
+
+/// Notes that a kept study was shown to a person here.
+///
+/// # Errors
+/// IO.
+pub fn keep_shown(home: &Home, study: &Digest, now: Time) -> Result<(), FileError> {
+    files::write(&home.study_dir(study).join("shown"), now.to_string().as_bytes())
+}
+
+/// Of the kept studies with this id, the one that was shown last; `None` when none ever was.
+///
+/// # Errors
+/// As [`kept`].
+pub fn last_shown(home: &Home, id: &str, own: &PublicKey) -> Result<Option<KeptStudy>, KeptError> {
+    let mut last: Option<(Time, KeptStudy)> = None;
+    for digest in all_kept(home)? {
+        let path = home.study_dir(&digest).join("shown");
+        let shown: Time = match files::read_text(&path, SHOWN_BYTES_MAX) {
+            Err(error) if error.is_absent() => continue,
+            read => read?.parse().map_err(|_| FileError::malformed(&path, "a time"))?,
+        };
+        let Some(study) = kept(home, &digest, own)? else { continue };
+        if study.study.id.as_str() == id && last.as_ref().is_none_or(|(before, _)| *before < shown) {
+            last = Some((shown, study));
+        }
+    }
+    Ok(last.map(|(_, study)| study))
+}
+
+/// Keeps this site's decision; durable on return, before it is sent.
+///
+/// # Errors
+/// IO.
+pub fn keep_decision(home: &Home, study: &Digest, decision: &Signed<Approval>) -> Result<(), FileError> {
+    let text = serde_json::to_vec(decision).expect("an approval is plain data");
+    files::write(&home.study_dir(study).join("decision.json"), &text)
+}
+
+/// What is kept of a study; `None` when it was never shown here.
+///
+/// # Errors
+/// IO, changed bytes, or a decision under another key.
+pub fn kept(home: &Home, digest: &Digest, own: &PublicKey) -> Result<Option<KeptStudy>, KeptError> {
+    let dir = home.study_dir(digest);
+    let bytes = match files::read(&dir.join("study.toml"), STUDY_BYTES_MAX) {
+        Err(error) if error.is_absent() => return Ok(None),
+        read => read?,
+    };
+    let found = Digest::of(&bytes);
+    if found != *digest {
+        return Err(KeptError::OtherBytes { expected: *digest, found });
+    }
+    let study = study::parse(&bytes)?;
+    let path = dir.join("decision.json");
+    let decision = match files::read_text(&path, DECISION_BYTES_MAX) {
+        Err(error) if error.is_absent() => None,
+        read => {
+            let signed: Signed<Approval> =
+                serde_json::from_str(&read?).map_err(|_| FileError::malformed(&path, "a signed approval"))?;
+            let verified = signed.verify(own)?;
+            if verified.study != *digest {
+                let found = verified.study;
+                return Err(KeptError::OtherBytes { expected: *digest, found });
+            }
+            Some((verified, signed))
+        }
+    };
+    Ok(Some(KeptStudy { study, decision }))
+}

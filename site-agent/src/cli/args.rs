@@ -1,0 +1,251 @@
+//! What can be typed.
+
+use crate::synth::SynthArgs;
+use clap::{Parser, Subcommand, ValueEnum};
+use consilium_common::id::SiteName;
+use consilium_common::protocol::DeclineReason;
+use std::path::PathBuf;
+
+/// Consilium's agent at one hospital: trains here, under this hospital's policy; no record leaves.
+#[derive(Debug, Parser)]
+#[command(
+    name = "site-agent",
+    version,
+    after_help = "Example, a hospital's first day:\n  \
+    site-agent init --site st-elsewhere\n  \
+    site-agent enroll invite.json\n  \
+    site-agent doctor --data /srv/consilium/table.csv\n  \
+    site-agent study list\n  \
+    site-agent study show self-harm\n  \
+    site-agent study approve self-harm --approver 'Dr A. Bird'\n  \
+    site-agent serve --data /srv/consilium/table.csv\n\n\
+    Exit codes: 0 done, 1 the answer is no, 2 bad usage or input, 3 the coordinator cannot be reached, 4 our own fault."
+)]
+pub(super) struct Args {
+    /// The agent's home folder
+    #[arg(long, global = true, value_name = "DIR", default_value = "./site-agent")]
+    pub(super) home: PathBuf,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// For people or for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// Tables on a terminal, plain lines otherwise
+    Text,
+    /// One JSON document
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Makes the home folder: keys, an empty ledger, a cautious policy
+    #[command(after_help = "Example:\n  site-agent init --home /var/lib/consilium --site st-elsewhere")]
+    Init {
+        /// This site's name on every roster: 1 to 63 of a-z, 0-9 and -
+        #[arg(long, value_name = "NAME")]
+        site: SiteName,
+    },
+    /// Trades the consortium's invite for a certificate; the key is made here and never leaves
+    #[command(
+        after_help = "Examples:\n  site-agent enroll invite.json\n  site-agent enroll - < invite.json\n\n\
+        The invite holds a secret: it is read from a file or from standard input, never from the command line."
+    )]
+    Enroll {
+        /// The invite's file, or - for standard input
+        #[arg(value_name = "INVITE")]
+        invite: String,
+    },
+    /// Looks at everything that serving needs, one line each; exit 1 if anything is amiss
+    #[command(after_help = "Example:\n  site-agent doctor --data /srv/consilium/table.csv")]
+    Doctor {
+        /// The table or its folder, instead of agent.toml's
+        #[arg(long, value_name = "PATH")]
+        data: Option<PathBuf>,
+    },
+    /// Runs: asks the coordinator for tasks and does what policy and budget allow
+    #[command(
+        after_help = "Example:\n  site-agent serve --home /var/lib/consilium --data /srv/consilium/table.csv\n\n\
+        Logs to standard error. A first signal ends it after the task in hand, a second one at once."
+    )]
+    Serve(ServeArgs),
+    /// Looks at this site's data; nothing leaves
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Studies that the consortium published for this site
+    #[command(subcommand)]
+    Study(StudyCommand),
+    /// What was spent, what is earmarked, and what is left
+    #[command(after_help = "Example:\n  site-agent budget --format json")]
+    Budget,
+    /// This site's ledger
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Invents hospitals to try Consilium on
+    Synth(SynthArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ServeArgs {
+    /// The table or its folder, instead of agent.toml's
+    #[arg(long, value_name = "PATH")]
+    pub(super) data: Option<PathBuf>,
+    /// How log lines are written
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
+}
+
+/// Of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Plain lines
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DataCommand {
+    /// Reads the table as a study would; mistakes name row and column, never a value
+    #[command(
+        after_help = "Example:\n  site-agent data check --study self-harm.toml --data /srv/consilium/table.csv"
+    )]
+    Check(DataArgs),
+    /// Writes a study's encoded examples, un-noised, for tables that are yours to read
+    #[command(
+        after_help = "Example:\n  site-agent data export --examples --study self-harm.toml --data table.csv --out ashford.examples"
+    )]
+    Export(ExportArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DataArgs {
+    /// A study file
+    #[arg(long, value_name = "FILE")]
+    pub(super) study: PathBuf,
+    /// The table or its folder, instead of agent.toml's
+    #[arg(long, value_name = "PATH")]
+    pub(super) data: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ExportArgs {
+    /// Says that un-noised examples of people are what is wanted
+    #[arg(long, required = true)]
+    pub(super) examples: bool,
+    /// A study file
+    #[arg(long, value_name = "FILE")]
+    pub(super) study: PathBuf,
+    /// The table or its folder
+    #[arg(long, value_name = "PATH")]
+    pub(super) data: PathBuf,
+    /// The file to write; it must not exist
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StudyCommand {
+    /// Lists them
+    #[command(after_help = "Example:\n  site-agent study list")]
+    List,
+    /// What a study is for, what it asks for, and what this site's policy says to it
+    #[command(after_help = "Example:\n  site-agent study show self-harm")]
+    Show {
+        /// An id or a digest
+        study: String,
+    },
+    /// Signs this site's approval over the study's exact bytes, if the policy allows it
+    #[command(
+        after_help = "Example:\n  site-agent study approve self-harm --approver 'Dr A. Bird, Caldicott Guardian'"
+    )]
+    Approve {
+        /// An id or a digest
+        study: String,
+        /// Who decided, in their own words; it is published with the approval
+        #[arg(long, value_name = "NAME", default_value = "")]
+        approver: String,
+    },
+    /// Says no, by a code that tells nothing of the data
+    #[command(after_help = "Example:\n  site-agent study decline self-harm --reason governance")]
+    Decline {
+        /// An id or a digest
+        study: String,
+        /// Why
+        #[arg(long, value_enum)]
+        reason: Reason,
+        /// Who decided, in their own words; it is published with the decision
+        #[arg(long, value_name = "NAME", default_value = "")]
+        approver: String,
+    },
+}
+
+/// The codes of [`DeclineReason`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Reason {
+    /// The site's policy does not allow it
+    Policy,
+    /// The site's budget does not cover it
+    Budget,
+    /// The site's governance bodies said no
+    Governance,
+    /// The site has no capacity now
+    Capacity,
+    /// Something else, told by other means
+    Other,
+}
+
+impl From<Reason> for DeclineReason {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Policy => Self::Policy,
+            Reason::Budget => Self::Budget,
+            Reason::Governance => Self::Governance,
+            Reason::Capacity => Self::Capacity,
+            Reason::Other => Self::Other,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LedgerCommand {
+    /// Copies the ledger as files that an auditor takes
+    #[command(after_help = "Example:\n  site-agent ledger export --out ledger-for-audit")]
+    Export {
+        /// A folder that does not exist yet
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn usage() {
+        fn check(line: &str, good: bool) {
+            let parsed = Args::try_parse_from(line.split(' '));
+            assert_eq!(parsed.is_ok(), good, "{line}: {parsed:?}");
+        }
+        check("site-agent init --site st-elsewhere", true);
+        check("site-agent init --site Elsewhere", false);
+        check("site-agent enroll -", true);
+        check("site-agent study decline x --reason governance", true);
+        check("site-agent study decline x --reason because", false);
+        check("site-agent data export --study s --data d --out o", false);
+        check("site-agent data export --examples --study s --data d --out o", true);
+        check("site-agent budget --format json --home x", true);
+        check("site-agent budget --format xml", false);
+    }
+}

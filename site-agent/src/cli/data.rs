@@ -1,0 +1,88 @@
+//! `data check`, `data export` and `synth`.
+
+use super::args::{DataArgs, ExportArgs};
+use super::output::Output;
+use crate::approval::STUDY_BYTES_MAX;
+use crate::data::export::export_examples;
+use crate::data::{self, SplitKey};
+use crate::failure::Failure;
+use crate::files;
+use crate::home::Home;
+use crate::synth::{self, SynthArgs};
+use consilium_common::study::{self, Study};
+use serde_json::json;
+use std::path::Path;
+
+/// Reads the data as the study would and says, here and nowhere else, what came of it.
+pub(super) fn check(home: &Home, args: &DataArgs, output: &Output) -> Result<(), Failure> {
+    let study = read_study(&args.study)?;
+    let config = home.config()?;
+    let path = args.data.as_deref().or(config.data.as_deref());
+    let path = path.ok_or_else(|| Failure::input("no data: give --data, or `data` in agent.toml"))?;
+    let (_, summary) = data::load_strict(path, &study, &SplitKey::from_bytes(*home.split_key()?))?;
+    let mut human = vec![
+        format!("{} fits study {}", path.display(), study.id),
+        format!("people:              {}", summary.people),
+        format!("without an outcome:  {}", summary.without_outcome),
+        format!("training:            {}, with the outcome {}", summary.training.0, summary.training.1),
+        format!("evaluation:          {}, with the outcome {}", summary.evaluation.0, summary.evaluation.1),
+    ];
+    for (name, cells) in &summary.not_recorded {
+        human.push(format!("not recorded:        {name} {cells}"));
+    }
+    for (name, people) in &summary.unknown {
+        human.push(format!("unknown:             {name} {people}"));
+    }
+    human.push("These counts stay here: never publish them.".into());
+    let named = |counts: &[(String, u64)]| {
+        counts.iter().map(|(name, n)| json!({ "name": name, "count": n })).collect::<Vec<_>>()
+    };
+    let json = json!({
+        "study": study.id,
+        "people": summary.people,
+        "without_outcome": summary.without_outcome,
+        "training": { "people": summary.training.0, "with_outcome": summary.training.1 },
+        "evaluation": { "people": summary.evaluation.0, "with_outcome": summary.evaluation.1 },
+        "not_recorded": named(&summary.not_recorded),
+        "unknown": named(&summary.unknown),
+    });
+    output.result(&human.join("\n"), &json)
+}
+
+/// Writes the encoded examples of a table that is the user's to read. The split key is the home's,
+/// so that each person has the role that they have in training.
+pub(super) fn export(home: &Home, args: &ExportArgs, output: &Output) -> Result<(), Failure> {
+    debug_assert!(args.examples, "clap requires it");
+    if is_served(home, &args.data)? {
+        return Err(Failure::refused(
+            "data.served: these are the data that this agent serves (agent.toml); they leave through the budget only",
+        ));
+    }
+    let study = read_study(&args.study)?;
+    export_examples(&args.data, &study, &SplitKey::from_bytes(*home.split_key()?), &args.out)?;
+    let human =
+        format!("un-noised examples in {}: treat this file like the table itself", args.out.display());
+    output.result(&human, &json!({ "study": study.id, "out": args.out }))
+}
+
+/// Whether a path is, or is within, what `agent.toml` names as this site's data.
+fn is_served(home: &Home, data: &Path) -> Result<bool, Failure> {
+    let Some(served) = home.config()?.data else { return Ok(false) };
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let (served, data) = (real(&served), real(data));
+    Ok(data.starts_with(&served) || served.starts_with(&data))
+}
+
+/// Invents hospitals.
+pub(super) fn synth(args: &SynthArgs, output: &Output) -> Result<(), Failure> {
+    let summary = synth::run(args)?;
+    let people: Vec<String> =
+        summary.sites.iter().map(|site| format!("  {}: {} people", site.name, site.people)).collect();
+    let human = format!("{} hospitals in {}\n{}", summary.sites.len(), args.out.display(), people.join("\n"));
+    output.result(&human, &json!(summary))
+}
+
+fn read_study(path: &Path) -> Result<Study, Failure> {
+    let bytes = files::read(path, STUDY_BYTES_MAX).map_err(|e| Failure::input(e.to_string()))?;
+    study::parse(&bytes).map_err(|mistakes| Failure::input(format!("{}:\n{mistakes}", path.display())))
+}

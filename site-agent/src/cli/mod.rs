@@ -1,0 +1,85 @@
+//! The command line: what each command is called, and what it prints. What it does lives in the
+//! modules beside.
+
+mod args;
+mod data;
+mod init;
+mod output;
+mod serve;
+mod show;
+mod study;
+
+use crate::doctor;
+use crate::failure::Failure;
+use crate::home::{Config, Home};
+use crate::link::{Hello, Link};
+use args::{Args, Command, DataCommand, LedgerCommand, StudyCommand};
+use clap::Parser as _;
+use consilium_common::time::Time;
+use output::Output;
+use std::future::Future;
+use std::process::ExitCode;
+
+/// The system's clock, or a test's.
+pub type Clock = fn() -> Time;
+
+/// Runs the command line and gives the exit code.
+#[must_use]
+pub fn main(clock: Clock) -> ExitCode {
+    // Usage errors end here, with exit code 2.
+    let args = Args::parse();
+    let output = Output::new(args.format);
+    match run(&args, &output, clock) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}
+
+fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
+    match &args.command {
+        Command::Init { site } => init::init(&args.home, site, output, clock),
+        Command::Enroll { invite } => init::enroll(&open(args)?, invite, output, clock),
+        Command::Doctor { data } => {
+            let checks = in_runtime(doctor::examine(&open(args)?, data.as_deref(), clock))?;
+            output.checks(&checks)
+        }
+        Command::Serve(serve) => serve::serve(open(args)?, serve, clock),
+        Command::Data(DataCommand::Check(check)) => data::check(&open(args)?, check, output),
+        Command::Data(DataCommand::Export(export)) => data::export(&open(args)?, export, output),
+        Command::Study(StudyCommand::List) => study::list(&open(args)?, output),
+        Command::Study(StudyCommand::Show { study }) => study::show(&open(args)?, study, output, clock),
+        Command::Study(StudyCommand::Approve { study, approver }) => {
+            study::approve(&open(args)?, study, approver, output, clock)
+        }
+        Command::Study(StudyCommand::Decline { study, reason, approver }) => {
+            study::decline(&open(args)?, study, (*reason).into(), approver, output, clock)
+        }
+        Command::Budget => show::budget(&open(args)?, output),
+        Command::Ledger(LedgerCommand::Export { out }) => show::export_ledger(&open(args)?, out, output),
+        Command::Synth(synth) => data::synth(synth, output),
+    }
+}
+
+fn open(args: &Args) -> Result<Home, Failure> {
+    Ok(Home::open(&args.home)?)
+}
+
+/// Runs a short conversation to its end.
+fn in_runtime<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    Ok(runtime.map_err(|e| Failure::fault(format!("no threads: {e}")))?.block_on(work))
+}
+
+/// Connects as an enrolled site, once: a command does not wait for a coordinator to come back.
+async fn connect(home: &Home, config: &Config) -> Result<(Link, Hello), Failure> {
+    let coordinator = home.coordinator(config)?;
+    let dialer = doctor::dialer(home, config)?;
+    let (link, hello) = Link::open(&dialer).await?;
+    if hello.key != coordinator.key {
+        return Err(crate::drive::Stop::OtherCoordinator.into());
+    }
+    Ok((link, hello))
+}

@@ -1,0 +1,420 @@
+//! The plain table: a CSV file (UTF-8, comma, a header) with one row per person.
+//!
+//! Invariant: a row is a line, and is parsed alone. A quote that is never closed swallows the rest of
+//! its own line and nothing of the next person's, so cells cannot hold line breaks.
+
+mod fault;
+
+pub use fault::{FAULTS_MAX, Fault, Faults, InvalidTable};
+
+use super::encode::{encode, outcome};
+use super::lines::{Line, Lines};
+use super::split::{Pseudonym, SplitKey};
+use consilium_common::examples::Examples;
+use consilium_common::privacy::clip::Lattice;
+use consilium_common::study::{SplitBy, Study, cell};
+use csv::ByteRecord;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The file's name within a folder.
+pub const FILE_NAME: &str = "table.csv";
+/// Most rows of a table.
+pub const ROWS_MAX: u64 = 100_000_000;
+
+/// A table's examples under a study.
+pub struct Loaded {
+    /// Training people.
+    pub training: Examples,
+    /// Evaluation people.
+    pub evaluation: Examples,
+}
+
+/// What the hospital may want to know of its table; stays at the site, and has no `Debug`.
+pub struct Summary {
+    /// Rows, one per person.
+    pub people: u64,
+    /// People whose outcome cell is in neither list: they contribute no example.
+    pub without_outcome: u64,
+    /// Training people with an example, and how many of them had the outcome.
+    pub training: (u64, u64),
+    /// Evaluation people with an example, and how many of them had the outcome.
+    pub evaluation: (u64, u64),
+    /// For each feature of the study: its name and how many people have it not recorded.
+    pub not_recorded: Vec<(String, u64)>,
+    /// For each attribute of the study: its name and how many people are in its group `unknown`.
+    pub unknown: Vec<(String, u64)>,
+}
+
+/// Reads a table under a study and forgives nothing: for `data check` and `data export`. `path` is the
+/// CSV file, or a folder with a `table.csv`.
+///
+/// # Privacy
+/// Each person's examples and role depend on that person's row, the study and the site's key alone.
+/// What comes back must not leave the site except through a mechanism; a person without an outcome
+/// is left out silently, and counted in [`Summary`] only.
+///
+/// # Errors
+/// The file cannot be read, or does not fit the study: every fault up to [`FAULTS_MAX`], by row and
+/// column, never a cell's text.
+pub fn load_strict(path: &Path, study: &Study, key: &SplitKey) -> Result<(Loaded, Summary), InvalidTable> {
+    with_file(path, |file| strict(file, study, key))
+}
+
+/// Reads a table under a study for a round. A row with a fault contributes nothing, nor does any row
+/// of a person who is there twice: one person's bad cell neither silences the site nor moves what
+/// anybody else contributes.
+///
+/// # Privacy
+/// As [`load_strict`]. Neighbours, tables that differ in one person's rows, give examples that differ
+/// in that person only, whatever is in those rows; only the size limits of the whole table are an
+/// exception. Rows that name no person (unreadable, too short, too long) belong to nobody else.
+///
+/// # Errors
+/// The file cannot be read, its header does not fit the study, or it is beyond the limits.
+pub fn load_tolerant(path: &Path, study: &Study, key: &SplitKey) -> Result<(Loaded, Faults), InvalidTable> {
+    with_file(path, |file| tolerant(file, study, key))
+}
+
+/// Whether a table can be read and its header has every column that a study reads; reads no further.
+///
+/// # Errors
+/// It cannot be read, or its header does not fit.
+pub fn check_columns(path: &Path, study: &Study) -> Result<(), InvalidTable> {
+    with_file(path, |file| {
+        let header = header(&mut Lines::new(file))?;
+        Columns::of(&header, study).map(|_| ()).map_err(Stop::Faults)
+    })
+}
+
+/// As [`check_columns`], for the one column with a person's pseudonym.
+///
+/// # Errors
+/// As [`check_columns`].
+pub fn check_person_column(path: &Path, person_id: &str) -> Result<(), InvalidTable> {
+    with_file(path, |file| {
+        let header = header(&mut Lines::new(file))?;
+        let mut finder = Finder::new(&header).map_err(Stop::Faults)?;
+        finder.find(person_id, PERSON.to_owned());
+        finder.result(()).map_err(Stop::Faults)
+    })
+}
+
+const PERSON: &str = "the person";
+
+fn with_file<T>(path: &Path, read: impl FnOnce(std::fs::File) -> Result<T, Stop>) -> Result<T, InvalidTable> {
+    let path = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
+    let unreadable = |source| InvalidTable::Unreadable { path: path.clone(), source };
+    let file = std::fs::File::open(&path).map_err(unreadable)?;
+    read(file).map_err(|error| match error {
+        Stop::Io(source) => InvalidTable::Unreadable { path, source },
+        Stop::Faults(faults) => InvalidTable::Faulty { path, faults },
+    })
+}
+
+enum Stop {
+    Io(io::Error),
+    Faults(Vec<Fault>),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+fn strict(input: impl Read, study: &Study, key: &SplitKey) -> Result<(Loaded, Summary), Stop> {
+    let mut lines = Lines::new(input);
+    let header = header(&mut lines)?;
+    let columns = Columns::of(&header, study).map_err(Stop::Faults)?;
+    let mut load = Load::new(study, key, columns);
+    while load.faults.count < FAULTS_MAX as u64 && load.next(&mut lines, header.len())? {}
+    if load.faults.count > 0 {
+        return Err(Stop::Faults(load.faults.shown));
+    }
+    check_training(study, &load.loaded)?;
+    Ok((load.loaded, load.summary))
+}
+
+fn tolerant(input: impl Read, study: &Study, key: &SplitKey) -> Result<(Loaded, Faults), Stop> {
+    let mut lines = Lines::new(input);
+    let header = header(&mut lines)?;
+    let columns = Columns::of(&header, study).map_err(Stop::Faults)?;
+    let mut load = Load::new(study, key, columns);
+    while load.next(&mut lines, header.len())? {}
+    load.leave_out_repeated();
+    check_training(study, &load.loaded)?;
+    Ok((load.loaded, load.faults))
+}
+
+fn header(lines: &mut Lines<impl Read>) -> Result<ByteRecord, Stop> {
+    match lines.next()? {
+        None => Err(Stop::Faults(vec![Fault::Empty])),
+        Some((row, Line::TooLong)) => Err(Stop::Faults(vec![Fault::TooLong { row }])),
+        Some((_, Line::Cells(cells))) => Ok(cells),
+    }
+}
+
+/// Everybody may join a step.
+fn check_training(study: &Study, loaded: &Loaded) -> Result<(), Stop> {
+    let people_max = Lattice::for_dimension(study.architecture().parameters()).batch_max();
+    if loaded.training.people() > people_max {
+        return Err(Stop::Faults(vec![Fault::TooManyTraining { people_max }]));
+    }
+    Ok(())
+}
+
+/// Where the columns that the study reads stand in a row.
+struct Columns {
+    person: usize,
+    outcome: usize,
+    role: Option<usize>,
+    features: Vec<usize>,
+    attributes: Vec<usize>,
+}
+
+impl Columns {
+    fn of(header: &ByteRecord, study: &Study) -> Result<Self, Vec<Fault>> {
+        let mut finder = Finder::new(header)?;
+        let columns = Self {
+            person: finder.find(&study.data.person_id, PERSON.to_owned()),
+            outcome: finder.find(&study.task.column, format!("the outcome {}", study.task.name)),
+            role: match &study.split.by {
+                SplitBy::SiteHash => None,
+                SplitBy::Column { column, .. } => {
+                    Some(finder.find(column, "the role in the split".to_owned()))
+                }
+            },
+            features: study
+                .features
+                .iter()
+                .map(|f| finder.find(&f.column, format!("the feature {}", f.name)))
+                .collect(),
+            attributes: study
+                .attributes
+                .iter()
+                .map(|a| finder.find(&a.column, format!("the attribute {}", a.name)))
+                .collect(),
+        };
+        finder.result(columns)
+    }
+}
+
+/// Looks columns up in a header, and collects what is wrong.
+struct Finder<'h> {
+    names: Vec<&'h str>,
+    faults: Vec<Fault>,
+}
+
+impl<'h> Finder<'h> {
+    fn new(header: &'h ByteRecord) -> Result<Self, Vec<Fault>> {
+        let names: Vec<&str> =
+            header.iter().filter_map(|cell| std::str::from_utf8(cell).ok()).map(str::trim).collect();
+        if names.len() == header.len() {
+            Ok(Self { names, faults: Vec::new() })
+        } else {
+            Err(vec![Fault::NotUtf8 { row: 1, column: None }])
+        }
+    }
+
+    /// Its place; 0 where it is noted as a fault.
+    fn find(&mut self, column: &str, role: String) -> usize {
+        let mut places = self.names.iter().enumerate().filter(|(_, name)| **name == column).map(|(at, _)| at);
+        let (first, second) = (places.next(), places.next());
+        let column = column.to_owned();
+        let fault = match (first, second) {
+            (None, _) => Some(Fault::MissingColumn { column, role }),
+            (_, Some(_)) => Some(Fault::RepeatedColumn { column }),
+            _ => None,
+        };
+        self.faults.extend(fault.filter(|fault| !self.faults.contains(fault)));
+        first.unwrap_or(0)
+    }
+
+    fn result<T>(self, value: T) -> Result<T, Vec<Fault>> {
+        if self.faults.is_empty() { Ok(value) } else { Err(self.faults) }
+    }
+}
+
+struct Load<'a> {
+    study: &'a Study,
+    key: &'a SplitKey,
+    columns: Columns,
+    /// Each person so far, by a keyed fingerprint: ids are not kept.
+    people: HashMap<[u8; 16], Seen>,
+    faults: Faults,
+    loaded: Loaded,
+    summary: Summary,
+}
+
+/// Where a person stands.
+struct Seen {
+    first_row: u64,
+    repeated: bool,
+    /// Trains, and the index among those people; none without an example.
+    example: Option<(bool, usize)>,
+}
+
+impl<'a> Load<'a> {
+    fn new(study: &'a Study, key: &'a SplitKey, columns: Columns) -> Self {
+        let width = study.architecture().inputs;
+        let summary = Summary {
+            people: 0,
+            without_outcome: 0,
+            training: (0, 0),
+            evaluation: (0, 0),
+            not_recorded: study.features.iter().map(|feature| (feature.name.clone(), 0)).collect(),
+            unknown: study.attributes.iter().map(|attribute| (attribute.name.clone(), 0)).collect(),
+        };
+        let loaded = Loaded { training: Examples::new(width), evaluation: Examples::new(width) };
+        let faults = Faults { count: 0, shown: Vec::new() };
+        Self { study, key, columns, people: HashMap::new(), faults, loaded, summary }
+    }
+
+    /// Takes the next row in; `false` after the last.
+    fn next(&mut self, lines: &mut Lines<impl Read>, expected: usize) -> Result<bool, Stop> {
+        let Some((row, line)) = lines.next()? else { return Ok(false) };
+        if row > ROWS_MAX + 1 {
+            return Err(Stop::Faults(vec![Fault::TooManyRows]));
+        }
+        match line {
+            Line::TooLong => self.faults.note(Fault::TooLong { row }),
+            Line::Cells(cells) if cells.len() == expected => self.row(row, &cells),
+            Line::Cells(cells) => {
+                let (expected, found) = (expected as u64, cells.len() as u64);
+                self.faults.note(Fault::Ragged { row, expected, found });
+            }
+        }
+        Ok(true)
+    }
+
+    fn row(&mut self, row: u64, record: &ByteRecord) {
+        let faults_before = self.faults.count;
+        let Some((fingerprint, pseudonym)) = self.person(row, record) else { return };
+        let Some(trains) = self.trains(row, record, pseudonym) else { return };
+        let mut inputs = Vec::with_capacity(self.loaded.training.width());
+        let summary = &mut self.summary;
+        for ((feature, &at), (_, not_recorded)) in
+            self.study.features.iter().zip(&self.columns.features).zip(&mut summary.not_recorded)
+        {
+            match text(record, at, row, &feature.column, &mut self.faults)
+                .map(|cell| encode(feature, self.study.missing, cell, &mut inputs))
+            {
+                Some(Ok(missed)) => *not_recorded += u64::from(missed),
+                Some(Err(_)) => self.faults.note(Fault::NotANumber { row, column: feature.column.clone() }),
+                None => {}
+            }
+        }
+        let mut groups = Vec::with_capacity(self.study.attributes.len());
+        for ((attribute, &at), (_, unknown)) in
+            self.study.attributes.iter().zip(&self.columns.attributes).zip(&mut summary.unknown)
+        {
+            if let Some(cell) = text(record, at, row, &attribute.column, &mut self.faults) {
+                let group = attribute.values.index_of(cell);
+                *unknown += u64::from(usize::from(group) + 1 == attribute.values.count());
+                groups.push(group);
+            }
+        }
+        let task = &self.study.task;
+        let outcome = text(record, self.columns.outcome, row, &task.column, &mut self.faults)
+            .map(|cell| outcome(task, cell));
+        let Some(outcome) = outcome.filter(|_| self.faults.count == faults_before) else { return };
+        summary.people += 1;
+        let Some(label) = outcome else {
+            summary.without_outcome += 1;
+            return;
+        };
+        let (examples, count) = if trains {
+            (&mut self.loaded.training, &mut summary.training)
+        } else {
+            (&mut self.loaded.evaluation, &mut summary.evaluation)
+        };
+        count.0 += 1;
+        count.1 += u64::from(label > 0.5);
+        let seen = self.people.get_mut(&fingerprint).expect("noted above");
+        seen.example = Some((trains, examples.people()));
+        examples.push_person(&[(inputs, label)], groups);
+    }
+
+    /// Who, noted down before anything else of the row can be at fault: a person who comes twice
+    /// contributes nothing, whichever row is the bad one.
+    fn person(&mut self, row: u64, record: &ByteRecord) -> Option<([u8; 16], Pseudonym)> {
+        let column = &self.study.data.person_id;
+        let id = text(record, self.columns.person, row, column, &mut self.faults)?;
+        if id.trim().is_empty() {
+            self.faults.note(Fault::NoPerson { row, column: column.clone() });
+            return None;
+        }
+        let pseudonym = self.key.pseudonym(id);
+        match self.people.entry(pseudonym.fingerprint()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Seen { first_row: row, repeated: false, example: None });
+                Some((pseudonym.fingerprint(), pseudonym))
+            }
+            Entry::Occupied(mut seen) => {
+                seen.get_mut().repeated = true;
+                let (column, first) = (column.clone(), seen.get().first_row);
+                self.faults.note(Fault::RepeatedPerson { row, column, first });
+                None
+            }
+        }
+    }
+
+    fn trains(&mut self, row: u64, record: &ByteRecord, pseudonym: Pseudonym) -> Option<bool> {
+        let (SplitBy::Column { column, train, evaluate }, Some(at)) =
+            (&self.study.split.by, self.columns.role)
+        else {
+            return Some(pseudonym.trains(self.study.split.training_share));
+        };
+        let role = text(record, at, row, column, &mut self.faults)?;
+        if !cell::same(role, train) && !cell::same(role, evaluate) {
+            self.faults.note(Fault::NoRole { row, column: column.clone() });
+            return None;
+        }
+        Some(cell::same(role, train))
+    }
+
+    /// Takes out what the first rows of people who came twice put in.
+    fn leave_out_repeated(&mut self) {
+        for trains in [true, false] {
+            let out: BTreeSet<usize> = self
+                .people
+                .values()
+                .filter(|seen| seen.repeated)
+                .filter_map(|seen| seen.example.filter(|(role, _)| *role == trains).map(|(_, person)| person))
+                .collect();
+            let examples = if trains { &mut self.loaded.training } else { &mut self.loaded.evaluation };
+            if !out.is_empty() {
+                *examples = without(examples, &out);
+            }
+        }
+    }
+}
+
+fn without(examples: &Examples, out: &BTreeSet<usize>) -> Examples {
+    let mut kept = Examples::new(examples.width());
+    for person in (0..examples.people()).filter(|person| !out.contains(person)) {
+        let rows = examples.rows_of(person).map(|row| (examples.row(row).to_vec(), examples.label(row)));
+        kept.push_person(&rows.collect::<Vec<_>>(), examples.groups_of(person).to_vec());
+    }
+    kept
+}
+
+fn text<'r>(
+    record: &'r ByteRecord,
+    at: usize,
+    row: u64,
+    column: &str,
+    faults: &mut Faults,
+) -> Option<&'r str> {
+    let text = record.get(at).and_then(|cell| std::str::from_utf8(cell).ok());
+    if text.is_none() {
+        faults.note(Fault::NotUtf8 { row, column: Some(column.to_owned()) });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,446 @@
+//! One agent: its home, its ledger, what it holds of each study; and what it does with a task.
+
+use super::round;
+use crate::approval::{KeptError, KeptStudy, all_kept, kept};
+use crate::compute::InvalidNoise;
+use crate::data::{self, InvalidTable, Loaded, SplitKey};
+use crate::failure::Failure;
+use crate::files::{self, FileError};
+use crate::home::{Config, Coordinator, Home, HomeError, entropy};
+use crate::ledger::{LedgerError, LedgerStore};
+use crate::link::{CallError, Hello, Link};
+use crate::outbox::Outbox;
+use crate::policy::{Own, Policy};
+use crate::pricing::PricingError;
+use crate::refusals::Tally;
+use crate::task::{self, Facts, Refusal};
+use consilium_common::id::Digest;
+use consilium_common::ledger::entry::Body;
+use consilium_common::protocol::{Decision, Task};
+use consilium_common::study::Study;
+use consilium_common::time::Time;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Two lines of hex for each start of the program and study.
+const NONCES_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The agent must not go on; a person has to look.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// The coordinator does not cosign this ledger.
+    #[error("ledger.not_cosigned: the coordinator does not cosign this ledger: {0}")]
+    NotCosigned(String),
+    /// Another key than at enrolment.
+    #[error(
+        "coordinator.key: the coordinator signs with another key than at enrolment; enrol again if that is right"
+    )]
+    OtherCoordinator,
+    /// Our own store is damaged, was restored from an old copy, or cannot be written.
+    #[error(transparent)]
+    Ledger(LedgerError),
+}
+
+/// A task was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// By a rule; the coordinator and the ledger are told its name.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A call failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// Something here that a person must mend: the table, the disk, a key.
+    #[error("{0}")]
+    Local(String),
+    /// The agent must stop.
+    #[error(transparent)]
+    Stop(#[from] Stop),
+}
+
+macro_rules! local {
+    ($($error:ty),*) => {
+        $(impl From<$error> for TaskError {
+            fn from(error: $error) -> Self {
+                Self::Local(error.to_string())
+            }
+        })*
+    };
+}
+local!(FileError, HomeError, KeptError, InvalidNoise, PricingError, InvalidTable);
+
+impl From<LedgerError> for TaskError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Illegal(illegal) => {
+                Self::Refused(Refusal { rule: illegal.rule, why: illegal.to_string() })
+            }
+            // A person may free the disk or set the clock while the agent waits.
+            error @ (LedgerError::Io { .. } | LedgerError::Clock { .. }) => Self::Local(error.to_string()),
+            error @ LedgerError::Cosignature(_) => Self::Stop(Stop::NotCosigned(error.to_string())),
+            error => Self::Stop(Stop::Ledger(error)),
+        }
+    }
+}
+
+/// What the agent holds of one study while it runs.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) study: Arc<Study>,
+    data: Option<Arc<Loaded>>,
+    /// The commitment to `data`, until it is in the ledger.
+    dataset_version: Option<Digest>,
+}
+
+/// A cosigned reserve on which noise is drawn and data are read, once: only [`Agent::begin`] makes
+/// one, and without one there are no examples.
+pub(super) struct Begun(());
+
+/// One site's agent.
+pub struct Agent {
+    pub(super) home: Home,
+    pub(super) own: Own,
+    pub(super) coordinator: Coordinator,
+    pub(super) store: LedgerStore,
+    pub(super) outbox: Outbox,
+    data_path: Option<PathBuf>,
+    held: HashMap<Digest, Held>,
+    refused: Tally,
+    /// Reserves of this process for which no noise was drawn yet: a broken connection at the
+    /// cosignature does not burn a spare use.
+    untouched: HashSet<u64>,
+    /// Size of the newest checkpoint that the coordinator is known to have cosigned.
+    pub(super) cosigned: u64,
+    clock: fn() -> Time,
+}
+
+impl Agent {
+    /// Opens everything that serving needs, and settles what a crash left behind: reserves without
+    /// an output are aborted and stay burnt.
+    ///
+    /// # Errors
+    /// Not enrolled, another agent runs on this home, mistakes in a file, a damaged ledger.
+    pub fn open(
+        home: Home,
+        config: &Config,
+        data_path: Option<PathBuf>,
+        clock: fn() -> Time,
+    ) -> Result<Self, TaskError> {
+        let key = home.ledger_key()?;
+        let own = Own { site: config.site.clone(), key: key.public() };
+        let coordinator = home.coordinator(config)?;
+        let store = LedgerStore::open(&home.ledger_dir(), key, Some(coordinator.key))?;
+        if store.dropped_bytes() > 0 {
+            tracing::warn!("an entry was interrupted before it was signed; it never counted");
+        }
+        let outbox = Outbox::open(&home.outbox_dir())?;
+        let data_path = data_path.or_else(|| config.data.clone());
+        let (held, refused, untouched) = (HashMap::new(), Tally::default(), HashSet::new());
+        let cosigned = 0;
+        let mut agent = Self {
+            home,
+            own,
+            coordinator,
+            store,
+            outbox,
+            data_path,
+            held,
+            refused,
+            untouched,
+            cosigned,
+            clock,
+        };
+        agent.policy()?;
+        for abort in task::recover(agent.store.state()) {
+            tracing::warn!("a reserve was interrupted; it stays burnt");
+            agent.append(abort)?;
+        }
+        // What a stop between `close` and here left.
+        let closed = agent.store.state().studies().filter(|(_, record)| record.closed.is_some());
+        for study in closed.map(|(study, _)| *study).collect::<Vec<_>>() {
+            round::forget(&agent, &study)?;
+        }
+        tracing::info!(site = %agent.own.site, entries = agent.store.state().size(), "ledger opened");
+        Ok(agent)
+    }
+
+    /// Checks what the coordinator says of itself and of this ledger.
+    ///
+    /// # Errors
+    /// Another coordinator, or a ledger that was rolled back.
+    pub fn greet(&mut self, hello: &Hello) -> Result<(), Stop> {
+        if hello.key != self.coordinator.key {
+            return Err(Stop::OtherCoordinator);
+        }
+        self.store.check_not_restored(hello.cosigned_size).map_err(Stop::Ledger)?;
+        self.cosigned = hello.cosigned_size;
+        tracing::info!(coordinator = %hello.software, entries = self.store.state().size(), "connected");
+        Ok(())
+    }
+
+    /// Does one task that came at `began`.
+    ///
+    /// # Errors
+    /// See [`TaskError`].
+    pub async fn handle(
+        &mut self,
+        link: &mut Link,
+        task: &Task,
+        began: tokio::time::Instant,
+    ) -> Result<(), TaskError> {
+        match task {
+            Task::Train { study, round, model } => {
+                let held = self.opened(link, study).await?;
+                round::train(self, link, &held, *round, *model, began).await
+            }
+            Task::Evaluate { study, model } => {
+                let held = self.opened(link, study).await?;
+                round::evaluate(self, link, &held, *model, began).await
+            }
+            Task::Close { study } => self.close(link, study).await,
+        }
+    }
+
+    /// Writes a refusal down (once a day for each rule and study) and tells the coordinator the
+    /// rule's name.
+    ///
+    /// # Errors
+    /// A damaged ledger.
+    pub async fn refuse(&mut self, link: &mut Link, task: &Task, refusal: &Refusal) -> Result<(), Stop> {
+        let (Task::Train { study, .. } | Task::Evaluate { study, .. } | Task::Close { study }) = task;
+        tracing::warn!(rule = refusal.rule, study = %study, "refused: {}", refusal.why);
+        let now = self.now();
+        if let Some(body) = self.refused.note(refusal, Some(*study), self.store.state(), now) {
+            match self.append(body) {
+                Err(TaskError::Stop(stop)) => return Err(stop),
+                Err(error) => tracing::error!("the refusal could not be written down: {error}"),
+                Ok(_) => {}
+            }
+        }
+        if let Err(error) = link.decline_task(study, refusal.rule).await {
+            tracing::warn!("{error}");
+        }
+        Ok(())
+    }
+
+    /// The policy as the file says now; a change is written to the ledger first.
+    pub(super) fn policy(&mut self) -> Result<Policy, TaskError> {
+        let policy = match self.home.policy() {
+            Ok(policy) => policy,
+            Err(error @ HomeError::Mistakes { .. }) => {
+                return Err(Refusal { rule: "policy.invalid", why: error.to_string() }.into());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if *self.store.state().caps() != policy.caps {
+            self.append(Body::PolicyChange { caps: policy.caps.clone() })?;
+            tracing::info!(policy = %policy.caps.policy, "policy changed");
+        }
+        Ok(policy)
+    }
+
+    /// Appends to the ledger, durably.
+    pub(super) fn append(&mut self, body: Body) -> Result<u64, TaskError> {
+        Ok(self.store.append(body, (self.clock)())?)
+    }
+
+    /// Burns what a reserve or release names; nothing is computed on it yet.
+    pub(super) fn reserve(&mut self, body: Body) -> Result<u64, TaskError> {
+        let index = self.append(body)?;
+        self.untouched.insert(index);
+        Ok(index)
+    }
+
+    /// Whether a reserve without output can still be used: made by this process for this model,
+    /// and no noise was drawn for it.
+    pub(super) fn is_untouched(&self, reserve: u64, model: &Digest) -> bool {
+        self.untouched.contains(&reserve)
+            && self.store.state().burn(reserve).is_some_and(|burn| burn.model == *model)
+    }
+
+    /// The line that nothing crosses without a cosignature (a restored disk could burn the same
+    /// reserve again), and that is crossed once for each reserve.
+    pub(super) fn begin(&mut self, reserve: u64) -> Result<Begun, TaskError> {
+        if !self.store.is_cosigned(reserve) {
+            return Err(TaskError::Local(format!("ledger entry {reserve} is not cosigned")));
+        }
+        assert!(self.untouched.remove(&reserve), "a reserve is computed on once");
+        Ok(Begun(()))
+    }
+
+    /// Now, never before the ledger's last entry: a clock set back does not bring a study back.
+    pub(super) fn now(&self) -> Time {
+        (self.clock)().max(self.store.state().time())
+    }
+
+    pub(super) fn facts<'a>(&'a self, study: &'a Study, policy: &'a Policy) -> Facts<'a> {
+        Facts { study, policy, state: self.store.state(), own: &self.own, now: self.now() }
+    }
+
+    /// Has the whole ledger cosigned, so that a restored old disk cannot release anything twice.
+    pub(super) async fn cosign(&mut self, link: &mut Link) -> Result<(), TaskError> {
+        let note = self.store.checkpoint().clone();
+        let proof = self.store.consistency_proof_from(self.cosigned).expect("checked when it was told");
+        let line = match link.cosign(self.cosigned, &proof, note.to_string()).await {
+            Err(CallError::Refused { message, .. }) => {
+                // Its size says whether this is a restored disk; otherwise it is a fork.
+                let hello = link.hello().await?;
+                self.greet(&hello)?;
+                return Err(Stop::NotCosigned(message).into());
+            }
+            line => line?,
+        };
+        self.store.set_cosignature(&note, &line)?;
+        self.cosigned = note.checkpoint.size;
+        Ok(())
+    }
+
+    /// A study that is open in the ledger, with its approved bytes parsed; opens it if need be.
+    async fn opened(&mut self, link: &mut Link, digest: &Digest) -> Result<Held, TaskError> {
+        let study = match self.held.get(digest) {
+            Some(held) => Arc::clone(&held.study),
+            None => {
+                let kept = kept(&self.home, digest, &self.own.key)?.ok_or_else(not_approved)?;
+                Arc::new(kept.study)
+            }
+        };
+        if self.store.state().study(digest).is_none() {
+            self.open_study(link, &study).await?;
+        }
+        Ok(self.hold(study))
+    }
+
+    pub(super) fn hold(&mut self, study: Arc<Study>) -> Held {
+        let digest = study.digest;
+        self.held.entry(digest).or_insert(Held { study, data: None, dataset_version: None }).clone()
+    }
+
+    async fn open_study(&mut self, link: &mut Link, study: &Study) -> Result<(), TaskError> {
+        let kept = kept(&self.home, &study.digest, &self.own.key)?.ok_or_else(not_approved)?;
+        let (_, approval) = kept.decision.ok_or_else(not_approved)?;
+        let (start, bytes) = link.fetch_start(&study.digest).await?;
+        let start = start
+            .verify(&self.coordinator.key)
+            .map_err(|e| Refusal { rule: "study.start", why: e.to_string() })?;
+        let policy = self.policy()?;
+        let body = task::open(&self.facts(study, &policy), &start, &approval, &self.coordinator.key)?;
+        files::write(&self.home.study_dir(&study.digest).join("start.json"), &bytes)?;
+        self.append(body)?;
+        tracing::info!(study = %study.id, digest = %study.digest, "study opened");
+        Ok(())
+    }
+
+    /// Where the table is.
+    pub(super) fn data_path(&self) -> Result<&Path, TaskError> {
+        self.data_path
+            .as_deref()
+            .ok_or_else(|| TaskError::Local("no data: give `data` in agent.toml, or --data".into()))
+    }
+
+    /// Reads the header of the table, no person's row, and holds it against the policy and every
+    /// study that this site approved and that has not ended: what is wrong there would otherwise
+    /// burn reserves.
+    ///
+    /// # Errors
+    /// The table cannot be read, or a column is missing. No table given is a warning only.
+    pub fn check_table(&self) -> Result<(), Failure> {
+        let Ok(path) = self.data_path() else {
+            tracing::warn!("no data: rounds are refused until `data` is given in agent.toml, or --data");
+            return Ok(());
+        };
+        data::check_person_column(path, &self.home.policy()?.person_id)?;
+        for digest in all_kept(&self.home)? {
+            let closed = self.store.state().study(&digest).is_some_and(|record| record.closed.is_some());
+            let Some(KeptStudy { study, decision: Some((decision, _)) }) =
+                kept(&self.home, &digest, &self.own.key)?
+            else {
+                continue;
+            };
+            let ended = closed || self.now().day() > study.governance.valid_until;
+            if decision.decision == Decision::Approve && !ended {
+                data::check_columns(path, &study)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The study's examples, read once while this program runs, and only with a begun reserve in
+    /// hand. The commitment to them is kept for [`Self::append_dataset_version`].
+    pub(super) async fn examples(&mut self, held: &Held, _: &Begun) -> Result<Arc<Loaded>, TaskError> {
+        if let Some(data) = &held.data {
+            return Ok(Arc::clone(data));
+        }
+        let path = self.data_path()?.to_owned();
+        let (study, key) = (Arc::clone(&held.study), SplitKey::from_bytes(*self.home.split_key()?));
+        let nonce = entropy()?;
+        let load_nonce = nonce.clone();
+        let load = move || {
+            let (data, faults) = data::load_tolerant(&path, &study, &key)?;
+            let commitment = data::commitment(&load_nonce, &data.training, &data.evaluation);
+            Ok::<_, InvalidTable>((data, faults, commitment))
+        };
+        let loaded = tokio::task::spawn_blocking(load).await;
+        // A panic's text could hold anything: it is not repeated.
+        let (data, faults, commitment) =
+            loaded.map_err(|_| TaskError::Local("reading the data failed".into()))??;
+        for fault in &faults.shown {
+            tracing::warn!(study = %held.study.id, "this person contributes nothing: {fault}");
+        }
+        if faults.count > faults.shown.len() as u64 {
+            tracing::warn!(study = %held.study.id, "more rows have faults; see: site-agent data check");
+        }
+        self.keep_nonce(&held.study.digest, &commitment, &nonce)?;
+        let data = Arc::new(data);
+        if let Some(held) = self.held.get_mut(&held.study.digest) {
+            held.data = Some(Arc::clone(&data));
+            held.dataset_version = Some(commitment);
+        }
+        Ok(data)
+    }
+
+    /// Writes down which examples an output is of, if that is not written yet. Called on the tick:
+    /// how long the reading took is the site's alone.
+    pub(super) fn append_dataset_version(&mut self, study: &Digest) -> Result<(), TaskError> {
+        if let Some(commitment) = self.held.get(study).and_then(|held| held.dataset_version) {
+            self.append(Body::DatasetVersion { study: *study, commitment })?;
+            if let Some(held) = self.held.get_mut(study) {
+                held.dataset_version = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// The nonce stays here: with it the hospital can show, to whom it wants, which examples a
+    /// commitment is of.
+    fn keep_nonce(&self, study: &Digest, commitment: &Digest, nonce: &[u8; 32]) -> Result<(), TaskError> {
+        let path = self.home.study_dir(study).join("nonces");
+        let mut lines = match files::read_private_text(&path, NONCES_BYTES_MAX) {
+            Err(error) if error.is_absent() => zeroize::Zeroizing::default(),
+            read => read?,
+        };
+        lines.push_str(&format!("{commitment} {}\n", hex::encode(nonce)));
+        Ok(files::write(&path, lines.as_bytes())?)
+    }
+
+    /// Ends the study here and hands over the ledger.
+    async fn close(&mut self, link: &mut Link, digest: &Digest) -> Result<(), TaskError> {
+        let kept = kept(&self.home, digest, &self.own.key)?.ok_or_else(not_approved)?;
+        let approved = kept.decision.is_some_and(|(approval, _)| approval.decision == Decision::Approve);
+        if !approved {
+            return Err(not_approved().into());
+        }
+        if let Some(body) = task::close(self.store.state(), digest) {
+            self.append(body)?;
+            tracing::info!(study = %kept.study.id, "study closed");
+        }
+        self.cosign(link).await?;
+        link.submit_ledger(digest, self.store.export_tiles()?).await?;
+        self.held.remove(digest);
+        round::forget(self, digest)
+    }
+}
+
+fn not_approved() -> Refusal {
+    Refusal { rule: "study.not_approved", why: "this site has not approved these bytes".into() }
+}

@@ -1,0 +1,190 @@
+//! The one table from errors to exit codes: 1 the answer is no, 2 bad usage or input, 3 a peer
+//! cannot be reached, 4 our own fault.
+
+use crate::approval::KeptError;
+use crate::connect::Unreachable;
+use crate::data::InvalidTable;
+use crate::data::export::ExportError;
+use crate::drive::{Stop, TaskError};
+use crate::enroll::EnrollError;
+use crate::files::FileError;
+use crate::home::HomeError;
+use crate::ledger::LedgerError;
+use crate::ledger_view::ViewError;
+use crate::link::CallError;
+use crate::policy::Violation;
+use crate::synth::SynthError;
+use consilium_common::protocol::invite::InvalidInvite;
+use consilium_common::study::Mistakes;
+use consilium_common::tls::InvalidTls;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Which exit code.
+    pub kind: Kind,
+    /// For the person at the terminal; names the rule of a refusal.
+    pub message: String,
+}
+
+/// Whose move it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The answer is no.
+    Refused,
+    /// What was given is not usable.
+    Input,
+    /// The coordinator cannot be reached.
+    Unreachable,
+    /// Our own fault, or our disk's.
+    Fault,
+}
+
+impl Kind {
+    /// The process's exit code.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Refused => 1,
+            Self::Input => 2,
+            Self::Unreachable => 3,
+            Self::Fault => 4,
+        }
+    }
+}
+
+impl Failure {
+    /// The answer is no.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Refused, message: message.into() }
+    }
+
+    /// What was given is not usable.
+    pub fn input(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Input, message: message.into() }
+    }
+
+    /// Our own fault.
+    pub fn fault(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Fault, message: message.into() }
+    }
+
+    /// A study that the policy does not allow, each rule on its line.
+    #[must_use]
+    pub fn violations(violations: &[Violation]) -> Self {
+        let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
+        Self::refused(format!("this site's policy does not allow the study:\n{}", lines.join("\n")))
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+macro_rules! table {
+    ($($error:ty => |$e:ident| $kind:expr;)*) => {
+        $(impl From<$error> for Failure {
+            fn from($e: $error) -> Self {
+                let kind = $kind;
+                Self { kind, message: $e.to_string() }
+            }
+        })*
+    };
+}
+
+table! {
+    InvalidInvite => |_error| Kind::Input;
+    Mistakes => |_error| Kind::Input;
+    InvalidTls => |_error| Kind::Fault;
+    Unreachable => |_error| Kind::Unreachable;
+    FileError => |error| of_file(&error);
+    HomeError => |error| match &error {
+        HomeError::NotAHome(_) | HomeError::NotEmpty(_) | HomeError::Mistakes { .. } => Kind::Input,
+        HomeError::NotEnrolled => Kind::Refused,
+        HomeError::File(file) => of_file(file),
+        HomeError::Tls(_) | HomeError::Entropy(_) => Kind::Fault,
+    };
+    KeptError => |error| match &error {
+        KeptError::File(file) => of_file(file),
+        KeptError::Mistakes(_) => Kind::Input,
+        KeptError::OtherBytes { .. } | KeptError::Decision(_) => Kind::Fault,
+    };
+    InvalidTable => |_error| Kind::Input;
+    ExportError => |_error| Kind::Input;
+    SynthError => |error| if error.is_bad_input() { Kind::Input } else { Kind::Fault };
+    ViewError => |error| match &error {
+        ViewError::File(file) => of_file(file),
+        _ => Kind::Fault,
+    };
+    CallError => |error| of_call(&error);
+    EnrollError => |error| match &error {
+        EnrollError::OtherSite { .. } | EnrollError::Expired(_) => Kind::Refused,
+        EnrollError::Call(call) => of_call(call),
+        EnrollError::Home(HomeError::Mistakes { .. }) => Kind::Input,
+        EnrollError::Home(_) | EnrollError::Request(_) => Kind::Fault,
+    };
+    LedgerError => |error| of_ledger(&error);
+    Stop => |error| match &error {
+        Stop::NotCosigned(_) | Stop::OtherCoordinator => Kind::Refused,
+        Stop::Ledger(ledger) => of_ledger(ledger),
+    };
+    TaskError => |error| match &error {
+        TaskError::Refused(_) => Kind::Refused,
+        TaskError::Call(call) => of_call(call),
+        TaskError::Local(_) => Kind::Fault,
+        TaskError::Stop(Stop::Ledger(ledger)) => of_ledger(ledger),
+        TaskError::Stop(_) => Kind::Refused,
+    };
+}
+
+fn of_file(error: &FileError) -> Kind {
+    match error {
+        FileError::Io { .. } | FileError::Malformed { .. } => Kind::Fault,
+        FileError::TooOpen { .. } | FileError::TooLong { .. } => Kind::Input,
+    }
+}
+
+fn of_ledger(error: &LedgerError) -> Kind {
+    match error {
+        LedgerError::Illegal(_) => Kind::Refused,
+        LedgerError::Locked { .. } | LedgerError::Exists { .. } => Kind::Input,
+        _ => Kind::Fault,
+    }
+}
+
+fn of_call(error: &CallError) -> Kind {
+    match error {
+        CallError::Unreachable(_) | CallError::Broken { .. } => Kind::Unreachable,
+        CallError::Refused { .. } => Kind::Refused,
+        CallError::PeerFault { .. } | CallError::Nonsense { .. } => Kind::Fault,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn exit_codes() {
+        fn check(failure: impl Into<Failure>, expected: u8) {
+            let failure = failure.into();
+            assert_eq!(failure.kind.exit_code(), expected, "{failure}");
+        }
+        check(HomeError::NotAHome(Path::new("x").into()), 2);
+        check(HomeError::NotEnrolled, 1);
+        check(InvalidInvite::Schema, 2);
+        check(CallError::Broken { call: "Hello", reason: "reset".into() }, 3);
+        let code = tonic::Code::PermissionDenied;
+        check(CallError::Refused { call: "Hello", code, message: "revoked".into() }, 1);
+        check(CallError::Nonsense { call: "Hello", what: "short".into() }, 4);
+        check(Stop::OtherCoordinator, 1);
+        check(TaskError::from(LedgerError::Locked { dir: "x".into() }), 2);
+        check(Stop::Ledger(LedgerError::Restored { cosigned: 9, found: 3 }), 4);
+        check(FileError::malformed(Path::new("x"), "y"), 4);
+    }
+}

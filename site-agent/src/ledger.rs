@@ -1,0 +1,426 @@
+//! The site's ledger on disk. A folder with
+//!
+//! - `entries`: the entries, each after its length in 16 bits (an entry bundle without end),
+//! - `checkpoint`: the signed note over them, replaced as a whole,
+//! - `cosigned`: the newest checkpoint that the coordinator cosigned,
+//! - `lock`: held by the one process that may write.
+//!
+//! Invariants: what [`LedgerStore::append`] returned is on disk and signed; what is signed is never
+//! changed or dropped; nothing that breaks a [rule](rules) is written. Renaming the new checkpoint
+//! into place is the one moment at which an entry comes to be. After a crash, bytes behind the
+//! signed checkpoint are cut off (they were never acted on); anything signed that is missing or
+//! changed makes the folder [`LedgerError::Corrupt`], and nothing is repaired.
+
+mod disk;
+
+use consilium_common::id::{Digest, SiteName};
+use consilium_common::key::{PublicKey, SecretKey};
+use consilium_common::ledger::checkpoint::{COORDINATOR, Checkpoint, InvalidNote, Note, SignatureLine};
+use consilium_common::ledger::entry::{Body, Caps};
+use consilium_common::ledger::merkle::{Tree, leaf_hash};
+use consilium_common::ledger::rules::{self, Illegal, State};
+use consilium_common::ledger::tiles;
+use consilium_common::time::Time;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// A clock that stepped back by no more is taken to stand still; by more, the agent stops.
+pub const CLOCK_BACK_MAX_MS: i64 = 5 * 60 * 1000;
+
+/// What a new ledger starts with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Genesis {
+    /// Whose ledger.
+    pub site: SiteName,
+    /// A random name for the dataset; says nothing of the data.
+    pub dataset: String,
+    /// The program, as `site-agent 0.1.0`.
+    pub software: String,
+    /// The hospital's caps.
+    pub caps: Caps,
+}
+
+/// The one writer of a ledger.
+#[derive(Debug)]
+pub struct LedgerStore {
+    dir: PathBuf,
+    key: SecretKey,
+    coordinator: Option<PublicKey>,
+    entries: File,
+    /// Bytes of `entries` under the signed checkpoint.
+    length: u64,
+    state: State,
+    tree: Tree,
+    checkpoint: Note,
+    /// Leaves under the newest checkpoint that `coordinator` cosigned.
+    cosigned: Option<Note>,
+    /// Bytes that the last opening cut off.
+    dropped: u64,
+    /// Why nothing more may be written before the ledger is opened again.
+    stopped: Option<String>,
+    _lock: File,
+}
+
+/// Why the ledger did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another process has it open.
+    #[error("{dir}: another process has this ledger open")]
+    Locked {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// `create` found something there.
+    #[error("{dir}: there is a ledger or something else already")]
+    Exists {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// `open` found nothing there.
+    #[error("{dir}: there is no ledger here")]
+    Absent {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// Something signed is missing or changed. A person must find out why; restoring an old copy
+    /// does not help, since the coordinator has cosigned what was lost.
+    #[error("{dir}: the ledger is corrupt: {what}")]
+    Corrupt {
+        /// The folder.
+        dir: PathBuf,
+        /// What was expected and what came.
+        what: String,
+    },
+    /// The coordinator has cosigned more than this ledger holds.
+    #[error(
+        "the coordinator has cosigned {cosigned} entries of this ledger, the disk holds {found}: it was \
+         restored from an old copy, and what was spent since is not in it"
+    )]
+    Restored {
+        /// Entries that the coordinator has cosigned.
+        cosigned: u64,
+        /// Entries on disk.
+        found: u64,
+    },
+    /// The disk said no. Nothing was recorded.
+    #[error("{path}: {doing}: {error}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// After a failed write it is not known what is on disk: open the ledger again.
+    #[error("the ledger must be opened again: {why}")]
+    Stopped {
+        /// What had failed.
+        why: String,
+    },
+    /// The entry would break a rule. Nothing was recorded.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// The clock is far behind the last entry.
+    #[error("the clock says {now}, the last entry was written at {last}: set the clock")]
+    Clock {
+        /// The clock's time.
+        now: Time,
+        /// The last entry's.
+        last: Time,
+    },
+    /// A cosignature that is not one of this ledger by the coordinator.
+    #[error("the cosignature is not valid: {0}")]
+    Cosignature(String),
+}
+
+impl LedgerStore {
+    /// Makes a new ledger in a folder that does not exist yet or is empty. All of it appears at
+    /// once, or nothing.
+    ///
+    /// # Errors
+    /// Something is there already, the genesis breaks a rule, or the disk says no.
+    pub fn create(
+        dir: &Path,
+        key: SecretKey,
+        coordinator: Option<PublicKey>,
+        genesis: Genesis,
+        now: Time,
+    ) -> Result<Self, LedgerError> {
+        if !disk::is_absent_or_empty(dir)? {
+            return Err(LedgerError::Exists { dir: dir.to_owned() });
+        }
+        let Genesis { site, dataset, software, caps } = genesis;
+        let body = Body::Genesis {
+            schema: rules::SCHEMA.to_owned(),
+            site,
+            dataset,
+            key: key.public(),
+            unit: "person".to_owned(),
+            neighbours: "add_remove_one".to_owned(),
+            software,
+            caps,
+        };
+        let bytes = rules::first_entry(body, now.whole_second())?;
+        let state = State::begin(&bytes)?;
+        let tree = Tree::of([&bytes]);
+        let note = Checkpoint { origin: state.origin(), size: 1, root: tree.root() }.sign(&key);
+        let mut framed = Vec::new();
+        tiles::push_entry(&mut framed, &bytes);
+        disk::create_folder(dir, &[("entries", &framed), ("checkpoint", note.to_string().as_bytes())])?;
+        Self::open(dir, key, coordinator)
+    }
+
+    /// Opens a ledger: locks it, checks everything signed, and cuts off what was not signed yet.
+    ///
+    /// # Errors
+    /// No ledger, another process has it, something signed is missing or changed, or the disk says
+    /// no.
+    pub fn open(dir: &Path, key: SecretKey, coordinator: Option<PublicKey>) -> Result<Self, LedgerError> {
+        let corrupt = |what: String| LedgerError::Corrupt { dir: dir.to_owned(), what };
+        if disk::is_absent_or_empty(dir)? {
+            return Err(LedgerError::Absent { dir: dir.to_owned() });
+        }
+        let lock = disk::lock(dir)?;
+        let note =
+            disk::read(dir, "checkpoint")?.ok_or_else(|| corrupt("the checkpoint is missing".to_owned()))?;
+        let note = Note::parse(&note).map_err(|e| corrupt(format!("checkpoint: {e}")))?;
+        let bytes =
+            disk::read(dir, "entries")?.ok_or_else(|| corrupt("the entries are missing".to_owned()))?;
+        let mut rest = bytes.as_slice();
+        let entries = signed_entries(&mut rest, note.checkpoint.size).map_err(corrupt)?;
+        let dropped = rest.len() as u64;
+        let length = bytes.len() as u64 - dropped;
+        let tree = Tree::of(&entries);
+        if tree.root() != note.checkpoint.root {
+            return Err(corrupt("an entry was changed after it was signed".to_owned()));
+        }
+        let state = rules::replay(&entries).map_err(|e| corrupt(e.to_string()))?;
+        if state.key() != key.public() {
+            return Err(corrupt(format!(
+                "it belongs to the key {}, the key file holds {}",
+                state.key(),
+                key.public()
+            )));
+        }
+        note.verify(&state.origin(), &key.public()).map_err(|e| corrupt(format!("checkpoint: {e}")))?;
+        let entries = disk::open_entries(dir, length, dropped)?;
+        let mut store = Self {
+            dir: dir.to_owned(),
+            key,
+            coordinator,
+            entries,
+            length,
+            state,
+            tree,
+            checkpoint: note,
+            cosigned: None,
+            dropped,
+            stopped: None,
+            _lock: lock,
+        };
+        store.cosigned = store.read_cosigned()?;
+        Ok(store)
+    }
+
+    /// Appends one entry. When this returns, the entry is on disk and under a signed checkpoint. On
+    /// an error nothing was recorded, but for [`LedgerError::Stopped`] to follow where that is not
+    /// known. Its time is `now` in whole seconds, or the last entry's if that is later.
+    ///
+    /// # Errors
+    /// The entry would break a rule, the clock is far behind, or the disk says no.
+    ///
+    /// # Panics
+    /// Never: an entry that was decided applies.
+    pub fn append(&mut self, body: Body, now: Time) -> Result<u64, LedgerError> {
+        if let Some(why) = &self.stopped {
+            return Err(LedgerError::Stopped { why: why.clone() });
+        }
+        let now = self.not_before_the_last_entry(now)?;
+        let bytes = self.state.decide(body, now)?;
+        let mut framed = Vec::new();
+        tiles::push_entry(&mut framed, &bytes);
+        if let Err(error) = disk::write_at(&mut self.entries, self.length, &framed) {
+            self.roll_back();
+            return Err(disk::io(&self.dir.join("entries"), "writing an entry")(error));
+        }
+        self.tree.push(leaf_hash(&bytes));
+        let (origin, size, root) = (self.state.origin(), self.tree.size(), self.tree.root());
+        let note = Checkpoint { origin, size, root }.sign(&self.key);
+        match disk::replace(&self.dir, "checkpoint", note.to_string().as_bytes()) {
+            Ok(()) => {}
+            Err(disk::Replace::NotDone(error)) => {
+                self.roll_back();
+                return Err(error);
+            }
+            Err(disk::Replace::Unknown(error)) => {
+                // The new checkpoint may or may not survive a crash; either is consistent.
+                self.stopped = Some(error.to_string());
+                return Err(error);
+            }
+        }
+        let index = self.state.size();
+        self.state.apply(&bytes).expect("the entry was decided on this state");
+        self.length += framed.len() as u64;
+        self.checkpoint = note;
+        Ok(index)
+    }
+
+    /// What the entries amount to.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The newest checkpoint, signed by this site.
+    #[must_use]
+    pub const fn checkpoint(&self) -> &Note {
+        &self.checkpoint
+    }
+
+    /// Bytes that opening cut off: an entry that a crash interrupted before it was signed.
+    #[must_use]
+    pub const fn dropped_bytes(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Proves that the newest checkpoint only appended to the ledger of `old` entries; `None` when
+    /// the ledger never had so many.
+    #[must_use]
+    pub fn consistency_proof_from(&self, old: u64) -> Option<Vec<Digest>> {
+        self.tree.consistency_proof(old, self.tree.size())
+    }
+
+    /// Compares with what the coordinator says to have cosigned last.
+    ///
+    /// # Errors
+    /// It has cosigned more than is here: the disk was restored from an old copy.
+    pub fn check_not_restored(&self, cosigned: u64) -> Result<(), LedgerError> {
+        let found = self.state.size();
+        if cosigned > found { Err(LedgerError::Restored { cosigned, found }) } else { Ok(()) }
+    }
+
+    /// Keeps the coordinator's cosignature of a checkpoint of this ledger, durably. An older one
+    /// than the newest is checked and let go.
+    ///
+    /// # Errors
+    /// It does not verify, the checkpoint is not of this ledger, no coordinator is known, or the
+    /// disk says no.
+    pub fn set_cosignature(&mut self, of: &Note, line: &str) -> Result<(), LedgerError> {
+        let invalid = |what: String| LedgerError::Cosignature(what);
+        let Some(coordinator) = self.coordinator else {
+            return Err(invalid("no coordinator is known yet".to_owned()));
+        };
+        let line = SignatureLine::parse(line.trim_end_matches('\n'))
+            .ok_or_else(|| invalid("expected — NAME BASE64(key id and signature)".to_owned()))?;
+        self.is_ours(of).map_err(invalid)?;
+        // Signed anew, so that only our own line and this one are kept.
+        let note = of.checkpoint.clone().sign(&self.key).with(line).map_err(|e| invalid(e.to_string()))?;
+        match note.cosignature(COORDINATOR, &coordinator) {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                return Err(invalid(InvalidNote::NotSigned { name: COORDINATOR.to_owned() }.to_string()));
+            }
+            Err(error) => return Err(invalid(error.to_string())),
+        }
+        if note.checkpoint.size < self.cosigned_size() {
+            return Ok(());
+        }
+        disk::replace(&self.dir, "cosigned", note.to_string().as_bytes())
+            .map_err(|(disk::Replace::NotDone(error) | disk::Replace::Unknown(error))| error)?;
+        self.cosigned = Some(note);
+        Ok(())
+    }
+
+    /// Entries under the newest checkpoint that the coordinator cosigned.
+    #[must_use]
+    pub fn cosigned_size(&self) -> u64 {
+        self.cosigned.as_ref().map_or(0, |note| note.checkpoint.size)
+    }
+
+    /// Whether the newest cosigned checkpoint covers an entry. Nothing leaves under a reserve that
+    /// is not covered: a restored disk could burn it a second time.
+    #[must_use]
+    pub fn is_cosigned(&self, index: u64) -> bool {
+        index < self.cosigned_size()
+    }
+
+    /// The ledger's files for the audit bundle: `checkpoint` (with the cosignature, if the newest
+    /// checkpoint has one) and the tiles.
+    ///
+    /// # Errors
+    /// The disk says no, or the entries changed under our hands.
+    pub fn export_tiles(&self) -> Result<Vec<(String, Vec<u8>)>, LedgerError> {
+        let corrupt = |what: String| LedgerError::Corrupt { dir: self.dir.clone(), what };
+        let bytes =
+            disk::read(&self.dir, "entries")?.ok_or_else(|| corrupt("the entries are missing".to_owned()))?;
+        let entries = signed_entries(&mut bytes.as_slice(), self.tree.size()).map_err(corrupt)?;
+        if Tree::of(&entries).root() != self.tree.root() {
+            return Err(corrupt("an entry was changed after it was signed".to_owned()));
+        }
+        let note = self.cosigned.as_ref().filter(|note| note.checkpoint == self.checkpoint.checkpoint);
+        let note = note.unwrap_or(&self.checkpoint).to_string().into_bytes();
+        let mut files = vec![("checkpoint".to_owned(), note)];
+        files.extend(tiles::files(&entries, &self.tree));
+        Ok(files)
+    }
+
+    /// Clocks are stepped back by a little now and then; an entry is never before the last. Whole
+    /// seconds, since others read the ledger: an entry's time is not to tell how long this machine
+    /// took for what came before it.
+    fn not_before_the_last_entry(&self, now: Time) -> Result<Time, LedgerError> {
+        let last = self.state.time();
+        if last.unix_ms() - now.unix_ms() > CLOCK_BACK_MAX_MS {
+            return Err(LedgerError::Clock { now, last });
+        }
+        Ok(now.whole_second().max(last))
+    }
+
+    /// Back to what is signed; where even that fails, nothing more is written.
+    fn roll_back(&mut self) {
+        self.tree.truncate(self.state.size());
+        if let Err(error) = disk::cut(&self.entries, self.length) {
+            self.stopped = Some(format!("an unsigned entry could not be taken back: {error}"));
+        }
+    }
+
+    fn is_ours(&self, note: &Note) -> Result<(), String> {
+        note.verify(&self.state.origin(), &self.key.public()).map_err(|e| e.to_string())?;
+        match self.tree.root_at(note.checkpoint.size) {
+            Some(root) if root == note.checkpoint.root => Ok(()),
+            Some(_) => Err(format!("at {} entries this ledger had another tree head", note.checkpoint.size)),
+            None => Err(format!(
+                "it covers {} entries, the ledger has {}",
+                note.checkpoint.size,
+                self.tree.size()
+            )),
+        }
+    }
+
+    fn read_cosigned(&self) -> Result<Option<Note>, LedgerError> {
+        let corrupt =
+            |what: String| LedgerError::Corrupt { dir: self.dir.clone(), what: format!("cosigned: {what}") };
+        let Some(bytes) = disk::read(&self.dir, "cosigned")? else { return Ok(None) };
+        let note = Note::parse(&bytes).map_err(|e| corrupt(e.to_string()))?;
+        self.is_ours(&note).map_err(corrupt)?;
+        let Some(coordinator) = self.coordinator else { return Ok(None) };
+        // Another coordinator's cosignature is none for this one.
+        let cosigned = note.cosignature(COORDINATOR, &coordinator).map_err(|e| corrupt(e.to_string()))?;
+        Ok(cosigned.map(|_| note))
+    }
+}
+
+/// The first `size` entries; the rest stays in `bytes`.
+fn signed_entries<'a>(bytes: &mut &'a [u8], size: u64) -> Result<Vec<&'a [u8]>, String> {
+    let mut entries = Vec::new();
+    for at in 0..size {
+        match tiles::take_entry(bytes) {
+            Some(entry) => entries.push(entry),
+            None => return Err(format!("the signed checkpoint counts {size} entries, the file holds {at}")),
+        }
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,323 @@
+use super::*;
+use consilium_common::ledger::merkle::verify_consistency;
+
+fn key() -> SecretKey {
+    SecretKey::from_seed(&[1; 32])
+}
+
+fn coordinator() -> SecretKey {
+    SecretKey::from_seed(&[9; 32])
+}
+
+fn time(second: u64) -> Time {
+    "2027-03-01T09:00:00.000Z".parse::<Time>().expect("a time").plus_ms(second * 1000)
+}
+
+fn genesis() -> Genesis {
+    let caps = Caps {
+        policy: Digest::of(b"policy"),
+        epsilon_total: 10.0,
+        epsilon_per_study: 8.0,
+        delta: 1e-5,
+        noise_multiplier_min: 0.3,
+        sampling_rate_max: 1.0,
+        steps_max: 10_000,
+    };
+    let site = "ashford".parse().expect("a name");
+    Genesis { site, dataset: "d1".into(), software: "site-agent 0.1.0".into(), caps }
+}
+
+fn refusal(rule: &str) -> Body {
+    Body::Refusal { rule: rule.into(), study: None, count: 1 }
+}
+
+/// A folder with a ledger of a genesis and two refusals, closed.
+fn ledger() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut store = create(dir.path());
+    assert_eq!(store.append(refusal("one"), time(1)).expect("legal"), 1);
+    assert_eq!(store.append(refusal("two"), time(2)).expect("legal"), 2);
+    dir
+}
+
+fn create(dir: &Path) -> LedgerStore {
+    let store =
+        LedgerStore::create(&dir.join("ledger"), key(), Some(coordinator().public()), genesis(), time(0));
+    store.expect("a new ledger")
+}
+
+fn open(dir: &Path) -> Result<LedgerStore, LedgerError> {
+    LedgerStore::open(&dir.join("ledger"), key(), Some(coordinator().public()))
+}
+
+fn cosign(store: &mut LedgerStore) {
+    let note = store.checkpoint().clone();
+    let line = note.cosign(COORDINATOR, &coordinator(), time(60)).to_string();
+    store.set_cosignature(&note, &line).expect("a cosignature");
+}
+
+#[test]
+fn reopening_gives_the_same_state() {
+    let dir = ledger();
+    let store = open(dir.path()).expect("sound");
+    assert_eq!((store.state().size(), store.dropped_bytes()), (3, 0));
+    let (state, note) = (store.state().clone(), store.checkpoint().clone());
+    drop(store);
+    let again = open(dir.path()).expect("sound");
+    assert_eq!((again.state(), again.checkpoint()), (&state, &note));
+}
+
+#[test]
+fn one_writer() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let first = create(dir.path());
+    assert!(matches!(open(dir.path()), Err(LedgerError::Locked { .. })));
+    drop(first);
+    assert!(open(dir.path()).is_ok());
+}
+
+#[test]
+fn creating_and_opening_what_is_not_there() {
+    let dir = ledger();
+    let again = LedgerStore::create(&dir.path().join("ledger"), key(), None, genesis(), time(0));
+    assert!(matches!(again, Err(LedgerError::Exists { .. })));
+    let absent = LedgerStore::open(&dir.path().join("other"), key(), None);
+    assert!(matches!(absent, Err(LedgerError::Absent { .. })));
+    let bad = Genesis { dataset: "a b".into(), ..genesis() };
+    let illegal = LedgerStore::create(&dir.path().join("other"), key(), None, bad, time(0));
+    assert!(matches!(illegal, Err(LedgerError::Illegal(_))));
+    assert!(!dir.path().join("other").exists());
+    // What an interrupted start left is no ledger.
+    std::fs::create_dir(dir.path().join(".other.new")).expect("a folder");
+    assert!(LedgerStore::create(&dir.path().join("other"), key(), None, genesis(), time(0)).is_ok());
+}
+
+#[test]
+fn nothing_illegal_is_written() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut store = create(dir.path());
+    let before = std::fs::read(dir.path().join("ledger/entries")).expect("readable");
+    let orphan = Body::Commit { reserve: 0, output: Digest::of(b"x") };
+    assert!(matches!(store.append(orphan, time(1)), Err(LedgerError::Illegal(_))));
+    assert_eq!(std::fs::read(dir.path().join("ledger/entries")).expect("readable"), before);
+    assert_eq!(store.state().size(), 1);
+}
+
+/// A crash in the middle of an append leaves any prefix of the new entry behind the signed ones.
+#[test]
+fn a_torn_tail_is_cut_off() {
+    let dir = ledger();
+    let path = dir.path().join("ledger/entries");
+    let signed = std::fs::read(&path).expect("readable");
+    let checkpoint = std::fs::read(dir.path().join("ledger/checkpoint")).expect("readable");
+    let whole = {
+        let mut store = open(dir.path()).expect("sound");
+        store.append(refusal("three"), time(3)).expect("legal");
+        std::fs::read(&path).expect("readable")
+    };
+    std::fs::write(dir.path().join("ledger/checkpoint"), &checkpoint).expect("writable");
+    for length in signed.len()..=whole.len() {
+        std::fs::write(&path, &whole[..length]).expect("writable");
+        let mut store = open(dir.path()).expect("recovers");
+        assert_eq!((store.state().size(), store.dropped_bytes()), (3, (length - signed.len()) as u64));
+        assert_eq!(std::fs::read(&path).expect("readable"), signed);
+        // And goes on as if nothing had been.
+        store.append(refusal("three"), time(3)).expect("legal");
+        assert_eq!(std::fs::read(&path).expect("readable"), whole);
+        drop(store);
+        std::fs::write(dir.path().join("ledger/checkpoint"), &checkpoint).expect("writable");
+    }
+}
+
+#[test]
+fn anything_signed_and_missing_is_refused() {
+    let dir = ledger();
+    let path = dir.path().join("ledger/entries");
+    let signed = std::fs::read(&path).expect("readable");
+    for length in 0..signed.len() {
+        std::fs::write(&path, &signed[..length]).expect("writable");
+        assert!(matches!(open(dir.path()), Err(LedgerError::Corrupt { .. })), "{length} bytes");
+        assert_eq!(std::fs::read(&path).expect("readable").len(), length, "nothing is repaired");
+    }
+    std::fs::write(&path, &signed).expect("writable");
+    assert!(open(dir.path()).is_ok());
+    std::fs::remove_file(dir.path().join("ledger/checkpoint")).expect("there");
+    assert!(matches!(open(dir.path()), Err(LedgerError::Corrupt { .. })));
+}
+
+#[test]
+fn any_flipped_byte_is_refused() {
+    let dir = ledger();
+    {
+        let mut store = open(dir.path()).expect("sound");
+        cosign(&mut store);
+    }
+    for name in ["ledger/entries", "ledger/checkpoint", "ledger/cosigned"] {
+        let path = dir.path().join(name);
+        let good = std::fs::read(&path).expect("readable");
+        for at in 0..good.len() {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&path, &bytes).expect("writable");
+            // A cosignature by a name or key that is not known is none; all else is corrupt.
+            match open(dir.path()) {
+                Err(LedgerError::Corrupt { .. }) => {}
+                Ok(store) => assert!(name == "ledger/cosigned" && !store.is_cosigned(0), "{name}, byte {at}"),
+                Err(error) => panic!("{name}, byte {at}: {error}"),
+            }
+        }
+        std::fs::write(&path, &good).expect("writable");
+    }
+    assert!(open(dir.path()).expect("sound").is_cosigned(2));
+}
+
+#[test]
+fn another_key_does_not_open_it() {
+    let dir = ledger();
+    let other = LedgerStore::open(&dir.path().join("ledger"), SecretKey::from_seed(&[2; 32]), None);
+    assert!(matches!(other, Err(LedgerError::Corrupt { .. })));
+}
+
+/// The disk fails at the checkpoint: the entry is taken back, and the ledger goes on.
+#[test]
+fn a_checkpoint_that_cannot_be_written_loses_nothing() {
+    let dir = ledger();
+    let mut store = open(dir.path()).expect("sound");
+    let before = std::fs::read(dir.path().join("ledger/entries")).expect("readable");
+    let block = dir.path().join("ledger/checkpoint.new");
+    std::fs::create_dir(&block).expect("a folder in the way");
+    let error = store.append(refusal("three"), time(3)).expect_err("cannot be signed");
+    assert!(matches!(&error, LedgerError::Io { path, .. } if *path == block), "{error}");
+    assert_eq!(store.state().size(), 3);
+    assert_eq!(std::fs::read(dir.path().join("ledger/entries")).expect("readable"), before);
+    std::fs::remove_dir(&block).expect("empty");
+    assert_eq!(store.append(refusal("three"), time(3)).expect("the disk is back"), 3);
+    drop(store);
+    assert_eq!(open(dir.path()).expect("sound").state().size(), 4);
+}
+
+/// The disk is full: the error is the system's, and nothing is written until it is opened again.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_stops_the_ledger_and_loses_nothing() {
+    let dir = ledger();
+    let mut store = open(dir.path()).expect("sound");
+    store.entries = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let error = store.append(refusal("three"), time(3)).expect_err("full");
+    assert!(
+        matches!(&error, LedgerError::Io { error, .. } if error.kind() == std::io::ErrorKind::StorageFull),
+        "{error}"
+    );
+    assert!(matches!(store.append(refusal("three"), time(3)), Err(LedgerError::Stopped { .. })));
+    assert_eq!(store.state().size(), 3);
+    drop(store);
+    let mut store = open(dir.path()).expect("sound");
+    assert_eq!(store.append(refusal("three"), time(3)).expect("room again"), 3);
+}
+
+#[test]
+fn a_clock_that_steps_back() {
+    let dir = ledger();
+    let mut store = open(dir.path()).expect("sound");
+    store.append(refusal("a"), time(1)).expect("a little back stands still");
+    assert_eq!(store.state().time(), time(2));
+    store.append(refusal("later"), time(7).plus_ms(999)).expect("later");
+    assert_eq!(store.state().time(), time(7), "whole seconds");
+    let ms = |ms| Time::from_unix_ms(time(7).unix_ms() - ms).expect("a time");
+    assert!(matches!(store.append(refusal("b"), ms(CLOCK_BACK_MAX_MS + 1)), Err(LedgerError::Clock { .. })));
+    assert!(store.append(refusal("b"), ms(CLOCK_BACK_MAX_MS)).is_ok());
+}
+
+#[test]
+fn cosignatures_cover_what_they_cover() {
+    let dir = ledger();
+    let mut store = open(dir.path()).expect("sound");
+    assert!(!store.is_cosigned(0));
+    let old = store.checkpoint().clone();
+    cosign(&mut store);
+    store.append(refusal("three"), time(3)).expect("legal");
+    assert_eq!((store.is_cosigned(2), store.is_cosigned(3), store.cosigned_size()), (true, false, 3));
+    let proof = store.consistency_proof_from(3).expect("was that long");
+    let (old, new) = (&old.checkpoint, &store.checkpoint().checkpoint);
+    assert_eq!(verify_consistency(3, &old.root, 4, &new.root, &proof), Ok(()));
+    assert_eq!(store.consistency_proof_from(5), None);
+    assert!(store.check_not_restored(4).is_ok());
+    assert!(matches!(store.check_not_restored(5), Err(LedgerError::Restored { cosigned: 5, found: 4 })));
+    drop(store);
+    let store = open(dir.path()).expect("sound");
+    assert_eq!(store.cosigned_size(), 3, "kept over a restart");
+    drop(store);
+    let other = LedgerStore::open(&dir.path().join("ledger"), key(), Some(key().public())).expect("sound");
+    assert_eq!(other.cosigned_size(), 0, "another coordinator has cosigned nothing");
+}
+
+#[test]
+fn false_cosignatures_are_refused() {
+    let dir = ledger();
+    let mut store = open(dir.path()).expect("sound");
+    let note = store.checkpoint().clone();
+    let mut check = |note: &Note, line: &str| {
+        assert!(matches!(store.set_cosignature(note, line), Err(LedgerError::Cosignature(_))), "{line}");
+    };
+    check(&note, "");
+    check(&note, &note.cosign(COORDINATOR, &key(), time(60)).to_string());
+    check(&note, &note.cosign("elsewhere", &coordinator(), time(60)).to_string());
+    let mut fork = note.checkpoint.clone();
+    fork.root = Digest::of(b"fork");
+    let fork = fork.sign(&key());
+    check(&fork, &fork.cosign(COORDINATOR, &coordinator(), time(60)).to_string());
+    check(&note, &fork.cosign(COORDINATOR, &coordinator(), time(60)).to_string());
+    assert_eq!(store.cosigned_size(), 0);
+}
+
+/// A disk restored from a copy that was older than its own cosigned checkpoint.
+#[test]
+fn entries_older_than_the_cosignature_are_refused() {
+    let dir = ledger();
+    let copy: Vec<_> = ["ledger/entries", "ledger/checkpoint"]
+        .map(|name| (name, std::fs::read(dir.path().join(name)).expect("readable")))
+        .into();
+    let mut store = open(dir.path()).expect("sound");
+    store.append(refusal("three"), time(3)).expect("legal");
+    cosign(&mut store);
+    drop(store);
+    for (name, bytes) in copy {
+        std::fs::write(dir.path().join(name), bytes).expect("writable");
+    }
+    assert!(matches!(open(dir.path()), Err(LedgerError::Corrupt { .. })));
+}
+
+#[test]
+fn the_export_is_what_an_auditor_reads() {
+    let dir = ledger();
+    let mut store = open(dir.path()).expect("sound");
+    cosign(&mut store);
+    let files: std::collections::BTreeMap<_, _> =
+        store.export_tiles().expect("readable").into_iter().collect();
+    let note = Note::parse(&files["checkpoint"]).expect("a note");
+    assert!(note.cosignature(COORDINATOR, &coordinator().public()).expect("verifies").is_some());
+    let read = |path: &str| files.get(path).map(|bytes| bytes.as_slice().into());
+    let (entries, tree) = tiles::read(note.checkpoint.size, read).expect("whole");
+    assert_eq!(tree.root(), note.checkpoint.root);
+    assert_eq!(&rules::replay(&entries).expect("legal"), store.state());
+    store.append(refusal("three"), time(3)).expect("legal");
+    let files: std::collections::BTreeMap<_, _> =
+        store.export_tiles().expect("readable").into_iter().collect();
+    let note = Note::parse(&files["checkpoint"]).expect("a note");
+    assert_eq!(note.cosignature(COORDINATOR, &coordinator().public()), Ok(None), "not cosigned yet");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_folder_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = ledger();
+    let mut store = open(dir.path()).expect("opens");
+    cosign(&mut store);
+    store.append(refusal("three"), time(3)).expect("legal");
+    let mode = |path: &Path| std::fs::metadata(path).expect("is there").permissions().mode() & 0o777;
+    assert_eq!(mode(&dir.path().join("ledger")), 0o700);
+    for name in ["entries", "checkpoint", "cosigned", "lock"] {
+        assert_eq!(mode(&dir.path().join("ledger").join(name)), 0o600, "{name}");
+    }
+}

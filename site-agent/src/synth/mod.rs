@@ -1,0 +1,265 @@
+//! Synthetic hospitals: seeded, bit-reproducible, with a known truth.
+//!
+//! `site-agent synth` invents mental-health services whose people resemble real ones only in shape:
+//! each site has its own case mix, missing values and recording habits, while one risk model, written
+//! down in `truth.json`, rules everywhere. A site alone therefore learns its own habits; sites
+//! together learn the model. No real record, and no distribution fitted to one, is in here.
+//!
+//! Promised, for four sites or more with 2,000 people or more: the AUROC of the true risks is within
+//! 0.75 to 0.80, and the prevalence of the outcome differs at least threefold between sites. A draw
+//! that misses this by chance is drawn again (rare from 6,000 people on); `truth.json` says which
+//! draw it is.
+//!
+//! Every person is written twice, as a row of a plain table and as OMOP CDM 5.4 records, and the two
+//! agree person by person. Invariant: the same arguments give the same bytes, on every platform.
+
+mod chance;
+mod files;
+mod omop;
+mod person;
+mod profile;
+mod risk;
+mod table;
+mod truth;
+mod vocabulary;
+
+use chance::{Chance, Draw, Purpose};
+use clap::Args;
+use profile::SiteProfile;
+use serde::Serialize;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Most sites: one for each letter.
+pub const SITES_MAX: u64 = 26;
+/// Fewest people in all.
+pub const PEOPLE_MIN: u64 = 100;
+/// Most people in all.
+pub const PEOPLE_MAX: u64 = 10_000_000;
+
+/// Fewest sites, and fewest people over them, for which the figures below are promised.
+const PROMISE_SITES: u64 = 4;
+const PROMISE_PEOPLE: u64 = 2000;
+/// Highest prevalence of a site over the lowest, at least.
+const PREVALENCE_RATIO_MIN: f64 = 3.0;
+/// AUROC of the true risks over everybody: 0.75 to 0.80, less the width of its bins.
+const TRUE_AUROC: std::ops::RangeInclusive<f64> = 0.7505..=0.7995;
+/// Draws of one seed.
+const DRAWS_MAX: u64 = 64;
+
+/// `site-agent synth`: invents hospitals to try Consilium on.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  site-agent synth --out hospitals --sites 6 --people 6000 --seed 1\n\n\
+    Each site gets hospitals/SITE/table.csv (one row per person), the same people in\n\
+    hospitals/SITE/omop/ (OMOP CDM 5.4), and hospitals/SITE/truth.csv (each person's true risk).\n\
+    hospitals/truth.json holds the true risk model and what it can reach.")]
+pub struct SynthArgs {
+    /// A new or empty folder to write into
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// How many sites, 1 to 26
+    #[arg(long, value_name = "K", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=SITES_MAX))]
+    pub sites: u64,
+    /// How many people over all sites, 100 to 10000000
+    #[arg(long, value_name = "N", default_value_t = 6000, value_parser = clap::value_parser!(u64).range(PEOPLE_MIN..=PEOPLE_MAX))]
+    pub people: u64,
+    /// The same seed gives the same bytes
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// What was written: the same figures as in `truth.json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// The folder.
+    pub out: PathBuf,
+    /// The seed.
+    pub seed: u64,
+    /// Which draw of the seed, from 0.
+    pub draw: u64,
+    /// Each site, in the order of their names.
+    pub sites: Vec<truth::Figures>,
+    /// Everybody.
+    pub overall: truth::Figures,
+}
+
+/// Why nothing, or not everything, was written.
+#[derive(Debug, thiserror::Error)]
+pub enum SynthError {
+    /// The arguments ask for something out of range.
+    #[error("{what}: expected {low} to {high}, came {found}")]
+    OutOfRange {
+        /// Which argument.
+        what: &'static str,
+        /// Smallest allowed.
+        low: u64,
+        /// Largest allowed.
+        high: u64,
+        /// What came.
+        found: u64,
+    },
+    /// The folder holds something already, and is left as it is.
+    #[error("{}: expected a new or empty folder, came one that holds something", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The disk failed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl SynthError {
+    /// Whether other arguments would help (exit code 2), rather than another disk (exit code 4).
+    #[must_use]
+    pub const fn is_bad_input(&self) -> bool {
+        matches!(self, Self::OutOfRange { .. } | Self::NotEmpty { .. })
+    }
+
+    fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+}
+
+/// Writes the hospitals. People are written as they are drawn, so memory does not grow with them.
+///
+/// # Errors
+/// Arguments out of range, a folder that is not empty, or a failing disk.
+pub fn run(args: &SynthArgs) -> Result<Summary, SynthError> {
+    let sites = plan(args.sites, args.people)?;
+    std::fs::create_dir_all(&args.out).map_err(SynthError::io(&args.out))?;
+    let mut holds = std::fs::read_dir(&args.out).map_err(SynthError::io(&args.out))?;
+    if holds.next().is_some() {
+        return Err(SynthError::NotEmpty { path: args.out.clone() });
+    }
+    let draw = kept_draw(&sites, args.seed);
+    let mut overall = truth::Tally::default();
+    let mut figures = Vec::new();
+    for site in &sites {
+        let tally = write_site(&args.out.join(site.profile.name), site, draw)?;
+        overall.merge(&tally);
+        figures.push(tally.figures(site.profile.name));
+    }
+    let summary = Summary {
+        out: args.out.clone(),
+        seed: args.seed,
+        draw: draw.attempt,
+        sites: figures,
+        overall: overall.figures("overall"),
+    };
+    truth::write_json(&args.out.join("truth.json"), &sites, &summary)?;
+    Ok(summary)
+}
+
+/// One site of the plan.
+#[derive(Debug, Clone)]
+struct PlannedSite {
+    /// Position in the order of names, from 0.
+    ordinal: u64,
+    /// Who is treated there, and how they are written down.
+    profile: SiteProfile,
+    /// How many people.
+    people: u64,
+}
+
+/// Who is how large: everybody gets one person, and the rest are shared by weight, so that the sum
+/// is exact and nobody is empty.
+fn plan(sites: u64, people: u64) -> Result<Vec<PlannedSite>, SynthError> {
+    let check = |what, low, high, found| {
+        if (low..=high).contains(&found) {
+            Ok(())
+        } else {
+            Err(SynthError::OutOfRange { what, low, high, found })
+        }
+    };
+    check("--sites", 1, SITES_MAX, sites)?;
+    check("--people", PEOPLE_MIN, PEOPLE_MAX, people)?;
+    let profiles: Vec<SiteProfile> = (0..sites).map(profile::of_site).collect();
+    let weights: u64 = profiles.iter().map(|p| p.weight).sum();
+    let shared = people - sites;
+    let mut up_to = 0;
+    let mut given = 0;
+    Ok(profiles
+        .into_iter()
+        .zip(0..)
+        .map(|(profile, ordinal)| {
+            up_to += profile.weight;
+            let share = shared * up_to / weights - given;
+            given += share;
+            PlannedSite { ordinal, profile, people: 1 + share }
+        })
+        .collect())
+}
+
+/// The first draw that keeps the promise; the first of all where none is made, or where 64 draws miss.
+fn kept_draw(sites: &[PlannedSite], seed: u64) -> Draw {
+    let first = Draw { seed, attempt: 0 };
+    let people: u64 = sites.iter().map(|site| site.people).sum();
+    if (sites.len() as u64) < PROMISE_SITES || people < PROMISE_PEOPLE {
+        return first;
+    }
+    let mut draws = (0..DRAWS_MAX).map(|attempt| Draw { seed, attempt });
+    draws.find(|draw| keeps_promise(sites, *draw)).unwrap_or(first)
+}
+
+fn keeps_promise(sites: &[PlannedSite], draw: Draw) -> bool {
+    let mut overall = truth::Tally::default();
+    let (mut lowest, mut highest) = (1.0_f64, 0.0_f64);
+    for site in sites {
+        let mut tally = truth::Tally::default();
+        person::people(site, draw).for_each(|person| tally.add(person.risk, person.outcome));
+        let prevalence = tally.figures(site.profile.name).prevalence;
+        (lowest, highest) = (lowest.min(prevalence), highest.max(prevalence));
+        overall.merge(&tally);
+    }
+    let auroc = overall.figures("overall").auroc_true_risk;
+    highest >= PREVALENCE_RATIO_MIN * lowest && auroc.is_some_and(|auroc| TRUE_AUROC.contains(&auroc))
+}
+
+fn write_site(folder: &Path, site: &PlannedSite, draw: Draw) -> Result<truth::Tally, SynthError> {
+    let omop_folder = folder.join("omop");
+    std::fs::create_dir_all(&omop_folder).map_err(SynthError::io(&omop_folder))?;
+    let mut table = table::create(folder)?;
+    let mut risks = truth::create_csv(folder)?;
+    let mut omop = omop::Database::create(&omop_folder, &site.profile)?;
+    let mut history = Chance::new(draw, site.ordinal, Purpose::History);
+    let mut tally = truth::Tally::default();
+    for person in person::people(site, draw) {
+        table::write(&mut table, &person)?;
+        truth::write_csv(&mut risks, &person)?;
+        omop.write(&person, &mut history)?;
+        tally.add(person.risk, person.outcome);
+    }
+    table.finish()?;
+    risks.finish()?;
+    omop.finish()?;
+    Ok(tally)
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<12} {:>9} {:>9} {:>11} {:>15}",
+            "site", "people", "outcomes", "prevalence", "best AUROC"
+        )?;
+        for row in self.sites.iter().chain([&self.overall]) {
+            let auroc = row.auroc_true_risk.map_or("-".to_owned(), |value| format!("{value:.3}"));
+            let percent = 100.0 * row.prevalence;
+            writeln!(
+                f,
+                "{:<12} {:>9} {:>9} {percent:>10.1}% {auroc:>15}",
+                row.name, row.people, row.outcomes
+            )?;
+        }
+        write!(f, "written to {} (seed {}); invented people, nobody's records", self.out.display(), self.seed)
+    }
+}
+
+#[cfg(test)]
+mod tests;
