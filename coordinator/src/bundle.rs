@@ -1,0 +1,108 @@
+//! Writes what an auditor takes (the layout is in ARCHITECTURE.md): everything that the verdict
+//! rests on, as exact bytes.
+
+use crate::store::{Blobs, StoreError, at};
+use crate::study::{StudyEvent, StudyState};
+use consilium_common::key::PublicKey;
+use consilium_common::model::blob::{self, ModelHeader};
+use consilium_common::model::export;
+use consilium_common::study;
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+
+/// Writes the bundle of a study that has ended: first beside `folder`, then renamed, so that a
+/// bundle is whole or not there.
+///
+/// # Errors
+/// The disk, or a store that does not hold what the study names.
+pub fn write(
+    folder: &Path,
+    state: &StudyState,
+    events: &[StudyEvent],
+    blobs: &Blobs,
+    ledgers: &Path,
+    coordinator: &PublicKey,
+) -> Result<(), StoreError> {
+    let draft = folder.with_extension("draft");
+    if draft.exists() {
+        fs::remove_dir_all(&draft).map_err(at(&draft))?;
+    }
+    let put = |name: &str, bytes: &[u8]| -> Result<(), StoreError> {
+        let path = draft.join(name);
+        let parent = path.parent().expect("inside the draft");
+        fs::create_dir_all(parent).map_err(at(parent))?;
+        fs::write(&path, bytes).map_err(at(&path))
+    };
+    let pretty = |value: &serde_json::Value| serde_json::to_vec_pretty(value).expect("plain data");
+    let study = &state.study;
+
+    let sites: Vec<_> = state.participants.iter().collect();
+    put(
+        "bundle.json",
+        &pretty(
+            &json!({"schema": "bundle/1", "study": study.digest, "coordinator": coordinator, "sites": sites}),
+        ),
+    )?;
+    put("study.toml", &blobs.get(&study.digest)?)?;
+    if let Some(start) = &state.start {
+        put("start.json", &serde_json::to_vec(start).expect("plain data"))?;
+    }
+    for (site, decision) in &state.decisions {
+        put(&format!("decisions/{site}.json"), &serde_json::to_vec(decision).expect("plain data"))?;
+    }
+    for site in &state.ledgers {
+        let from = ledgers.join(study.digest.hex()).join(site.as_str());
+        copy_folder(&from, &draft.join("sites").join(site.as_str()).join("ledger"))?;
+    }
+    for (round, updates) in state.updates.iter().enumerate() {
+        put(&format!("rounds/{round}/model"), &blobs.get(&state.models[round])?)?;
+        for (site, digest) in updates {
+            put(&format!("rounds/{round}/updates/{site}"), &blobs.get(digest)?)?;
+        }
+    }
+    if let Some(last) = state.models.last() {
+        let bytes = blobs.get(last)?;
+        put("final/model", &bytes)?;
+        let (header, values) = blob::decode::<ModelHeader>(&bytes)
+            .map_err(|e| StoreError::Corrupt(format!("final model: {e}")))?;
+        put("model.safetensors", &export::safetensors_bytes(&header, &values))?;
+        put("model.json", export::architecture_json(&header, &study::card::inputs(study)).as_bytes())?;
+    }
+    for (grouping, sites) in &state.histograms {
+        for (site, digest) in sites {
+            let name = format!("evaluation/{}/{site}.json", grouping.replace('*', "+"));
+            put(&name, &blobs.get(digest)?)?;
+        }
+    }
+    // The coordinator's own log stays beside the bundle: nobody signed it, and a bundle holds only
+    // what its verification recomputes.
+    let mut lines = String::new();
+    for event in events {
+        lines += &serde_json::to_string(event).expect("plain data");
+        lines.push('\n');
+    }
+    let log = log_of(folder);
+    fs::write(&log, lines).map_err(at(&log))?;
+    fs::rename(&draft, folder).map_err(at(folder))
+}
+
+/// Where the coordinator's log of a bundle's study is: beside the bundle.
+pub(crate) fn log_of(bundle: &Path) -> std::path::PathBuf {
+    bundle.with_extension("events.jsonl")
+}
+
+/// Copies a folder of plain files and folders.
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(to).map_err(at(to))?;
+    for entry in fs::read_dir(from).map_err(at(from))? {
+        let path = entry.map_err(at(from))?.path();
+        let name = path.file_name().expect("an entry has a name");
+        if path.is_dir() {
+            copy_folder(&path, &to.join(name))?;
+        } else {
+            fs::copy(&path, to.join(name)).map_err(at(&path))?;
+        }
+    }
+    Ok(())
+}

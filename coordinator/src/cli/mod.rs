@@ -1,0 +1,127 @@
+//! The command line: noun, then verb. Exit codes: 0 done, 1 the answer is no, 2 bad usage or
+//! input, 3 cannot reach a peer, 4 our own fault.
+
+mod admin;
+mod output;
+mod study;
+
+use crate::demo;
+use crate::operator::CommandError;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub(crate) use admin::{invite, sites, stopped};
+pub(crate) use output::table;
+pub use output::{Output, print_json};
+pub(crate) use study::{bundle_of, publish, read_study, start, watch, weigh_by_people};
+
+/// Orchestrates the training of one clinical model over several hospitals, none of whose records
+/// leave the hospital.
+#[derive(Parser)]
+#[command(
+    name = "coordinator",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  coordinator demo                                   everything on this machine, on synthetic hospitals
+  coordinator init --home consortium --host coordinator.example
+  coordinator serve --home consortium
+  coordinator site invite st-elsewhere --home consortium --out st-elsewhere.invite
+  coordinator study check study.toml
+
+Exit codes: 0 done, 1 the answer is no, 2 bad usage or input, 3 cannot reach a peer, 4 our own fault."
+)]
+struct Cli {
+    /// How to print.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How to print.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs: one JSON document, or one per line.
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a coordinator in a new folder: certificate authority, keys, configuration.
+    Init(admin::InitArgs),
+    /// Run the coordinator.
+    Serve(admin::ServeArgs),
+    /// Check that the coordinator can run: folder, certificates, store, port.
+    #[command(after_help = "Example: coordinator doctor --home consortium")]
+    Doctor(HomeArgs),
+    /// Invite, list and revoke sites.
+    #[command(after_help = "Example: coordinator site list --home consortium")]
+    #[command(subcommand)]
+    Site(admin::SiteCommand),
+    /// Make, check, publish, start and watch studies.
+    #[command(subcommand)]
+    Study(study::StudyCommand),
+    /// Train and judge reference models without privacy, in this process, from example files that
+    /// are yours to read.
+    Simulate(crate::simulate::SimulateArgs),
+    /// The whole of it on one machine: real processes, real mutual TLS, real ledgers.
+    Demo(demo::DemoArgs),
+}
+
+/// Where the coordinator lives.
+#[derive(Args, Clone)]
+pub struct HomeArgs {
+    /// The coordinator's folder.
+    #[arg(long, default_value = "coordinator-home")]
+    pub home: PathBuf,
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let format = cli.format;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no runtime: {error}");
+            return ExitCode::from(4);
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            match format {
+                Format::Text => eprintln!("error: {error}"),
+                Format::Json => {
+                    eprintln!("{}", serde_json::json!({"error": error.to_string(), "exit": error.code()}));
+                }
+            }
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), CommandError> {
+    let out = Output { format: cli.format };
+    match cli.command {
+        Command::Init(args) => admin::init(&args, out),
+        Command::Serve(args) => admin::serve(args, out).await,
+        Command::Doctor(args) => admin::doctor(&args, out).await,
+        Command::Site(command) => admin::site(command, out).await,
+        Command::Study(command) => study::run(command, out).await,
+        Command::Simulate(args) => crate::simulate::run(&args, out),
+        Command::Demo(args) => demo::run(args, out).await,
+    }
+}

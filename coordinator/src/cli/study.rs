@@ -1,0 +1,450 @@
+//! Studies: make, check, publish, start, watch, report.
+
+use super::output::{Output, line, table};
+use super::{Format, HomeArgs};
+use crate::home::Home;
+use crate::operator::{CommandError, dial};
+use crate::study::StudyEvent;
+use clap::Subcommand;
+use consilium_common::protocol::{Approval, Decision};
+use consilium_common::study;
+use consilium_proto::v1 as wire;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// The longest wait of one watch call, ms.
+const WAIT_MS: u32 = 20_000;
+/// The commented template that `study new` writes.
+const TEMPLATE: &str = include_str!("../../../docs/studies/synthetic-selfharm.toml");
+
+/// `study`.
+#[derive(Subcommand)]
+pub(super) enum StudyCommand {
+    /// Write a commented study file to start from; with a running coordinator its roster lists the
+    /// enrolled sites.
+    #[command(after_help = "Example: coordinator study new --home consortium --out study.toml")]
+    New {
+        /// The file to write; it must not exist.
+        #[arg(long)]
+        out: PathBuf,
+        /// Start from this file instead of the built-in one.
+        #[arg(long)]
+        from: Option<PathBuf>,
+        /// Calibrate the noise so that no person pays more than this.
+        #[arg(long)]
+        epsilon: Option<f64>,
+        /// The people whom each site publishes, as NAME=COUNT; may be repeated.
+        #[arg(long = "people", value_name = "SITE=COUNT")]
+        people: Vec<String>,
+        #[command(flatten)]
+        home: HomeArgs,
+    },
+    /// Check a study file: every mistake with its line, what will be read, and what privacy costs.
+    #[command(after_help = "Example: coordinator study check study.toml")]
+    Check {
+        /// The study file.
+        file: PathBuf,
+        /// The share of people that are expected to have the outcome, for the predictions; in (0, 1).
+        #[arg(long, default_value_t = 0.1, value_parser = share)]
+        outcome_share: f64,
+    },
+    /// Open a study for the sites to approve or decline.
+    #[command(after_help = "Example: coordinator study publish study.toml --home consortium")]
+    Publish {
+        /// The study file; its exact bytes are what sites approve.
+        file: PathBuf,
+        #[command(flatten)]
+        home: HomeArgs,
+    },
+    /// Who approved, who declined and why, and how far it is.
+    #[command(after_help = "Example: coordinator study status mh-selfharm --home consortium")]
+    Status {
+        /// An id or a digest; all studies without it.
+        study: Option<String>,
+        #[command(flatten)]
+        home: HomeArgs,
+    },
+    /// Freeze the sites that approved, and train.
+    #[command(after_help = "Example: coordinator study start mh-selfharm --home consortium")]
+    Start {
+        /// An id or a digest.
+        study: String,
+        #[command(flatten)]
+        home: HomeArgs,
+    },
+    /// Follow a study until it ends.
+    #[command(after_help = "Example: coordinator study watch mh-selfharm --home consortium")]
+    Watch {
+        /// An id or a digest.
+        study: String,
+        #[command(flatten)]
+        home: HomeArgs,
+    },
+    /// Stop a study early; what was spent stays spent.
+    #[command(after_help = "Example: coordinator study stop mh-selfharm --home consortium")]
+    Stop {
+        /// An id or a digest.
+        study: String,
+        #[command(flatten)]
+        home: HomeArgs,
+    },
+    /// Write the report, the metrics, the model and the audit bundle of a study that has ended.
+    #[command(after_help = "Example: coordinator study report mh-selfharm --home consortium --out results")]
+    Report {
+        /// An id or a digest.
+        study: String,
+        /// A new or empty folder.
+        #[arg(long)]
+        out: PathBuf,
+        #[command(flatten)]
+        home: HomeArgs,
+    },
+}
+
+pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), CommandError> {
+    match command {
+        StudyCommand::New { out: path, from, epsilon, people, home } => {
+            new(&path, from.as_deref(), epsilon, &people, &home, out).await
+        }
+        StudyCommand::Check { file, outcome_share } => check(&file, outcome_share, out),
+        StudyCommand::Publish { file, home } => {
+            let bytes = read_study(&file)?;
+            let digest = publish(&Home::open(&home.home)?, bytes, &file).await?;
+            out.print(&json!({"digest": digest}), || {
+                format!("Published as {digest}.\nAt each site: site-agent study show {digest}")
+            })
+        }
+        StudyCommand::Status { study, home } => {
+            let studies = status(&Home::open(&home.home)?, study.unwrap_or_default()).await?;
+            out.print(&studies, || status_text(&studies))
+        }
+        StudyCommand::Start { study, home } => {
+            let participants = start(&Home::open(&home.home)?, &study).await?;
+            out.print(&json!({"study": study, "participants": participants}), || {
+                format!("Started with {}.\nNext: coordinator study watch {study}", participants.join(", "))
+            })
+        }
+        StudyCommand::Watch { study, home } => {
+            let mut last = None;
+            watch(&Home::open(&home.home)?, &study, |event| {
+                if let StudyEvent::Ended { reason, .. } = event {
+                    last = Some(reason.clone());
+                }
+                match out.format {
+                    Format::Json => line(&serde_json::to_string(event).expect("plain data")),
+                    Format::Text => line(&event_text(event)),
+                }
+            })
+            .await?;
+            match last {
+                Some(reason) if !reason.starts_with("finished") => Err(CommandError::Refused(reason)),
+                _ => Ok(()),
+            }
+        }
+        StudyCommand::Stop { study, home } => {
+            let mut operator = dial(&Home::open(&home.home)?).await?;
+            operator.stop_study(wire::StopStudyRequest { study: study.clone() }).await?;
+            out.print(&json!({"study": study, "state": "stopping"}), || format!("{study} is stopping."))
+        }
+        StudyCommand::Report { study, out: folder, home } => {
+            let home = Home::open(&home.home)?;
+            let bundle = bundle_of(&home, &study).await?;
+            let written = crate::results::write(&bundle, &folder, None)?;
+            out.print(&written.json, || written.text.clone())
+        }
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
+        _ => Err("expected a number between 0 and 1, both excluded".into()),
+    }
+}
+
+/// A study file's bytes.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn read_study(path: &Path) -> Result<Vec<u8>, CommandError> {
+    std::fs::read(path).map_err(|error| CommandError::input(format!("{}: {error}", path.display())))
+}
+
+async fn new(
+    path: &Path,
+    from: Option<&Path>,
+    epsilon: Option<f64>,
+    people: &[String],
+    home: &HomeArgs,
+    out: Output,
+) -> Result<(), CommandError> {
+    let template = match from {
+        None => TEMPLATE.to_owned(),
+        Some(from) => String::from_utf8(read_study(from)?)
+            .map_err(|_| CommandError::input(format!("{}: not UTF-8", from.display())))?,
+    };
+    let mut counts = std::collections::BTreeMap::new();
+    for text in people {
+        let parsed =
+            text.split_once('=').and_then(|(site, n)| Some((site.to_owned(), n.parse::<u64>().ok()?)));
+        let (site, count) =
+            parsed.ok_or_else(|| CommandError::input(format!("--people {text:?}: expected SITE=COUNT")))?;
+        counts.insert(site, count);
+    }
+    let enrolled = super::admin::sites(&Home::open(&home.home)?).await?;
+    let mut roster = Vec::new();
+    for site in enrolled.iter().filter(|site| site.state == "enrolled") {
+        let people_public = counts.remove(&site.name).ok_or_else(|| {
+            CommandError::input(format!(
+                "site {0} is enrolled: give its published number of people as --people {0}=COUNT",
+                site.name
+            ))
+        })?;
+        roster.push(study::RosterSite {
+            name: site.name.parse().map_err(CommandError::fault)?,
+            key: site.ledger_key.parse().map_err(CommandError::fault)?,
+            people_public,
+            weight: 1 << 16,
+        });
+    }
+    if let Some(unknown) = counts.keys().next() {
+        return Err(CommandError::input(format!("--people: no site {unknown} is enrolled")));
+    }
+    weigh_by_people(&mut roster);
+    let text = study::fill(&template, &roster, epsilon)
+        .map_err(|mistakes| CommandError::input(format!("the study would not be valid:\n{mistakes}")))?;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .map_err(|error| CommandError::input(format!("{}: {error}", path.display())))?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(CommandError::fault)?;
+    let name = path.display().to_string();
+    out.print(&json!({"file": name, "sites": roster.len()}), || {
+        format!("{name} lists {} sites. Edit it, then: coordinator study check {name}", roster.len())
+    })
+}
+
+/// Public weights in proportion to the published people, 1.0 for the mean site.
+pub(crate) fn weigh_by_people(roster: &mut [study::RosterSite]) {
+    let total: u64 = roster.iter().map(|site| site.people_public).sum();
+    let sites = roster.len() as u64;
+    for site in roster {
+        let weight = (site.people_public.saturating_mul(sites) << 16).checked_div(total).unwrap_or(1 << 16);
+        site.weight = u32::try_from(weight.max(1)).unwrap_or(u32::MAX);
+    }
+}
+
+fn check(path: &Path, outcome_share: f64, out: Output) -> Result<(), CommandError> {
+    let bytes = read_study(path)?;
+    let parsed = study::parse(&bytes)
+        .map_err(|mistakes| CommandError::input(format!("{}:\n{mistakes}", path.display())))?;
+    let prediction = study::predict(&parsed, outcome_share);
+    let json =
+        json!({"study": parsed.id, "digest": parsed.digest, "prediction": prediction_json(&prediction)});
+    out.print(&json, || format!("{}\n{prediction}", study::describe(&parsed)))
+}
+
+fn prediction_json(prediction: &study::check::Prediction) -> Value {
+    let sites: Vec<_> = prediction
+        .sites
+        .iter()
+        .map(|s| {
+            json!({"name": s.name, "people_public": s.people_public, "training_people": s.training_people,
+                   "evaluation_people": s.evaluation_people, "step_people": s.step_people})
+        })
+        .collect();
+    let groupings: Vec<_> = prediction
+        .groupings
+        .iter()
+        .map(|g| {
+            json!({"name": g.name, "groups": g.groups, "noise_multiplier": g.noise_multiplier,
+                   "error_of_noise": g.error_of_noise, "error_of_sampling": g.error_of_sampling,
+                   "too_few_people_to_say": g.too_few_people_to_say})
+        })
+        .collect();
+    json!({
+        "epsilon_training": prediction.epsilon_training_account,
+        "epsilon_evaluation": prediction.epsilon_evaluation_account,
+        "epsilon_two_hospitals": prediction.epsilon_two_hospitals,
+        "delta": prediction.delta,
+        "parameters": prediction.parameters,
+        "step_noise": prediction.step_noise,
+        "sites": sites,
+        "groupings": groupings,
+        "outcome_share": prediction.outcome_share,
+        "warnings": prediction.warnings,
+    })
+}
+
+/// Publishes a study's exact bytes.
+///
+/// # Errors
+/// Not a study, a roster that does not fit, or no coordinator.
+pub(crate) async fn publish(home: &Home, bytes: Vec<u8>, path: &Path) -> Result<String, CommandError> {
+    study::parse(&bytes)
+        .map_err(|mistakes| CommandError::input(format!("{}:\n{mistakes}", path.display())))?;
+    let mut operator = dial(home).await?;
+    let response = operator.publish_study(wire::PublishStudyRequest { file: bytes.into() }).await?;
+    Ok(format!("sha256:{}", hex::encode(response.into_inner().digest)))
+}
+
+/// Studies as JSON.
+///
+/// # Errors
+/// No such study, or no coordinator.
+pub(crate) async fn status(home: &Home, study: String) -> Result<Value, CommandError> {
+    let response = dial(home).await?.study_status(wire::StudyStatusRequest { study }).await?;
+    serde_json::from_str(&response.into_inner().json).map_err(CommandError::fault)
+}
+
+/// Starts a study; says who takes part.
+///
+/// # Errors
+/// Too few approvals, not valid today, or no coordinator.
+pub(crate) async fn start(home: &Home, study: &str) -> Result<Vec<String>, CommandError> {
+    let request = wire::StartStudyRequest { study: study.to_owned() };
+    Ok(dial(home).await?.start_study(request).await?.into_inner().participants)
+}
+
+/// Calls `see` with each event until the study has ended.
+///
+/// # Errors
+/// No coordinator, no such study, or what `see` says.
+pub(crate) async fn watch(
+    home: &Home,
+    study: &str,
+    mut see: impl FnMut(&StudyEvent) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
+    let mut operator = dial(home).await?;
+    let mut after = 0;
+    loop {
+        let request = wire::WatchStudyRequest { study: study.to_owned(), after, wait_ms: WAIT_MS };
+        let news = match operator.watch_study(request).await {
+            Ok(news) => news.into_inner(),
+            Err(status) if matches!(status.code(), tonic::Code::Unavailable | tonic::Code::Unknown) => {
+                // The coordinator was restarted; it goes on where it was.
+                operator = redial(home).await?;
+                continue;
+            }
+            Err(status) => return Err(status.into()),
+        };
+        for event in &news.events {
+            see(&serde_json::from_str(event).map_err(CommandError::fault)?)?;
+        }
+        after = news.last;
+        if news.ended {
+            return Ok(());
+        }
+    }
+}
+
+async fn redial(
+    home: &Home,
+) -> Result<wire::operator_client::OperatorClient<tonic::transport::Channel>, CommandError> {
+    const TRIES: u32 = 60;
+    let mut tries = 0;
+    loop {
+        match dial(home).await {
+            Err(_) if tries < TRIES => tries += 1,
+            result => return result,
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    }
+}
+
+/// Where the bundle of an ended study is.
+///
+/// # Errors
+/// The study has not ended, or its bundle is not there.
+pub(crate) async fn bundle_of(home: &Home, study: &str) -> Result<PathBuf, CommandError> {
+    let studies = status(home, study.to_owned()).await?;
+    let state = &studies[0];
+    let digest = state["digest"].as_str().and_then(|d| d.strip_prefix("sha256:")).unwrap_or_default();
+    if state["phase"] != "ended" {
+        return Err(CommandError::Refused(format!(
+            "{study} has not ended (it is {}): `coordinator study watch {study}` follows it",
+            state["phase"].as_str().unwrap_or("in an unknown phase")
+        )));
+    }
+    let folder = home.path("bundles").join(digest);
+    // The bundle is written within moments of the end.
+    for _ in 0..100 {
+        if folder.exists() {
+            return Ok(folder);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    Err(CommandError::Refused(format!("{study} ended before it started: there is nothing to report")))
+}
+
+fn status_text(studies: &Value) -> String {
+    let Some(studies) = studies.as_array().filter(|list| !list.is_empty()) else {
+        return "No study has been published yet.".into();
+    };
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let blocks = studies.iter().map(|study| {
+        let rows = study["sites"].as_array().into_iter().flatten().map(|site| {
+            let reason = site["reason"].as_str().map(|r| format!(" ({r})")).unwrap_or_default();
+            vec![
+                text(&site["name"]),
+                text(&site["decision"]) + &reason,
+                if site["takes_part"] == true { "takes part".into() } else { String::new() },
+            ]
+        });
+        let progress = match text(&study["phase"]).as_str() {
+            "training" => format!(
+                "training: round {} of {}",
+                study["detail"]["round"].as_u64().unwrap_or_default() + 1,
+                study["detail"]["rounds"]
+            ),
+            "ended" => format!("ended: {}", text(&study["detail"]["reason"])),
+            phase => phase.to_owned(),
+        };
+        format!(
+            "{} {}  {}\n{}\n{}\n{}",
+            text(&study["id"]),
+            text(&study["version"]),
+            text(&study["title"]),
+            text(&study["digest"]),
+            progress,
+            table(&["site", "decision", ""], rows)
+        )
+    });
+    blocks.collect::<Vec<_>>().join("\n\n")
+}
+
+/// One event as a line.
+pub(crate) fn event_text(event: &StudyEvent) -> String {
+    let what = match event {
+        StudyEvent::Published { study, .. } => format!("published as {}", study.short()),
+        StudyEvent::Decided { site, approval, .. } => {
+            let decision = serde_json::from_str::<Approval>(&approval.statement).map(|a| a.decision);
+            let declined = matches!(decision, Ok(Decision::Decline { .. }));
+            format!("{site} {}", if declined { "declined" } else { "approved" })
+        }
+        StudyEvent::Started { participants, .. } => {
+            let names: Vec<_> = participants.iter().map(ToString::to_string).collect();
+            format!("started with {}", names.join(", "))
+        }
+        StudyEvent::RoundOpened { round, .. } => format!("round {} is open", round + 1),
+        StudyEvent::RoundReopened { round, .. } => {
+            format!("round {}: no quorum by the deadline, open again", round + 1)
+        }
+        StudyEvent::UpdateAccepted { site, round, .. } => format!("round {}: update from {site}", round + 1),
+        StudyEvent::TaskDeclined { site, rule, .. } => format!("{site} declined a task: {rule}"),
+        StudyEvent::RoundClosed { round, model, .. } => {
+            format!("round {} closed, model {}", round + 1, model.short())
+        }
+        StudyEvent::EvaluationOpened { .. } => "evaluation is open".into(),
+        StudyEvent::HistogramAccepted { site, grouping, .. } => {
+            format!("evaluation by {grouping} from {site}")
+        }
+        StudyEvent::EvaluationClosed { .. } => "evaluation closed; sites hand in their ledgers".into(),
+        StudyEvent::Stopping { reason, .. } => reason.clone(),
+        StudyEvent::LedgerReceived { site, .. } => format!("ledger from {site}"),
+        StudyEvent::Ended { reason, .. } => reason.clone(),
+    };
+    format!("{}  {what}", event.time())
+}

@@ -1,0 +1,495 @@
+//! The main job on one machine, with nothing faked: a coordinator process and one agent process
+//! per hospital, real certificates, approvals, ledgers and noise. Only the references beside the
+//! result (each site alone, everybody pooled, without noise) are computed in this process, from
+//! tables that are the user's to read, and are marked as not released.
+
+mod process;
+
+use crate::cli::Output;
+use crate::home::Home;
+use crate::operator::CommandError;
+use crate::results::Extras;
+use crate::simulate;
+use crate::study::StudyEvent;
+use clap::{Args, ValueEnum};
+use consilium_common::id::SiteName;
+use consilium_common::study::{self, RosterSite};
+use indicatif::{ProgressBar, ProgressStyle};
+use process::{Running, program, run as run_program};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const SYNTHETIC_STUDY: &str = include_str!("../../../docs/studies/synthetic-selfharm.toml");
+/// The ε cap where neither --epsilon nor --study says another.
+const EPSILON: f64 = 3.0;
+
+/// `demo`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  coordinator demo
+  coordinator demo --sites 8 --people 16000 --epsilon 1 --out results
+  coordinator demo --data hospitals --study docs/studies/heart-disease.toml --epsilon 3")]
+pub struct DemoArgs {
+    /// How many synthetic hospitals.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(2..=26))]
+    sites: u32,
+    /// How many synthetic people in all.
+    #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
+    people: u64,
+    /// Seed of the synthetic hospitals (never of noise).
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// A folder with one folder per hospital, each with a table.csv. EVERY table in it is read in
+    /// this process for the references: give only data that are yours to read.
+    #[arg(long, requires = "study")]
+    data: Option<PathBuf>,
+    /// The study file. Its roster is filled in with the sites of this run.
+    #[arg(long)]
+    study: Option<PathBuf>,
+    /// No person pays more than this in all; the noise is calibrated to it.
+    #[arg(long, allow_negative_numbers = true)]
+    epsilon: Option<f64>,
+    /// Who is trusted with what.
+    #[arg(long, value_enum, default_value_t = Mode::Local)]
+    privacy: Mode,
+    /// Where results go: a new or empty folder.
+    #[arg(long, default_value = "consilium-demo")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// Each site's own noise makes its update private against everyone.
+    Local,
+    /// One secure sum per step (not in this version).
+    Distributed,
+}
+
+struct Hospital {
+    name: SiteName,
+    data: PathBuf,
+    home: PathBuf,
+    people: u64,
+}
+
+/// Runs the demo.
+///
+/// # Errors
+/// Bad input, a refusal, or a program that failed; each says which.
+pub async fn run(args: DemoArgs, out: Output) -> Result<(), CommandError> {
+    if args.privacy == Mode::Distributed {
+        return Err(CommandError::input(
+            "--privacy distributed: secure aggregation is not in this version; local is",
+        ));
+    }
+    if args.epsilon.is_some_and(|e| !(e.is_finite() && e > 0.0)) {
+        return Err(CommandError::input("--epsilon: expected a number above 0"));
+    }
+    prepare_folder(&args.out)?;
+    let work = working_folder()?;
+    let say = Progress::new(out);
+    // Dropping the work ends every process that it started.
+    let done = tokio::select! {
+        done = train_and_report(&args, out, &work, &say) => done,
+        () = crate::cli::stopped() => Err(CommandError::Refused("stopped by a signal".into())),
+    };
+    match &done {
+        // Tables and un-noised examples are in it: it goes.
+        Ok(()) => std::fs::remove_dir_all(&work).map_err(CommandError::fault)?,
+        Err(_) => say.warn(&format!("what it worked on, logs included, is kept in {}", work.display())),
+    }
+    done
+}
+
+async fn train_and_report(
+    args: &DemoArgs,
+    out: Output,
+    work: &Path,
+    say: &Progress,
+) -> Result<(), CommandError> {
+    let started = Instant::now();
+    let agent = program("site-agent")?;
+    let own = std::env::current_exe().map_err(CommandError::fault)?;
+
+    // 1. Hospitals.
+    let mut hospitals = match &args.data {
+        Some(data) => {
+            say.warn(&format!(
+                "every table in {} is read in this process for the references beside the result",
+                data.display()
+            ));
+            hospitals_in(data, work)?
+        }
+        None => {
+            say.step("making synthetic hospitals");
+            let folder = work.join("hospitals");
+            let (sites, people, seed) =
+                (args.sites.to_string(), args.people.to_string(), args.seed.to_string());
+            let arguments = ["synth".as_ref(), "--out".as_ref(), folder.as_os_str()];
+            let more = ["--sites", &sites, "--people", &people, "--seed", &seed];
+            run_program(&agent, arguments.into_iter().chain(more.iter().map(std::ffi::OsStr::new))).await?;
+            hospitals_in(&folder, work)?
+        }
+    };
+
+    // 2. The coordinator, and each site enrolled by its own invite.
+    say.step("starting the coordinator; enrolling each site by a one-time invite");
+    let home_folder = work.join("coordinator");
+    let home_text = home_folder.display().to_string();
+    run_program(&own, ["init", "--home", &home_text, "--listen", "127.0.0.1:0", "--host", "127.0.0.1"])
+        .await?;
+    let home = Home::open(&home_folder)?;
+    let logs = work.join("logs");
+    let mut coordinator =
+        Running::start("coordinator", &own, ["serve", "--home", &home_text], logs.join("coordinator.log"))?;
+    wait_for(&home, &mut coordinator).await?;
+    for hospital in &hospitals {
+        enroll(&agent, &home, hospital, work).await?;
+    }
+    let roster = roster(&home, &hospitals).await?;
+
+    // 3. The study: published, and approved by each site.
+    say.step("publishing the study; each site checks it against its policy");
+    let template = match &args.study {
+        Some(path) => String::from_utf8(crate::cli::read_study(path)?)
+            .map_err(|_| CommandError::input(format!("{}: not UTF-8", path.display())))?,
+        None => SYNTHETIC_STUDY.to_owned(),
+    };
+    let epsilon = args.epsilon.or((args.study.is_none()).then_some(EPSILON));
+    let text = study::fill(&template, &roster, epsilon)
+        .map_err(|mistakes| CommandError::input(format!("the study is not valid:\n{mistakes}")))?;
+    let study_path = work.join("study.toml");
+    std::fs::write(&study_path, &text).map_err(CommandError::fault)?;
+    let digest = crate::cli::publish(&home, text.clone().into_bytes(), &study_path).await?;
+    let parsed = study::parse(text.as_bytes()).map_err(|m| CommandError::input(m.to_string()))?;
+    introduce(&hospitals, &roster, &parsed.data.person_id)?;
+    for hospital in &hospitals {
+        check_table(&agent, hospital, &study_path).await?;
+        let agent_home = hospital.home.display().to_string();
+        let arguments = ["study", "approve", &digest, "--home", &agent_home, "--approver", "demo"];
+        match run_program(&agent, arguments).await {
+            Ok(_) => {}
+            Err(CommandError::Refused(why)) => {
+                say.warn(&format!("{} stays out: {why}", hospital.name));
+                let arguments = ["study", "decline", &digest, "--home", &agent_home, "--reason", "policy"];
+                run_program(&agent, arguments).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+
+    // 4. Training and evaluation.
+    let mut agents = Vec::new();
+    for hospital in &hospitals {
+        let (agent_home, data) = (hospital.home.display().to_string(), hospital.data.display().to_string());
+        let log = logs.join(format!("{}.log", hospital.name));
+        let arguments = ["serve", "--home", &agent_home, "--data", &data];
+        agents.push(Running::start(hospital.name.as_str(), &agent, arguments, log)?);
+    }
+    let participants = crate::cli::start(&home, &digest).await?;
+    say.step(&format!("training with {}", participants.join(", ")));
+    let ended =
+        follow(&home, &digest, parsed.privacy.training.rounds, say, &mut agents, &mut coordinator).await?;
+    if !ended.starts_with("finished") {
+        return Err(CommandError::Refused(format!("the study ended: {ended}")));
+    }
+    let bundle = crate::cli::bundle_of(&home, &digest).await?;
+    let coordinator_peak = coordinator.peak_mib();
+    let agent_peak = agents.iter().filter_map(Running::peak_mib).reduce(f64::max);
+    for running in agents {
+        running.stop().await;
+    }
+    coordinator.stop().await;
+
+    // 5. References, in this process.
+    say.step("computing the references without privacy (not released)");
+    hospitals.retain(|hospital| participants.iter().any(|p| p == hospital.name.as_str()));
+    let examples = work.join("examples");
+    std::fs::create_dir_all(&examples).map_err(CommandError::fault)?;
+    for hospital in &hospitals {
+        export_examples(&agent, hospital, &study_path, &examples).await?;
+    }
+    let references = simulate::references(&parsed, &simulate::load(&parsed, &examples)?, Some(&bundle))?;
+
+    // 6. Results.
+    let extras = Extras {
+        references,
+        wall_s: started.elapsed().as_secs_f64(),
+        coordinator_peak_mib: coordinator_peak,
+        agent_peak_mib: agent_peak,
+    };
+    let written = crate::results::write(&bundle, &args.out, Some(extras))?;
+    say.finish();
+    out.print(&written.json, || {
+        format!(
+            "{}\n\nIn {}: report.html, metrics.json, model.safetensors, model.json, bundle/\n\
+             Check it: {} verify {}",
+            written.text,
+            args.out.display(),
+            program("auditor").unwrap_or_else(|_| "auditor".into()).display(),
+            args.out.join("bundle").display()
+        )
+    })
+}
+
+/// Makes OUT.
+fn prepare_folder(out: &Path) -> Result<(), CommandError> {
+    if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(CommandError::input(format!(
+            "{} is not empty: give a new folder with --out, or remove it",
+            out.display()
+        )));
+    }
+    std::fs::create_dir_all(out).map_err(|error| CommandError::input(format!("{}: {error}", out.display())))
+}
+
+/// Where the processes live meanwhile: a folder of this user's only, with a path short enough for a
+/// socket.
+fn working_folder() -> Result<PathBuf, CommandError> {
+    let mut unique = [0_u8; 6];
+    getrandom::fill(&mut unique).map_err(|_| CommandError::fault("the operating system gave no entropy"))?;
+    let path = std::env::temp_dir().join(format!("consilium-{}", hex::encode(unique)));
+    crate::home::make_private_folder(&path)?;
+    std::fs::create_dir(path.join("logs")).map_err(CommandError::fault)?;
+    path.canonicalize().map_err(CommandError::fault)
+}
+
+/// One hospital per folder that holds a table.
+fn hospitals_in(data: &Path, work: &Path) -> Result<Vec<Hospital>, CommandError> {
+    let unreadable = |error| CommandError::input(format!("{}: {error}", data.display()));
+    if data.join("agent.toml").exists() || data.join("site-policy.toml").exists() {
+        return Err(CommandError::Refused(format!(
+            "demo.enrolled_agent: {} is the folder of an enrolled agent; the demo reads tables in the clear",
+            data.display()
+        )));
+    }
+    let mut hospitals = Vec::new();
+    for entry in std::fs::read_dir(data).map_err(unreadable)? {
+        let folder = entry.map_err(unreadable)?.path();
+        let table = folder.join("table.csv");
+        if !table.is_file() {
+            continue;
+        }
+        if folder.join("agent.toml").exists() || folder.join("site-policy.toml").exists() {
+            return Err(CommandError::Refused(format!(
+                "demo.enrolled_agent: {} is the folder of an enrolled agent; the demo reads tables in the clear",
+                folder.display()
+            )));
+        }
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let name: SiteName =
+            name.parse().map_err(|e| CommandError::input(format!("{}: {e}", folder.display())))?;
+        let text =
+            std::fs::read(&table).map_err(|e| CommandError::input(format!("{}: {e}", table.display())))?;
+        let rows = csv::Reader::from_reader(&text[..]).byte_records().count() as u64;
+        let home = work.join("sites").join(name.as_str());
+        let data = table.canonicalize().map_err(CommandError::fault)?;
+        hospitals.push(Hospital { name, data, home, people: rows });
+    }
+    hospitals.sort_by(|a, b| a.name.cmp(&b.name));
+    if hospitals.len() < 2 {
+        return Err(CommandError::input(format!(
+            "{}: expected at least two folders with a table.csv, one per hospital; found {}",
+            data.display(),
+            hospitals.len()
+        )));
+    }
+    Ok(hospitals)
+}
+
+async fn wait_for(home: &Home, coordinator: &mut Running) -> Result<(), CommandError> {
+    for _ in 0..200 {
+        coordinator.check()?;
+        if home.path("address").exists() && crate::operator::dial(home).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Err(CommandError::fault("the coordinator did not start within 10 s"))
+}
+
+async fn enroll(agent: &Path, home: &Home, hospital: &Hospital, work: &Path) -> Result<(), CommandError> {
+    let agent_home = hospital.home.display().to_string();
+    run_program(agent, ["init", "--home", &agent_home, "--site", hospital.name.as_str()]).await?;
+    let invite = work.join(format!("{}.invite", hospital.name));
+    crate::cli::invite(home, &hospital.name, &invite, 1).await?;
+    run_program(agent, ["enroll", &invite.display().to_string(), "--home", &agent_home]).await?;
+    std::fs::remove_file(&invite).map_err(CommandError::fault)
+}
+
+/// The roster of this run. A row count is public here because the tables are the user's own.
+async fn roster(home: &Home, hospitals: &[Hospital]) -> Result<Vec<RosterSite>, CommandError> {
+    let sites = crate::cli::sites(home).await?;
+    let mut roster = Vec::new();
+    for hospital in hospitals {
+        let enrolled = sites.iter().find(|site| site.name == hospital.name.as_str());
+        let key = enrolled.map(|site| site.ledger_key.parse()).transpose().map_err(CommandError::fault)?;
+        let key = key.ok_or_else(|| CommandError::fault(format!("{} is not enrolled", hospital.name)))?;
+        roster.push(RosterSite {
+            name: hospital.name.clone(),
+            key,
+            people_public: hospital.people,
+            weight: 1,
+        });
+    }
+    crate::cli::weigh_by_people(&mut roster);
+    Ok(roster)
+}
+
+/// What hospitals do by telephone: each site's policy lists the others' keys. The person's column is
+/// the study's: whoever runs the demo on their own tables wrote it there.
+fn introduce(hospitals: &[Hospital], roster: &[RosterSite], person_id: &str) -> Result<(), CommandError> {
+    for hospital in hospitals {
+        let path = hospital.home.join("site-policy.toml");
+        let text = std::fs::read_to_string(&path).map_err(CommandError::fault)?;
+        let mut policy: toml_edit::DocumentMut = text.parse().map_err(CommandError::fault)?;
+        let known = policy["known_sites"].or_insert(toml_edit::table());
+        for site in roster {
+            known[site.name.as_str()] = toml_edit::value(site.key.to_string());
+        }
+        policy["data"].or_insert(toml_edit::table())["person_id"] = toml_edit::value(person_id);
+        std::fs::write(&path, policy.to_string()).map_err(CommandError::fault)?;
+    }
+    Ok(())
+}
+
+async fn follow(
+    home: &Home,
+    digest: &str,
+    rounds: u32,
+    say: &Progress,
+    agents: &mut [Running],
+    coordinator: &mut Running,
+) -> Result<String, CommandError> {
+    let bar = say.bar(rounds.into());
+    let ended = std::cell::RefCell::new(String::new());
+    let watching = crate::cli::watch(home, digest, |event| {
+        match event {
+            StudyEvent::RoundClosed { round, .. } => bar.round(*round + 1, rounds),
+            StudyEvent::TaskDeclined { site, rule, .. } => {
+                say.warn(&format!("{site} declined a task: {rule}"))
+            }
+            StudyEvent::RoundReopened { round, .. } => {
+                say.warn(&format!("round {}: no quorum by the deadline, open again", round + 1));
+            }
+            StudyEvent::EvaluationOpened { .. } => say.step("evaluating on people who were never trained on"),
+            StudyEvent::Ended { reason, .. } => ended.borrow_mut().clone_from(reason),
+            _ => {}
+        }
+        Ok(())
+    });
+    let mut watching = Box::pin(watching);
+    loop {
+        tokio::select! {
+            result = watching.as_mut() => {
+                result?;
+                break;
+            }
+            () = tokio::time::sleep(Duration::from_secs(1)) => {
+                coordinator.check()?;
+                for agent in agents.iter_mut() {
+                    agent.check()?;
+                }
+            }
+        }
+    }
+    drop(watching);
+    bar.finish();
+    Ok(ended.into_inner())
+}
+
+/// A table that does not fit the study would keep its site silent, and everybody waiting.
+async fn check_table(agent: &Path, hospital: &Hospital, study: &Path) -> Result<(), CommandError> {
+    let (home, data, study) = (
+        hospital.home.display().to_string(),
+        hospital.data.display().to_string(),
+        study.display().to_string(),
+    );
+    let arguments = ["data", "check", "--study", &study, "--data", &data, "--home", &home];
+    run_program(agent, arguments).await.map(drop)
+}
+
+async fn export_examples(
+    agent: &Path,
+    hospital: &Hospital,
+    study: &Path,
+    folder: &Path,
+) -> Result<(), CommandError> {
+    let (home, data, study) = (
+        hospital.home.display().to_string(),
+        hospital.data.display().to_string(),
+        study.display().to_string(),
+    );
+    let file = folder.join(format!("{}.examples", hospital.name)).display().to_string();
+    let arguments =
+        ["data", "export", "--examples", "--study", &study, "--data", &data, "--home", &home, "--out", &file];
+    run_program(agent, arguments).await.map(drop)
+}
+
+/// Progress: lines, and a bar where a person watches.
+struct Progress {
+    out: Output,
+    bars: indicatif::MultiProgress,
+    started: Instant,
+}
+
+impl Progress {
+    fn new(out: Output) -> Self {
+        Self { out, bars: indicatif::MultiProgress::new(), started: Instant::now() }
+    }
+
+    fn say(&self, text: &str) {
+        let line = format!("[{:5.1} s] {text}", self.started.elapsed().as_secs_f64());
+        if self.out.is_terminal() {
+            let _ = self.bars.println(&line);
+        } else {
+            eprintln!("{line}");
+        }
+    }
+
+    fn step(&self, text: &str) {
+        self.say(text);
+    }
+
+    fn warn(&self, text: &str) {
+        self.say(&format!("note: {text}"));
+    }
+
+    fn bar(&self, rounds: u64) -> RoundBar<'_> {
+        let bar = self.out.is_terminal().then(|| {
+            let style = ProgressStyle::with_template("          round {pos}/{len} {bar:40} {elapsed}")
+                .expect("the template is valid");
+            self.bars.add(ProgressBar::new(rounds).with_style(style))
+        });
+        RoundBar { bar, progress: self }
+    }
+
+    fn finish(&self) {
+        self.say("done");
+    }
+}
+
+struct RoundBar<'a> {
+    bar: Option<ProgressBar>,
+    progress: &'a Progress,
+}
+
+impl RoundBar<'_> {
+    fn round(&self, round: u32, rounds: u32) {
+        match &self.bar {
+            Some(bar) => bar.set_position(round.into()),
+            // Ten lines are enough for a log.
+            None if rounds <= 10 || round.is_multiple_of(rounds.div_ceil(10)) || round == rounds => {
+                self.progress.say(&format!("round {round} of {rounds}"));
+            }
+            None => {}
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

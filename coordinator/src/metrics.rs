@@ -1,0 +1,350 @@
+//! `metrics.json` (schema `metrics/1`): the results of a study for programs to read. Its keys are a
+//! contract; new ones may be added, none is renamed.
+
+use consilium_common::evaluation::exact::Exact;
+use consilium_common::evaluation::histogram::Grouping;
+use consilium_common::evaluation::interval::Estimate;
+use consilium_common::evaluation::performance::{Performance, TooFew, shown_count};
+use consilium_common::id::{SiteName, StudyId};
+use consilium_common::study::{Disclosure, Study};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What [`Metrics::schema`] says.
+pub const SCHEMA: &str = "metrics/1";
+
+/// The name of the model that the study releases.
+pub const FEDERATED: &str = "federated";
+/// The name of the model of everybody's records in one place.
+pub const POOLED: &str = "pooled_reference";
+/// What the names of models of one site alone start with.
+pub const LOCAL: &str = "local:";
+
+/// The whole document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// `metrics/1`.
+    pub schema: String,
+    /// The study's stable name.
+    pub study: StudyId,
+    /// Who took part.
+    pub sites: Vec<SiteName>,
+    /// Published people × public training share over these sites; absent where a site publishes
+    /// no figure. Never a count of data.
+    pub people_trained_on_public: Option<u64>,
+    /// What it cost.
+    pub privacy: Privacy,
+    /// The released model first, references after it.
+    pub models: Vec<Model>,
+    /// Every group of every grouping but `overall`, in the study's order.
+    pub subgroups: Vec<Subgroup>,
+    /// How long it took.
+    pub timing: Timing,
+    /// What it took of the machines.
+    pub memory: Memory,
+}
+
+/// What it cost. Values that differ between sites are the largest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Privacy {
+    /// `person`: all records of one person at one site.
+    pub unit: String,
+    /// `local`.
+    pub mode: String,
+    /// The largest `epsilon_person_max` of any site.
+    pub epsilon: f64,
+    /// At which every ε here is meant.
+    pub delta: f64,
+    /// `rdp` or `pld`.
+    pub accountant: String,
+    /// σ of a training step per unit of sensitivity.
+    pub noise_multiplier: f64,
+    /// q of a training step.
+    pub sampling_rate: f64,
+    /// Most training steps that a site was charged.
+    pub steps: u64,
+    /// Site by site.
+    pub sites: Vec<SitePrivacy>,
+}
+
+/// What it cost at one site, recomputed from its ledger's events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SitePrivacy {
+    /// Whose.
+    pub name: SiteName,
+    /// Of a training person.
+    pub epsilon_training: f64,
+    /// Of an evaluation person.
+    pub epsilon_evaluation: f64,
+    /// Of the person who paid most.
+    pub epsilon_person_max: f64,
+    /// Of a person known here and to one more hospital of the study, at the worst mix of roles.
+    pub epsilon_two_hospitals: f64,
+    /// The same with two more hospitals; absent with fewer than three sites.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epsilon_three_hospitals: Option<f64>,
+    /// Training steps charged.
+    pub steps: u64,
+}
+
+/// One model's metrics on all sites' evaluation people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// `federated`, `local:SITE`, `pooled_reference`.
+    pub name: String,
+    /// Area under the ROC curve.
+    pub auroc: Option<f64>,
+    /// Its interval at the study's level.
+    pub auroc_interval: Option<[f64; 2]>,
+    /// Area under the precision–recall curve.
+    pub auprc: Option<f64>,
+    /// Mean squared difference of prediction and outcome.
+    pub brier: Option<f64>,
+    /// 1 is right; below 1, predictions are too extreme.
+    pub calibration_slope: Option<f64>,
+    /// Share with the outcome minus mean prediction.
+    pub calibration_in_the_large: Option<f64>,
+    /// Computed from histograms with noise; otherwise a reference that is not released.
+    pub released_under_dp: bool,
+    /// Interval of the slope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration_slope_interval: Option<[f64; 2]>,
+    /// Interval of the calibration in the large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration_in_the_large_interval: Option<[f64; 2]>,
+    /// Share predicted rightly with the threshold 0.5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// Where the AUROC's uncertainty comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auroc_standard_error: Option<StandardError>,
+    /// True where a subgroup like this would read "too few people to say".
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub too_few_people: bool,
+}
+
+/// The parts of a standard error; absent where it cannot be told.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StandardError {
+    /// From everything.
+    pub all: Option<f64>,
+    /// From the people who happened to be there.
+    pub people: Option<f64>,
+    /// From the noise that protects them.
+    pub noise: Option<f64>,
+}
+
+/// One group of a grouping. Where it is suppressed nothing is told about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Subgroup {
+    /// Attribute → value.
+    pub group: BTreeMap<String, String>,
+    /// Area under the ROC curve; `null` where suppressed.
+    pub auroc: Option<f64>,
+    /// Its interval; `null` where suppressed.
+    pub interval: Option<[f64; 2]>,
+    /// "Too few people to say".
+    pub suppressed: bool,
+    /// `sex*age_band`.
+    pub grouping: String,
+    /// Why it is suppressed: `count` or `standard_error`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// People, noise included, rounded as the study says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<u64>,
+    /// Of them with the outcome, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<u64>,
+    /// As in [`Model`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration_slope: Option<f64>,
+    /// As in [`Model`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration_in_the_large: Option<f64>,
+    /// Interval of the calibration in the large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration_in_the_large_interval: Option<[f64; 2]>,
+}
+
+/// How long it took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// From the start of the study to its end, or of the whole demo.
+    pub wall_s: f64,
+    /// Rounds of training.
+    pub rounds: u32,
+    /// Median time of a round.
+    pub round_ms_p50: f64,
+    /// 95 of 100 rounds took at most this.
+    pub round_ms_p95: f64,
+}
+
+/// Peak resident memory; absent where nobody measured it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Of the coordinator.
+    pub coordinator_peak_mib: Option<f64>,
+    /// Of the hungriest agent.
+    pub agent_peak_mib: Option<f64>,
+}
+
+impl Model {
+    /// The study's model, judged on the sum of the sites' `overall` histograms.
+    #[must_use]
+    pub fn released(performance: &Performance) -> Self {
+        let value = |estimate: Option<Estimate>| estimate.map(|e| e.value);
+        Self {
+            name: FEDERATED.into(),
+            auroc: value(performance.auroc),
+            auroc_interval: ends(performance.auroc),
+            auprc: value(performance.auprc),
+            brier: value(performance.brier),
+            calibration_slope: value(performance.calibration_slope),
+            calibration_in_the_large: value(performance.calibration_in_the_large),
+            released_under_dp: true,
+            calibration_slope_interval: ends(performance.calibration_slope),
+            calibration_in_the_large_interval: ends(performance.calibration_in_the_large),
+            accuracy: value(performance.accuracy),
+            auroc_standard_error: performance.auroc.map(|e| StandardError {
+                all: finite(e.se),
+                people: finite(e.se_sampling),
+                noise: finite(e.se_noise),
+            }),
+            too_few_people: performance.too_few.is_some(),
+        }
+    }
+
+    /// A reference that is not released, judged on exact scores; `None` where there were not both
+    /// outcomes.
+    #[must_use]
+    pub fn reference(name: &str, exact: Option<&Exact>) -> Self {
+        Self {
+            name: name.into(),
+            auroc: exact.map(|e| e.auroc),
+            auroc_interval: exact.map(|e| e.auroc_interval.into()),
+            auprc: exact.map(|e| e.auprc),
+            brier: exact.map(|e| e.brier),
+            calibration_slope: exact.and_then(|e| e.calibration_slope),
+            calibration_in_the_large: exact.map(|e| e.calibration_in_the_large),
+            released_under_dp: false,
+            calibration_slope_interval: None,
+            calibration_in_the_large_interval: None,
+            accuracy: exact.map(|e| e.accuracy),
+            auroc_standard_error: None,
+            too_few_people: false,
+        }
+    }
+}
+
+/// The groups of one grouping, in its order. Where a group is suppressed only its name and the
+/// reason are there.
+///
+/// # Panics
+/// Not one performance per group, which is a bug of the caller.
+#[must_use]
+pub fn subgroups(study: &Study, grouping: &Grouping, performances: &[Performance]) -> Vec<Subgroup> {
+    assert_eq!(performances.len(), grouping.len(), "one performance per group");
+    let names = || grouping.attributes.iter().map(|index| study.attributes[*index].name.clone());
+    let groups = grouping.labels.iter().map(|labels| names().zip(labels.iter().cloned()).collect());
+    groups.zip(performances).map(|(g, p)| subgroup(g, &grouping.name, p, &study.disclosure)).collect()
+}
+
+fn subgroup(
+    group: BTreeMap<String, String>,
+    grouping: &str,
+    performance: &Performance,
+    disclosure: &Disclosure,
+) -> Subgroup {
+    let shown = performance.disclosed();
+    let metric = |of: fn(&Performance) -> Option<Estimate>| shown.ok().and_then(of);
+    let count = |of: fn(&Performance) -> f64| shown.ok().and_then(|p| shown_count(of(p), disclosure));
+    let in_the_large = metric(|p| p.calibration_in_the_large);
+    let auroc = metric(|p| p.auroc);
+    Subgroup {
+        group,
+        auroc: auroc.map(|e| e.value),
+        interval: ends(auroc),
+        suppressed: shown.is_err(),
+        grouping: grouping.into(),
+        reason: shown.err().map(|why| {
+            match why {
+                TooFew::Count => "count",
+                TooFew::StandardError => "standard_error",
+            }
+            .into()
+        }),
+        people: count(|p| p.people),
+        events: count(|p| p.events),
+        calibration_slope: metric(|p| p.calibration_slope).map(|e| e.value),
+        calibration_in_the_large: in_the_large.map(|e| e.value),
+        calibration_in_the_large_interval: ends(in_the_large),
+    }
+}
+
+/// Ends that are numbers: JSON has no infinity.
+fn ends(estimate: Option<Estimate>) -> Option<[f64; 2]> {
+    let (low, high) = estimate?.interval;
+    (low.is_finite() && high.is_finite()).then_some([low, high])
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn the_document_round_trips() {
+        let metrics = sample::report().metrics;
+        let text = serde_json::to_string_pretty(&metrics).expect("plain data");
+        assert_eq!(serde_json::from_str::<Metrics>(&text).expect("what was written"), metrics);
+    }
+
+    /// The keys of the contract, by hand.
+    #[test]
+    fn keys_are_the_contract() {
+        let text = r#"{"schema":"metrics/1","study":"s","sites":["a"],"people_trained_on_public":null,
+            "privacy":{"unit":"person","mode":"local","epsilon":3.0,"delta":1e-6,"accountant":"rdp",
+                "noise_multiplier":1.5,"sampling_rate":0.1,"steps":40,"sites":[{"name":"a",
+                "epsilon_training":3.0,"epsilon_evaluation":2.0,"epsilon_person_max":3.0,
+                "epsilon_two_hospitals":5.0,"steps":40}]},
+            "models":[{"name":"federated","auroc":0.75,"auroc_interval":[0.7,0.8],"auprc":0.2,
+                "brier":0.05,"calibration_slope":1.0,"calibration_in_the_large":0.0,
+                "released_under_dp":true}],
+            "subgroups":[{"group":{"sex":"unknown"},"auroc":null,"interval":null,"suppressed":true,
+                "grouping":"sex"}],
+            "timing":{"wall_s":1.0,"rounds":10,"round_ms_p50":10.0,"round_ms_p95":20.0},
+            "memory":{"coordinator_peak_mib":50.0,"agent_peak_mib":null}}"#;
+        let metrics: Metrics = serde_json::from_str(text).expect("the contract's form");
+        let written = serde_json::to_value(&metrics).expect("plain data");
+        assert_eq!(written, serde_json::from_str::<Value>(text).expect("JSON"));
+    }
+
+    #[test]
+    fn a_suppressed_group_tells_nothing() {
+        let data = sample::report();
+        let hidden = data.metrics.subgroups.iter().find(|s| s.suppressed).expect("the sample has one");
+        let written = serde_json::to_value(hidden).expect("plain data");
+        let expected = json!({"group": hidden.group, "auroc": null, "interval": null, "suppressed": true,
+            "grouping": hidden.grouping, "reason": hidden.reason});
+        assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn infinite_ends_are_absent() {
+        let wild = Estimate {
+            value: 0.7,
+            interval: (f64::NEG_INFINITY, f64::INFINITY),
+            se: f64::INFINITY,
+            se_sampling: 0.1,
+            se_noise: f64::INFINITY,
+        };
+        assert_eq!(ends(Some(wild)), None);
+        assert_eq!(finite(wild.se), None);
+    }
+}

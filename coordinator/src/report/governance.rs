@@ -1,0 +1,155 @@
+//! Who answers for the study, who decided what, and what the model is for, word for word.
+
+use super::html::{Html, all, each, fill};
+use super::{ReportData, SiteDecision, lay};
+use consilium_common::protocol::DeclineReason;
+use consilium_common::study::GovernanceApproval;
+
+pub(super) fn section(data: &ReportData) -> Html {
+    fill(
+        "<section id=\"who\"><h2>Who decided, and what for</h2>{}{}{}{}{}</section>",
+        &[&intended_use(data), &sites(data), &refusals(data), &bodies(data), &narrative(data)],
+    )
+}
+
+fn intended_use(data: &ReportData) -> Html {
+    let intended = &data.study.intended_use;
+    fill(
+        "<h3>Intended use, as the sites approved it</h3><blockquote>{}</blockquote>\
+         <dl class=\"facts\"><dt>For</dt><dd>{}</dd><dt>Never for</dt><dd><ul class=\"never\">{}</ul></dd>\
+         <dt>Why</dt><dd>{}</dd></dl>",
+        &[
+            &lay::paragraphs(&intended.statement),
+            &intended.users.join("; "),
+            &each("<li>{}</li>", intended.prohibited.iter()),
+            &lay::paragraphs(&intended.rationale),
+        ],
+    )
+}
+
+fn sites(data: &ReportData) -> Html {
+    let row = |decision: &SiteDecision| {
+        let took_part = data.metrics.sites.contains(&decision.site);
+        let (answer, why, who, when) = match &decision.answer {
+            None => ("no answer", Html::none(), String::new(), String::new()),
+            Some(answer) => {
+                let why = answer.declined.map_or_else(Html::none, |reason| {
+                    fill("{} <code>{}</code>", &[&reason_words(reason), &reason_code(reason)])
+                });
+                let word = if answer.declined.is_some() { "declined" } else { "approved" };
+                (word, why, answer.approver.clone(), answer.time.day().to_string())
+            }
+        };
+        fill(
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td class=\"day\">{}</td><td>{}</td></tr>",
+            &[&decision.site.to_string(), &answer, &why, &who, &when, &if took_part { "yes" } else { "no" }],
+        )
+    };
+    fill(
+        "<h3>What each hospital decided</h3><div class=\"scroll\"><table><thead><tr>\
+         <th scope=\"col\">Site</th><th scope=\"col\">Decision</th><th scope=\"col\">Why not</th>\
+         <th scope=\"col\">Signed by</th><th scope=\"col\">Day (UTC)</th><th scope=\"col\">Took part</th>\
+         </tr></thead><tbody>{}</tbody></table></div>\
+         <p class=\"quiet\">Each decision is signed and binds the study file’s exact bytes: <code>{}</code>. \
+         Of a hospital that declines, only a code leaves it.</p>",
+        &[&all(data.decisions.iter().map(row)), &data.study.digest.to_string()],
+    )
+}
+
+fn refusals(data: &ReportData) -> Html {
+    if data.refusals.is_empty() {
+        return Html::raw("<h3>Refused requests</h3><p>No site refused a request in this study.</p>");
+    }
+    let rows = data.refusals.iter().map(|refused| {
+        fill(
+            "<tr><th scope=\"row\">{}</th><td><code>{}</code></td><td>{}</td></tr>",
+            &[&refused.site.to_string(), &refused.rule, &refused.count],
+        )
+    });
+    fill(
+        "<h3>Refused requests</h3><div class=\"scroll\"><table><thead><tr><th scope=\"col\">Site</th>\
+         <th scope=\"col\">Rule</th><th scope=\"col\">Times</th></tr></thead><tbody>{}</tbody></table></div>",
+        &[&all(rows)],
+    )
+}
+
+fn bodies(data: &ReportData) -> Html {
+    let governance = &data.study.governance;
+    let row = |approval: &GovernanceApproval| {
+        fill(
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td class=\"day\">{}</td><td>{}</td></tr>",
+            &[
+                &body(&approval.kind),
+                &approval.reference,
+                &approval.expires.map_or_else(|| "no end given".into(), |day| day.to_string()),
+                &approval.changed.as_deref().unwrap_or("nothing on record"),
+            ],
+        )
+    };
+    let table = if governance.approvals.is_empty() {
+        Html::raw("<p>The study file names no approval by a body outside.</p>")
+    } else {
+        fill(
+            "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Body</th><th scope=\"col\">Reference</th>\
+             <th scope=\"col\">Until</th><th scope=\"col\">What it changed</th></tr></thead>\
+             <tbody>{}</tbody></table></div>",
+            &[&all(governance.approvals.iter().map(row))],
+        )
+    };
+    fill(
+        "<h3>Governance</h3><dl class=\"facts\"><dt>Sponsor</dt><dd>{}</dd><dt>Purpose</dt><dd>{}</dd>\
+         <dt>Valid</dt><dd>{} to {} (UTC)</dd></dl>{}",
+        &[
+            &governance.sponsor,
+            &governance.permitted_purpose,
+            &governance.valid_from.to_string(),
+            &governance.valid_until.to_string(),
+            &table,
+        ],
+    )
+}
+
+fn narrative(data: &ReportData) -> Html {
+    if data.study.report.is_empty() {
+        return Html::none();
+    }
+    let item = |(key, text): &(String, String)| {
+        fill("<dt>{}</dt><dd>{}</dd>", &[&key.replace('_', " "), &lay::paragraphs(text)])
+    };
+    fill(
+        "<h3>In the authors’ words</h3><dl class=\"facts\">{}</dl>",
+        &[&all(data.study.report.iter().map(item))],
+    )
+}
+
+/// A body's name for people.
+pub(super) fn body(kind: &str) -> String {
+    match kind {
+        "irb" => "institutional review board".into(),
+        "cag" => "confidentiality advisory group".into(),
+        "dpo" => "data protection officer".into(),
+        "caldicott" => "Caldicott guardian".into(),
+        "ppi-panel" => "patient and public involvement panel".into(),
+        other => other.replace('-', " "),
+    }
+}
+
+fn reason_words(reason: DeclineReason) -> &'static str {
+    match reason {
+        DeclineReason::Policy => "its own policy does not allow it",
+        DeclineReason::Budget => "its privacy budget does not cover it",
+        DeclineReason::Governance => "its governance bodies said no",
+        DeclineReason::Capacity => "it has no capacity now",
+        DeclineReason::Other => "another reason, told by other means",
+    }
+}
+
+fn reason_code(reason: DeclineReason) -> &'static str {
+    match reason {
+        DeclineReason::Policy => "policy",
+        DeclineReason::Budget => "budget",
+        DeclineReason::Governance => "governance",
+        DeclineReason::Capacity => "capacity",
+        DeclineReason::Other => "other",
+    }
+}

@@ -1,0 +1,168 @@
+//! The lay summary: short words and sentences, for a reader of about eleven. Comes first.
+
+use super::html::{Html, all, each, fill};
+use super::number::{counted, epsilon, listed, one_in, percent};
+use super::{Odds, ReportData};
+use consilium_common::study::SplitBy;
+
+pub(super) fn section(data: &ReportData) -> Html {
+    fill(
+        "<section id=\"lay\" class=\"lay\"><h2>In plain words</h2>{}{}{}{}{}{}{}</section>",
+        &[
+            &paragraphs(&data.study.governance.lay_summary),
+            &what_was_done(data),
+            &how_well(data),
+            &uses(data),
+            &privacy(data),
+            &limits(),
+            &changed(data),
+        ],
+    )
+}
+
+/// Blank lines part paragraphs; single line ends do not matter.
+pub(super) fn paragraphs(text: &str) -> Html {
+    each("<p>{}</p>", text.split("\n\n").map(str::trim).filter(|p| !p.is_empty()))
+}
+
+/// `self_harm` as `self harm`.
+pub(super) fn outcome(data: &ReportData) -> String {
+    data.study.task.name.replace('_', " ")
+}
+
+fn what_was_done(data: &ReportData) -> Html {
+    let sites: Vec<String> = data.metrics.sites.iter().map(ToString::to_string).collect();
+    let absent = data.study.sites.len().saturating_sub(sites.len());
+    let others = match absent {
+        0 => Html::none(),
+        n => fill(
+            " {} asked and took no part (<a href=\"#who\">who decided what</a>).",
+            &[&if n == 1 { "One more hospital was".to_owned() } else { format!("{n} more hospitals were") }],
+        ),
+    };
+    fill(
+        "<h3>What was done</h3>\
+         <p>{} made one computer model together: {}. Each of them first said yes to this exact study.{} \
+         The model looks at a few facts in a health record. It then says how likely it is that “{}” \
+         will be found. That is the only thing it says.</p>\
+         <p><strong>No record left a hospital.</strong> Each hospital trained the model in its own \
+         building. It sent out only numbers, and it blurred those numbers first.</p>\
+         <p>Where the records came from: {}</p>",
+        &[&counted(sites.len(), "hospital"), &listed(&sites), &others, &outcome(data), &data.data_source],
+    )
+}
+
+fn how_well(data: &ReportData) -> Html {
+    let model = data.metrics.models.iter().find(|model| model.released_under_dp);
+    let in_100 = |share: f64| format!("{:.0}", share * 100.0);
+    let body = match model.and_then(|model| model.auroc.zip(model.auroc_interval).map(|a| (model, a))) {
+        None => Html::raw("<p>There were too few people to say.</p>"),
+        Some((model, (auroc, [low, high]))) => fill(
+            "<p>Think of two people. It happened to one of them, and not to the other. The model gives \
+             the first one the higher number about <strong>{} times in 100</strong>. Tossing a coin \
+             would get 50. The true figure is probably between {} and {}.{}</p>",
+            &[
+                &in_100(auroc),
+                &in_100(low),
+                &in_100(high),
+                &if model.too_few_people {
+                    Html::raw(" There were few people to test it on, so do not rely on this.")
+                } else {
+                    Html::none()
+                },
+            ],
+        ),
+    };
+    fill("<h3>How well does it work?</h3>{}", &[&body])
+}
+
+fn uses(data: &ReportData) -> Html {
+    let intended = &data.study.intended_use;
+    fill(
+        "<div class=\"two\"><div><h3>What the model may be used for</h3><p>{}</p>\
+         <p>It gives a number for planning and research. It is never a label for one person.</p></div>\
+         <div><h3>What it must not be used for</h3><ul class=\"never\">{}</ul></div></div>",
+        &[&intended.statement, &each("<li>{}</li>", intended.prohibited.iter())],
+    )
+}
+
+fn privacy(data: &ReportData) -> Html {
+    let privacy = &data.metrics.privacy;
+    let largest = |of: fn(&crate::metrics::SitePrivacy) -> Option<f64>| {
+        privacy.sites.iter().filter_map(of).reduce(f64::max)
+    };
+    let mut rows = vec![("one of these hospitals", privacy.epsilon)];
+    rows.extend(largest(|s| Some(s.epsilon_two_hospitals)).map(|e| ("two of them", e)));
+    rows.extend(largest(|s| s.epsilon_three_hospitals).map(|e| ("three of them", e)));
+    let row = |(known, value): (&str, f64)| {
+        let odds = Odds::of(value, privacy.delta);
+        let limit = if odds.no_practical_limit() { Html::raw(": no practical limit") } else { Html::none() };
+        fill(
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}{}</td></tr>",
+            &[
+                &known,
+                &epsilon(value),
+                &percent(odds.right_guess),
+                &percent(odds.from_one_percent),
+                &percent(odds.found),
+                &limit,
+            ],
+        )
+    };
+    let roles = match data.study.split.by {
+        SplitBy::SiteHash => Html::none(),
+        SplitBy::Column { .. } => {
+            Html::raw(" In this study everybody pays for training and for testing, so the two are added up.")
+        }
+    };
+    fill(
+        "<h3>What privacy means here</h3>\
+         <p>Each hospital added random blur to its numbers. The blur hides whether any one person’s \
+         record was used. How much it hides is measured by a number, ε (say “epsilon”). A smaller ε \
+         hides more. Here it is at most <strong>{}</strong>.{}</p>\
+         <p>Suppose that somebody clever sees everything that was sent out, and knows everybody else’s \
+         record. This is the most that they could find out about you:</p>\
+         <div class=\"scroll\"><table><thead><tr><th scope=\"col\">You are known to</th>\
+         <th scope=\"col\">ε</th>\
+         <th scope=\"col\">If they think it is 50:50 that you are in the data, they guess right</th>\
+         <th scope=\"col\">If they are 1% sure that you are in it, they can become</th>\
+         <th scope=\"col\">If they may be wrong about 1 in 100 people, they find this many of those in \
+         the data</th></tr></thead><tbody>{}</tbody></table></div>\
+         <p>Each figure is a limit: “at most”. There is a chance of {} that the blur hides less than \
+         this (it is called δ, “delta”).</p>",
+        &[&epsilon(privacy.epsilon), &roles, &all(rows.into_iter().map(row)), &one_in(privacy.delta)],
+    )
+}
+
+fn limits() -> Html {
+    Html::raw(
+        "<h3>What is not protected</h3><ul>\
+         <li>Everybody can know that these hospitals took part, and when.</li>\
+         <li>What the model shows about people in general is not secret. It may be true of you, even \
+         if your record was never used.</li>\
+         <li>If several of these hospitals know you, your protection is weaker. The table shows it.</li>\
+         <li>A hospital could send wrong numbers and spoil the model. This would not show anybody’s \
+         record.</li>\
+         <li>When a hospital draws an unusually large group by chance, its answer may come a little \
+         later. This tells how large the group was, not who is in it.</li>\
+         <li>Each hospital’s program writes down what it did, in a way that shows later changes. It cannot \
+         prove that the program itself was honest.</li></ul>",
+    )
+}
+
+fn changed(data: &ReportData) -> Html {
+    let changes = data.study.governance.approvals.iter().filter_map(|approval| {
+        let changed = approval.changed.as_ref()?;
+        Some(fill(
+            "<li>{} <span class=\"quiet\">({}, {})</span></li>",
+            &[changed, &super::governance::body(&approval.kind), &approval.reference],
+        ))
+    });
+    let changes: Vec<Html> = changes.collect();
+    if changes.is_empty() {
+        return Html::raw(
+            "<h3>What people outside changed</h3><p>No panel’s change to this study is on record.</p>",
+        );
+    }
+    fill("<h3>What people outside changed</h3><ul>{}</ul>", &[&all(changes)])
+}

@@ -1,0 +1,225 @@
+//! How it was done, what is not protected, and how anybody can check.
+
+use super::figures::trimmed;
+use super::html::{Html, all, fill};
+use super::number::{grouped, listed};
+use super::{Cosigners, ReportData};
+use consilium_common::ledger::entry::{Account, Earmark};
+use consilium_common::privacy::mechanism::Event;
+use consilium_common::study::{ModelFamily, SplitBy, earmarks};
+
+pub(super) fn section(data: &ReportData) -> Html {
+    fill(
+        "<section id=\"method\"><h2>Method</h2><dl class=\"facts\">{}</dl>{}{}</section>",
+        &[&all(facts(data).into_iter().map(fact)), &events(data), &machine(data)],
+    )
+}
+
+fn fact((name, text): (&'static str, String)) -> Html {
+    fill("<dt>{}</dt><dd>{}</dd>", &[&name, &text])
+}
+
+fn facts(data: &ReportData) -> Vec<(&'static str, String)> {
+    let study = &data.study;
+    let (privacy, training) = (&study.privacy, &study.privacy.training);
+    let names: Vec<String> = study.features.iter().map(|feature| feature.name.clone()).collect();
+    let model = match &study.model {
+        ModelFamily::Logistic => "logistic regression".to_owned(),
+        ModelFamily::Mlp { hidden } => {
+            let widths: Vec<String> = hidden.iter().map(ToString::to_string).collect();
+            format!("neural network, hidden layers of {}, tanh", widths.join(", "))
+        }
+    };
+    let split = match &study.split.by {
+        SplitBy::SiteHash => format!(
+            "by person, by each site’s own keyed hash: {} of people train, the others evaluate",
+            trimmed(study.split.training_share)
+        ),
+        SplitBy::Column { column, .. } => format!("by person, from column {column} of the table"),
+    };
+    vec![
+        ("Outcome", format!("{} (column {})", study.task.name, study.task.column)),
+        ("Inputs", format!("{} features: {}", names.len(), listed(&names))),
+        (
+            "Missing values",
+            if study.missing.indicator {
+                "middle of the public range or the reference level, and an input that says “not recorded”"
+            } else {
+                "middle of the public range or the reference level"
+            }
+            .into(),
+        ),
+        ("Model", format!("{model}, {} parameters", grouped(study.architecture().parameters() as f64))),
+        ("Split", split),
+        (
+            "Training",
+            format!(
+                "{} rounds of {} private steps at each site, weighted average by public weights; step size \
+                 {}, proximal pull {}; a round needs {} sites; up to {} rounds may be repeated after a crash \
+                 and are paid for",
+                training.rounds,
+                training.local_steps,
+                trimmed(training.learning_rate),
+                trimmed(training.proximal),
+                training.quorum,
+                training.spare_rounds
+            ),
+        ),
+        (
+            "Privacy of a step",
+            format!(
+                "each person joins with probability {}, in secret; one gradient per person, clipped to {}; \
+                 exact discrete Gaussian noise on an integer lattice, σ = {} per clipping norm, at each site",
+                trimmed(training.sampling_rate),
+                trimmed(training.clip_norm),
+                trimmed(training.noise_multiplier)
+            ),
+        ),
+        (
+            "Unit and neighbours",
+            "one person at one site with all their records; adding or removing one person".into(),
+        ),
+        (
+            "Accounting",
+            format!(
+                "{}, δ = {:e}; caps of the study: training {}, evaluation {}, a person in all {}",
+                accountant(&data.metrics.privacy.accountant),
+                privacy.delta,
+                trimmed(privacy.epsilon_training),
+                trimmed(privacy.epsilon_evaluation),
+                trimmed(privacy.person_total_max)
+            ),
+        ),
+        (
+            "Evaluation",
+            format!(
+                "one histogram of scores with noise per grouping, {} bins per outcome; every metric is \
+                 computed from it, negative cells included; inside a bin, people are placed by a normal \
+                 curve of logits fitted to all bins, or at its middle where too few bins are filled",
+                study.evaluation.bin_edges.len() + 1
+            ),
+        ),
+        (
+            "Intervals",
+            format!(
+                "{}%, parametric bootstrap: people are drawn again and the known noise is added again",
+                trimmed(study.evaluation.level * 100.0)
+            ),
+        ),
+    ]
+}
+
+fn accountant(name: &str) -> String {
+    match name {
+        "rdp" => "Rényi differential privacy at integer orders (rdp)".into(),
+        "pld" => "privacy loss distributions, upper bounds (pld)".into(),
+        other => other.into(),
+    }
+}
+
+fn events(data: &ReportData) -> Html {
+    let row = |earmark: &Earmark| {
+        let account = match earmark.account {
+            Account::Training => "training people",
+            Account::Evaluation => "evaluation people",
+            Account::Both => "everybody",
+        };
+        let (mechanism, uses) = match earmark.event {
+            Event::Gaussian { noise_multiplier, count } => {
+                (format!("Gaussian, σ = {}", trimmed(noise_multiplier)), count)
+            }
+            Event::PoissonGaussian { sampling_rate, noise_multiplier, count } => (
+                format!(
+                    "Gaussian on a Poisson sample, q = {}, σ = {}",
+                    trimmed(sampling_rate),
+                    trimmed(noise_multiplier)
+                ),
+                count,
+            ),
+            Event::Laplace { scale, count } => (format!("Laplace, b = {}", trimmed(scale)), count),
+        };
+        let name = earmark.name.replace('*', " × ").replace('_', " ");
+        fill(
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td></tr>",
+            &[&name, &account, &mechanism, &uses],
+        )
+    };
+    fill(
+        "<h3>Everything that was paid for in advance</h3>\
+         <div class=\"scroll\"><table><thead><tr><th scope=\"col\">Output</th><th scope=\"col\">Who pays</th>\
+         <th scope=\"col\">Mechanism (noise per unit of sensitivity)</th>\
+         <th scope=\"col\">Uses, spare ones included</th></tr></thead><tbody>{}</tbody></table></div>\
+         <p class=\"quiet\">An output that is not in this list is not released.</p>",
+        &[&all(earmarks(&data.study).iter().map(row))],
+    )
+}
+
+fn machine(data: &ReportData) -> Html {
+    let (timing, memory) = (&data.metrics.timing, &data.metrics.memory);
+    let mib = |value: Option<f64>| value.map_or("not measured".into(), |mib| format!("{mib:.0} MiB"));
+    fill(
+        "<p>Took {} s in all; a round took {} ms (median) and {} ms (95 of 100 rounds were quicker). Peak \
+         memory: coordinator {}, hungriest agent {}.</p>",
+        &[
+            &grouped(timing.wall_s.ceil()),
+            &grouped(timing.round_ms_p50),
+            &grouped(timing.round_ms_p95),
+            &mib(memory.coordinator_peak_mib),
+            &mib(memory.agent_peak_mib),
+        ],
+    )
+}
+
+pub(super) fn not_protected(data: &ReportData) -> Html {
+    let witness = match data.cosigners {
+        Cosigners::Coordinator => Html::raw(
+            "Ledgers were cosigned by the coordinator alone, so a site and the coordinator together could \
+             hide a rewritten ledger.",
+        ),
+        Cosigners::CoordinatorAndSites => Html::raw(
+            "Ledgers were cosigned by the coordinator and by another site, so hiding a rewritten ledger \
+             takes all three.",
+        ),
+    };
+    let references = if data.metrics.models.iter().all(|model| model.released_under_dp) {
+        Html::none()
+    } else {
+        Html::raw(
+            "<li>Models marked “not released” were computed here from tables that are this user’s to read. \
+             Their figures have no privacy at all: take them out before this report goes further.</li>",
+        )
+    };
+    fill(
+        "<section id=\"limits\"><h2>What is not protected</h2><ul>\
+         <li>That a site takes part, which study it approved, and when.</li>\
+         <li>A person known to several sites pays at each: see the budget table.</li>\
+         <li>What the released model says about people like somebody, in the data or not.</li>\
+         <li>Poisoning: a site that sends a wrong update harms the model, not another site’s people.</li>\
+         <li>The time of an answer beyond its tick: a sample larger than the public padding takes one \
+         more tick.</li>\
+         <li>A ledger proves what an agent recorded, not that the agent was honest. {}</li>{}</ul></section>",
+        &[&witness, &references],
+    )
+}
+
+pub(super) fn verify(data: &ReportData) -> Html {
+    let privacy = &data.metrics.privacy;
+    let events = format!(
+        "{{\"neighbours\":\"add_remove_one\",\"events\":[{{\"mechanism\":\"poisson_gaussian\",\
+         \"sampling_rate\":{},\"noise_multiplier\":{},\"count\":{}}}]}}",
+        privacy.sampling_rate, privacy.noise_multiplier, privacy.steps
+    );
+    fill(
+        "<section id=\"verify\"><h2>Check it yourself</h2>\
+         <p>With the folder <code>bundle</code> that came with this report, on a machine without a network. \
+         With keys that you got elsewhere you need not trust whoever sent it.</p>\
+         <pre>auditor verify bundle                      # ledgers, signatures, every aggregate bit for bit\n\
+         auditor verify --trust keys.txt bundle     # the same, with keys that you got elsewhere\n\
+         auditor budget bundle                      # ε of each site, recomputed from its events</pre>\
+         <p>The training alone, by any accountant that you trust:</p>\
+         <pre>echo '{}' &gt; events.json\nauditor epsilon --events events.json --delta {}</pre>\
+         <dl class=\"facts\"><dt>Study file</dt><dd><code>{}</code></dd>\
+         <dt>Final model</dt><dd><code>{}</code></dd></dl></section>",
+        &[&events, &format!("{:e}", privacy.delta), &data.study.digest.to_string(), &data.model.to_string()],
+    )
+}

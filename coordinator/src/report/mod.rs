@@ -1,0 +1,148 @@
+//! The report of a study as one HTML file: the lay summary first, then results, subgroups, budgets,
+//! decisions, method, and how to verify all of it.
+//!
+//! Invariants: the file is self-contained (no script, no link to elsewhere), every string is escaped
+//! by type ([`html`]), a suppressed group has no number, and what nobody paid for reads "not
+//! released".
+
+mod budget;
+mod figures;
+mod governance;
+mod html;
+mod lay;
+mod method;
+mod number;
+mod odds;
+mod page;
+mod results;
+#[cfg(test)]
+pub(crate) mod sample;
+mod subgroups;
+
+pub use odds::Odds;
+
+use crate::metrics::Metrics;
+use consilium_common::evaluation::curve::CalibrationPoint;
+use consilium_common::id::{Digest, SiteName};
+use consilium_common::protocol::DeclineReason;
+use consilium_common::study::Study;
+use consilium_common::time::Time;
+
+/// Everything that a report shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportData {
+    /// The results: the same document as `metrics.json`.
+    pub metrics: Metrics,
+    /// The study, as the sites approved it.
+    pub study: Study,
+    /// Where the records come from, in a sentence: `Synthetic hospitals, made with seed 1; no real
+    /// people.`, or what the sites say of their tables.
+    pub data_source: String,
+    /// Every site on the roster, in its order.
+    pub decisions: Vec<SiteDecision>,
+    /// For each site of `metrics.privacy.sites`, the cap on what a person there may pay.
+    pub caps: Vec<SiteCap>,
+    /// The released model's first. From `evaluation::curve::roc`; empty where there is none.
+    pub roc: Vec<RocCurve>,
+    /// Of the released model: `Performance::calibration` of `overall`.
+    pub calibration: Vec<CalibrationPoint>,
+    /// Only where the study's event list paid for checkpoints; `None` reads "not released".
+    pub learning_curve: Option<Vec<LearningPoint>>,
+    /// Requests that sites refused during the study.
+    pub refusals: Vec<Refusals>,
+    /// SHA-256 of the final model's exact bytes.
+    pub model: Digest,
+    /// When the study ended.
+    pub finished: Time,
+    /// Who cosigned the ledgers' last checkpoints besides the site itself.
+    pub cosigners: Cosigners,
+}
+
+/// What a site decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SiteDecision {
+    /// Who.
+    pub site: SiteName,
+    /// What; `None` when it did not answer before the start.
+    pub answer: Option<SiteAnswer>,
+}
+
+/// A site's signed answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SiteAnswer {
+    /// `None`: yes. Otherwise why not, by code.
+    pub declined: Option<DeclineReason>,
+    /// Who signed, in the hospital's words; may be empty.
+    pub approver: String,
+    /// When.
+    pub time: Time,
+}
+
+/// What a person at a site may pay at most.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SiteCap {
+    /// Where.
+    pub site: SiteName,
+    /// The lower of the study's cap and the site's own cap for a study.
+    pub epsilon: f64,
+}
+
+/// One model's ROC curve.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RocCurve {
+    /// As in [`crate::metrics::Model::name`].
+    pub model: String,
+    /// `(false positive rate, true positive rate)`, rising from (0, 0) to (1, 1).
+    pub points: Vec<(f64, f64)>,
+}
+
+/// One checkpoint that was paid for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LearningPoint {
+    /// After how many rounds.
+    pub round: u32,
+    /// AUROC then.
+    pub auroc: f64,
+    /// Its interval.
+    pub interval: [f64; 2],
+}
+
+/// Requests that a site refused.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusals {
+    /// Who.
+    pub site: SiteName,
+    /// By which rule: `policy.steps_max`.
+    pub rule: String,
+    /// How many times.
+    pub count: u64,
+}
+
+/// Who cosigned the ledgers besides the sites themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cosigners {
+    /// The coordinator alone.
+    Coordinator,
+    /// The coordinator, and for each site another site.
+    CoordinatorAndSites,
+}
+
+/// The report as one HTML file.
+#[must_use]
+pub fn html(data: &ReportData) -> String {
+    let sections = [
+        lay::section(data),
+        results::section(data),
+        subgroups::section(data),
+        results::learning_curve(data),
+        budget::section(data),
+        governance::section(data),
+        method::section(data),
+        method::not_protected(data),
+        method::verify(data),
+    ];
+    page::page(data, &html::all(sections)).into_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! How well the models do.
+
+use super::ReportData;
+use super::figures::{self, Axis};
+use super::html::{Html, all, fill};
+use super::number::{epsilon, metric, one_in, with_interval};
+use crate::metrics::{FEDERATED, LOCAL, Model, POOLED};
+
+pub(super) fn section(data: &ReportData) -> Html {
+    fill(
+        "<section id=\"results\"><h2>Results</h2>{}{}{}{}</section>",
+        &[&tiles(data), &models(data), &uncertainty(data), &plots(data)],
+    )
+}
+
+fn tiles(data: &ReportData) -> Html {
+    let released = released(data);
+    let auroc = released.and_then(|model| model.auroc);
+    let interval = released
+        .and_then(|model| model.auroc_interval)
+        .map_or_else(String::new, |[low, high]| format!("{} to {}", metric(Some(low)), metric(Some(high))));
+    let tile = |name: &'static str, value: &str, note: &str| {
+        fill(
+            "<div class=\"tile\"><dt>{}</dt><dd><b>{}</b><span>{}</span></dd></div>",
+            &[&name, &value, &note],
+        )
+    };
+    let privacy = &data.metrics.privacy;
+    let people = data.metrics.people_trained_on_public.map_or_else(String::new, |people| {
+        format!("about {} people trained on, by published figures", super::number::grouped(people as f64))
+    });
+    fill(
+        "<dl class=\"tiles\">{}{}{}{}</dl>",
+        &[
+            &tile("AUROC", &metric(auroc), &interval),
+            &tile(
+                "ε of a person, at most",
+                &epsilon(privacy.epsilon),
+                &format!("δ {}, {} mode", one_in(privacy.delta), privacy.mode),
+            ),
+            &tile("Hospitals", &data.metrics.sites.len().to_string(), &people),
+            &tile(
+                "Rounds",
+                &data.metrics.timing.rounds.to_string(),
+                &format!("{} private steps at a site", privacy.steps),
+            ),
+        ],
+    )
+}
+
+fn released(data: &ReportData) -> Option<&Model> {
+    data.metrics.models.iter().find(|model| model.released_under_dp)
+}
+
+fn models(data: &ReportData) -> Html {
+    let axis = Axis::around(data.metrics.models.iter().filter_map(|model| model.auroc_interval));
+    let overall = released(data).and_then(|model| model.auroc);
+    let row = |model: &Model| {
+        let name = if model.name == FEDERATED && !model.released_under_dp {
+            "The same, judged without noise".into()
+        } else {
+            model_name(&model.name)
+        };
+        let note = if model.released_under_dp {
+            Html::raw("all sites together; released under differential privacy")
+        } else {
+            Html::raw("<em>not released: reference computed on this machine</em>")
+        };
+        let class = if model.released_under_dp { "released" } else { "reference" };
+        fill(
+            "<tr class=\"{}\"><th scope=\"row\">{}<small>{}</small></th><td>{}</td><td>{}</td><td>{}</td>\
+             <td>{}</td><td>{}</td><td>{}</td></tr>",
+            &[
+                &class,
+                &name,
+                &note,
+                &with_interval(model.auroc, model.auroc_interval),
+                &axis.whisker(model.auroc, model.auroc_interval, overall),
+                &metric(model.auprc),
+                &metric(model.brier),
+                &metric(model.calibration_slope),
+                &metric(model.calibration_in_the_large),
+            ],
+        )
+    };
+    fill(
+        "<h3>The model, and others to compare it with</h3><div class=\"scroll\"><table><thead><tr>\
+         <th scope=\"col\">Model</th><th scope=\"col\">AUROC (interval)</th><th scope=\"col\">{}</th>\
+         <th scope=\"col\">AUPRC</th><th scope=\"col\">Brier score</th>\
+         <th scope=\"col\">Calibration slope</th><th scope=\"col\">Calibration in the large</th>\
+         </tr></thead><tbody>{}</tbody></table></div>\
+         <p class=\"quiet\">All on the evaluation people of every site. AUROC: 0.5 is a coin, 1 is \
+         perfect. Slope: 1 is right, less is too extreme. In the large: share with the outcome minus \
+         mean prediction. The dashed line marks the released model.</p>",
+        &[&axis.ticks(), &all(data.metrics.models.iter().map(row))],
+    )
+}
+
+/// A model's name for people.
+fn model_name(name: &str) -> String {
+    match name {
+        FEDERATED => "Federated".into(),
+        POOLED => "All records pooled".into(),
+        other => {
+            other.strip_prefix(LOCAL).map_or_else(|| other.replace('_', " "), |site| format!("{site} alone"))
+        }
+    }
+}
+
+fn uncertainty(data: &ReportData) -> Html {
+    let Some(model) = released(data) else { return Html::none() };
+    let few = if model.too_few_people {
+        Html::raw(
+            "<p class=\"warning\"><strong>Too few people to say with confidence.</strong> A subgroup with \
+             figures like these would not be shown; the overall result always is, with its interval.</p>",
+        )
+    } else {
+        Html::none()
+    };
+    let Some(error) = model.auroc_standard_error else { return few };
+    fill(
+        "{}<p>The released AUROC has a standard error of {}: {} because only so many people were evaluated, \
+         {} because of the noise that protects them (errors add as squares).</p>",
+        &[&few, &metric(error.all), &metric(error.people), &metric(error.noise)],
+    )
+}
+
+fn plots(data: &ReportData) -> Html {
+    let roc = match data.roc.as_slice() {
+        [] => Html::raw("<p>No ROC curve: too few people to draw one.</p>"),
+        curves => {
+            let key = all(curves.iter().enumerate().map(|(index, curve)| {
+                let auroc = data.metrics.models.iter().find(|m| m.name == curve.model).and_then(|m| m.auroc);
+                fill(
+                    "<li><svg class=\"key\" viewBox=\"0 0 30 8\" aria-hidden=\"true\">\
+                     <path class=\"line {}\" d=\"M0 4H30\"/></svg> {}, AUROC {}</li>",
+                    &[&figures::kind(index), &model_name(&curve.model), &metric(auroc)],
+                )
+            }));
+            fill(
+                "{}<figcaption><strong>Who is ranked higher.</strong> <ul class=\"keys\">{}</ul></figcaption>",
+                &[&figures::roc(curves), &key],
+            )
+        }
+    };
+    let calibration = match data.calibration.as_slice() {
+        [] => Html::raw("<p>No calibration plot: too few people to draw one.</p>"),
+        points => fill(
+            "{}<figcaption><strong>Are the predictions right?</strong> On the dashed line they are; above \
+             it the model predicts too low. Bars: where {}% of such intervals hold the truth. People \
+             are taken together in groups of about equal size.</figcaption>",
+            &[&figures::calibration(points), &figures::trimmed(data.study.evaluation.level * 100.0)],
+        ),
+    };
+    fill("<div class=\"two\"><figure>{}</figure><figure>{}</figure></div>", &[&roc, &calibration])
+}
+
+pub(super) fn learning_curve(data: &ReportData) -> Html {
+    let body = match data.learning_curve.as_deref() {
+        None | Some([]) => Html::raw(
+            "<p>Not released: no learning curve was paid for. Each look at a model costs privacy, and this \
+             study’s list of events paid for the final model alone.</p>",
+        ),
+        Some(points) => fill(
+            "<figure>{}<figcaption>Each point is an evaluation that the study’s list of events paid \
+             for.</figcaption></figure>",
+            &[&figures::learning(points)],
+        ),
+    };
+    fill("<section id=\"learning\"><h2>Learning curve</h2>{}</section>", &[&body])
+}

@@ -1,0 +1,204 @@
+use super::*;
+use consilium_common::study::SplitBy;
+
+fn sample_html() -> String {
+    html(&sample::report())
+}
+
+/// Opening and closing tags match, and attributes are quoted: enough to see a broken template.
+fn check_well_formed(html: &str) {
+    const VOID: [&str; 5] = ["meta", "line", "circle", "path", "rect"];
+    let mut open: Vec<&str> = Vec::new();
+    let mut rest = html.strip_prefix("<!DOCTYPE html>").expect("a doctype");
+    while let Some(at) = rest.find('<') {
+        let end = at + rest[at..].find('>').expect("every tag ends");
+        let tag = &rest[at + 1..end];
+        assert_eq!(tag.matches('"').count() % 2, 0, "<{tag}>");
+        let name = tag.trim_start_matches('/').split([' ', '/']).next().expect("a name");
+        if tag.starts_with('/') {
+            assert_eq!(open.pop(), Some(name), "</{name}> closes another tag");
+        } else if !tag.ends_with('/') && !VOID.contains(&name) {
+            open.push(name);
+        }
+        rest = &rest[end + 1..];
+        if name == "style" && !tag.starts_with('/') {
+            rest = &rest[rest.find("</style").expect("style ends")..];
+        }
+    }
+    assert_eq!(open, Vec::<&str>::new());
+}
+
+#[test]
+fn the_page_is_whole_and_loads_nothing() {
+    let html = sample_html();
+    let file = std::env::temp_dir().join("consilium-report-sample.html");
+    std::fs::write(&file, &html).expect("a temporary file");
+    println!("{}", file.display());
+    check_well_formed(&html);
+    for never in ["<script", "http:", "https:", "url(", "@import", "<img", "<link", "javascript:"] {
+        let inside_tags = html.split('<').filter_map(|t| t.split('>').next()).any(|tag| tag.contains(never));
+        let style = html.split("<style>").nth(1).and_then(|s| s.split("</style>").next()).expect("a style");
+        assert!(!inside_tags && !style.contains(never), "{never}");
+    }
+    let handlers = html.split_whitespace().filter(|word| word.starts_with("on") && word.contains('='));
+    assert_eq!(handlers.count(), 0);
+    for (index, _) in html.match_indices("href=\"#") {
+        let target = html[index + 7..].split('"').next().expect("quoted");
+        assert_eq!(html.matches(&format!("id=\"{target}\"")).count(), 1, "#{target}");
+    }
+}
+
+#[test]
+fn sections_come_in_order_and_the_lay_summary_first() {
+    let html = sample_html();
+    let order = [
+        "<h2>In plain words</h2>",
+        "What was done",
+        "What the model may be used for",
+        "What it must not be used for",
+        "What privacy means here",
+        "What is not protected",
+        "<h2>Results</h2>",
+        "<h2>Groups of people</h2>",
+        "<h2>Learning curve</h2>",
+        "<h2>Privacy budget, site by site</h2>",
+        "<h2>Who decided, and what for</h2>",
+        "<h2>Method</h2>",
+        "<h2>What is not protected</h2>",
+        "<h2>Check it yourself</h2>",
+    ];
+    let places: Vec<_> =
+        order.iter().map(|text| html.find(text).unwrap_or_else(|| panic!("{text}"))).collect();
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+#[test]
+fn what_must_be_said_is_said() {
+    let data = sample::report();
+    let html = html(&data);
+    let said = [
+        data.study.intended_use.statement.as_str(),
+        data.study.intended_use.prohibited[1].as_str(),
+        "<em>not released: reference computed on this machine</em>",
+        "Not released: no learning curve was paid for.",
+        "too few people to say",
+        "<th scope=\"row\">unknown</th>",
+        "its privacy budget does not cover it <code>budget</code>",
+        "The panel asked for people whose ethnicity is not recorded",
+        "policy.steps_max",
+        "guess right",
+        // ε 2.87: e^2.87/(e^2.87 + 1).
+        "<th scope=\"row\">one of these hospitals</th><td>2.87</td><td>95%</td><td>15%</td><td>18%</td>",
+        "<th scope=\"row\">two of them</th><td>4.31</td>",
+        "1 in 1,000,000",
+        "auditor verify bundle",
+        "&quot;count&quot;:40",
+        "cosigned by the coordinator alone",
+        "Synthetic hospitals, made with seed 1.",
+    ];
+    for text in said {
+        assert!(html.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn a_suppressed_group_has_no_number() {
+    let data = sample::report();
+    let html = html(&data);
+    let hidden = data.metrics.subgroups.iter().filter(|group| group.suppressed).count();
+    let shown = data.metrics.subgroups.len() - hidden;
+    assert!(hidden >= 3 && shown >= 8, "{hidden} hidden, {shown} shown");
+    let rows: Vec<&str> = html.split("<tr>").filter(|row| row.contains("class=\"few\"")).collect();
+    assert_eq!(rows.len(), hidden);
+    for row in rows {
+        let cells = row.split("</th>").nth(1).expect("a name and cells").split("</tr>").next().expect("ends");
+        assert_eq!(cells, "<td colspan=\"5\" class=\"few\">too few people to say</td>");
+    }
+}
+
+/// Every text of the document and of the study, hostile.
+#[test]
+fn hostile_text_stays_text() {
+    let evil = || "<b id=x>\"'&</p>{}".to_owned();
+    let mut data = sample::report();
+    data.data_source = evil();
+    data.refusals[0].rule = evil();
+    data.roc[0].model = evil();
+    data.metrics.models[1].name = evil();
+    data.metrics.privacy.mode = evil();
+    data.metrics.privacy.accountant = evil();
+    for group in &mut data.metrics.subgroups {
+        group.group.values_mut().for_each(|value| *value = evil());
+    }
+    for decision in data.decisions.iter_mut().filter_map(|d| d.answer.as_mut()) {
+        decision.approver = evil();
+    }
+    let study = &mut data.study;
+    study.title = evil();
+    study.version = evil();
+    study.kind = evil();
+    study.intended_use.statement = evil();
+    study.intended_use.users = vec![evil()];
+    study.intended_use.prohibited = vec![evil()];
+    study.intended_use.rationale = evil();
+    study.governance.sponsor = evil();
+    study.governance.permitted_purpose = evil();
+    study.governance.lay_summary = evil();
+    for approval in &mut study.governance.approvals {
+        (approval.kind, approval.reference, approval.changed) = (evil(), evil(), Some(evil()));
+    }
+    study.task.name = evil();
+    study.task.column = evil();
+    study.features[0].name = evil();
+    study.report = vec![(evil(), evil())];
+    study.split.by = SplitBy::Column { column: evil(), train: evil(), evaluate: evil() };
+    let html = html(&data);
+    assert!(!html.contains("<b id=x") && !html.contains("'&<"), "unescaped");
+    assert!(html.matches("&lt;b id=x&gt;").count() > 30);
+    check_well_formed(&html);
+}
+
+#[test]
+fn other_shapes_of_a_study() {
+    let mut data = sample::report();
+    data.learning_curve = Some(vec![
+        LearningPoint { round: 5, auroc: 0.70, interval: [0.66, 0.74] },
+        LearningPoint { round: 10, auroc: 0.74, interval: [0.71, 0.77] },
+    ]);
+    data.cosigners = Cosigners::CoordinatorAndSites;
+    data.study.split.by = SplitBy::Column { column: "role".into(), train: "t".into(), evaluate: "e".into() };
+    data.metrics.subgroups.clear();
+    data.metrics.models.truncate(1);
+    data.metrics.models[0].too_few_people = true;
+    data.refusals.clear();
+    data.roc.clear();
+    data.calibration.clear();
+    data.metrics.privacy.epsilon = 8.0;
+    data.metrics.memory.agent_peak_mib = None;
+    data.decisions[3].answer = None;
+    let html = html(&data);
+    check_well_formed(&html);
+    for text in [
+        "AUROC by round. round 5: 0.700",
+        "and by another site",
+        "added by evaluation",
+        "this study paid for no subgroup",
+        "Too few people to say with confidence",
+        "No site refused a request",
+        "No ROC curve",
+        ": no practical limit",
+        "not measured",
+        "no answer",
+    ] {
+        assert!(html.contains(text), "{text}");
+    }
+    assert!(!html.contains("no learning curve was paid for"));
+    assert!(!html.contains("marked “not released”"), "without references none is warned of");
+
+    // A model that nobody could judge.
+    let mut data = sample::report();
+    for model in &mut data.metrics.models {
+        (model.auroc, model.auroc_interval, model.auroc_standard_error) = (None, None, None);
+    }
+    assert!(super::html(&data).contains("There were too few people to say."));
+}

@@ -1,0 +1,164 @@
+//! Gathers what the report shows from a bundle's results.
+
+use crate::metrics::{FEDERATED, Metrics};
+use crate::report::{Cosigners, Refusals, ReportData, RocCurve, SiteAnswer, SiteCap, SiteDecision};
+use crate::results::Results;
+use crate::study::StudyEvent;
+use consilium_common::evaluation::performance::Performance;
+use consilium_common::id::{Digest, SiteName};
+use consilium_common::protocol::{Approval, Decision};
+use consilium_common::time::Time;
+use std::collections::BTreeMap;
+
+/// The key of the study's `[report]` that says where the records come from.
+const DATA_SOURCE: &str = "data_source";
+
+/// The report's data. `None` for a log without an end or without a model: then there is nothing to
+/// report.
+#[must_use]
+pub fn of(results: &Results, metrics: &Metrics) -> Option<ReportData> {
+    let study = &results.study;
+    let source = study.report.iter().find(|(key, _)| key == DATA_SOURCE).map(|(_, text)| text.clone());
+    let overall: Option<&Performance> = results
+        .performances
+        .iter()
+        .find(|(grouping, _)| grouping.attributes.is_empty())
+        .and_then(|(_, performances)| performances.first());
+    let roc = overall.map(|p| RocCurve { model: FEDERATED.into(), points: p.roc.clone() });
+    let answers = answers(&results.events);
+    Some(ReportData {
+        metrics: metrics.clone(),
+        study: study.clone(),
+        data_source: source.unwrap_or_else(|| "the study file does not say.".into()),
+        decisions: study
+            .sites
+            .iter()
+            .map(|listed| SiteDecision {
+                site: listed.name.clone(),
+                answer: answers.get(&listed.name).cloned(),
+            })
+            .collect(),
+        caps: results
+            .budget
+            .sites
+            .iter()
+            .map(|site| SiteCap {
+                site: site.name.clone(),
+                epsilon: site.epsilon_per_study_cap.min(study.privacy.person_total_max),
+            })
+            .collect(),
+        roc: roc.into_iter().filter(|curve| !curve.points.is_empty()).collect(),
+        calibration: overall.map(|p| p.calibration.clone()).unwrap_or_default(),
+        // This version's event list has no checkpoints.
+        learning_curve: None,
+        refusals: refusals(&results.events),
+        model: final_model(&results.events)?,
+        finished: finished(&results.events)?,
+        cosigners: Cosigners::Coordinator,
+    })
+}
+
+/// The last answer of each site. The bundle's verification checked the signatures.
+fn answers(events: &[StudyEvent]) -> BTreeMap<SiteName, SiteAnswer> {
+    let mut answers = BTreeMap::new();
+    for event in events {
+        let StudyEvent::Decided { site, approval, time } = event else { continue };
+        let Ok(statement) = serde_json::from_str::<Approval>(&approval.statement) else { continue };
+        let declined = match statement.decision {
+            Decision::Approve => None,
+            Decision::Decline { reason } => Some(reason),
+        };
+        answers.insert(site.clone(), SiteAnswer { declined, approver: statement.approver, time: *time });
+    }
+    answers
+}
+
+fn refusals(events: &[StudyEvent]) -> Vec<Refusals> {
+    let mut counts: BTreeMap<(SiteName, String), u64> = BTreeMap::new();
+    for event in events {
+        if let StudyEvent::TaskDeclined { site, rule, .. } = event {
+            *counts.entry((site.clone(), rule.clone())).or_default() += 1;
+        }
+    }
+    counts.into_iter().map(|((site, rule), count)| Refusals { site, rule, count }).collect()
+}
+
+fn final_model(events: &[StudyEvent]) -> Option<Digest> {
+    events.iter().rev().find_map(|event| match event {
+        StudyEvent::RoundClosed { model, .. } | StudyEvent::Started { model, .. } => Some(*model),
+        _ => None,
+    })
+}
+
+fn finished(events: &[StudyEvent]) -> Option<Time> {
+    events.iter().rev().find_map(|event| match event {
+        StudyEvent::Ended { time, .. } => Some(*time),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use consilium_common::key::SecretKey;
+    use consilium_common::protocol::DeclineReason;
+    use consilium_common::signed::Signed;
+
+    fn time(second: u32) -> Time {
+        format!("2027-03-01T09:30:{second:02}Z").parse().expect("a time")
+    }
+
+    fn decided(site: &str, decision: Decision, second: u32) -> StudyEvent {
+        let site: SiteName = site.parse().expect("a name");
+        let approval = Approval {
+            study: Digest::of(b"study"),
+            study_id: "s".parse().expect("an id"),
+            site: site.clone(),
+            decision,
+            time: time(second),
+            approver: "guardian".into(),
+        };
+        StudyEvent::Decided {
+            site,
+            approval: Signed::new(&approval, &SecretKey::from_seed(&[1; 32])),
+            time: time(second),
+        }
+    }
+
+    #[test]
+    fn the_last_answer_counts() {
+        let events = [
+            decided("a", Decision::Approve, 1),
+            decided("b", Decision::Approve, 2),
+            decided("a", Decision::Decline { reason: DeclineReason::Budget }, 3),
+        ];
+        let answers = answers(&events);
+        let of = |site: &str| answers.get(&site.parse::<SiteName>().expect("a name"));
+        assert_eq!(of("a").map(|a| (a.declined, a.time)), Some((Some(DeclineReason::Budget), time(3))));
+        assert_eq!(of("b").map(|a| a.declined), Some(None));
+        assert_eq!(of("c"), None);
+    }
+
+    #[test]
+    fn refusals_are_counted_by_site_and_rule() {
+        let refused = |site: &str, rule: &str| StudyEvent::TaskDeclined {
+            site: site.parse().expect("a name"),
+            rule: rule.into(),
+            time: time(1),
+        };
+        let counted = refusals(&[refused("b", "x"), refused("a", "y"), refused("b", "x")]);
+        let plain: Vec<_> = counted.iter().map(|r| (r.site.as_str(), r.rule.as_str(), r.count)).collect();
+        assert_eq!(plain, [("a", "y", 1), ("b", "x", 2)]);
+    }
+
+    #[test]
+    fn the_model_is_the_last_and_the_end_is_needed() {
+        let closed =
+            |round, bytes: &[u8]| StudyEvent::RoundClosed { round, model: Digest::of(bytes), time: time(4) };
+        let ended = StudyEvent::Ended { reason: "finished".into(), time: time(9) };
+        let events = [closed(0, b"first"), closed(1, b"last"), ended];
+        assert_eq!(final_model(&events), Some(Digest::of(b"last")));
+        assert_eq!(finished(&events), Some(time(9)));
+        assert_eq!((final_model(&[]), finished(&events[..2])), (None, None));
+    }
+}

@@ -1,0 +1,309 @@
+//! Results of a study that has ended, computed from its bundle and from nothing else: metrics,
+//! report, model. Whoever has the bundle can compute them again.
+
+use crate::metrics::{self, Memory, Metrics, Model, Privacy, SitePrivacy, Subgroup, Timing};
+use crate::operator::CommandError;
+use crate::simulate::Reference;
+use crate::study::StudyEvent;
+use consilium_common::evaluation::bins::Bins;
+use consilium_common::evaluation::histogram::{Grouping, Histogram, groupings};
+use consilium_common::evaluation::performance::{Performance, Settings, performances};
+use consilium_common::evaluation::sum;
+use consilium_common::id::{Digest, SiteName};
+use consilium_common::ledger::budget::Budget;
+use consilium_common::ledger::bundle::{Files, Report, Trust, verify};
+use consilium_common::ledger::rules::State;
+use consilium_common::study::Study;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Intervals are the same each time they are computed from the same bundle.
+const INTERVAL_SEED: u64 = 0x636f_6e73_696c_6975;
+
+/// What only the demo knows.
+pub struct Extras {
+    /// References without privacy, computed in this process.
+    pub references: Vec<Reference>,
+    /// From the start of the demo to its end, seconds.
+    pub wall_s: f64,
+    /// Of the coordinator's process.
+    pub coordinator_peak_mib: Option<f64>,
+    /// Of the hungriest agent's process.
+    pub agent_peak_mib: Option<f64>,
+}
+
+/// What was written, for printing.
+pub struct Written {
+    /// The metrics document.
+    pub json: Value,
+    /// A table for people.
+    pub text: String,
+}
+
+/// Everything that the bundle says, read once.
+pub struct Results {
+    /// The study.
+    pub study: Study,
+    /// What verification found out.
+    pub audit: Report,
+    /// What was spent.
+    pub budget: Budget,
+    /// The coordinator's log.
+    pub events: Vec<StudyEvent>,
+    /// Each grouping with the performance of each of its groups.
+    pub performances: Vec<(Grouping, Vec<Performance>)>,
+}
+
+/// Writes `bundle/`, `metrics.json`, `report.html` and the model into `out`.
+///
+/// # Errors
+/// `out` has a bundle in it already, a bundle that does not verify, or the disk.
+pub fn write(bundle: &Path, out: &Path, extras: Option<Extras>) -> Result<Written, CommandError> {
+    let target = out.join("bundle");
+    if target.exists() {
+        return Err(CommandError::input(format!("{} exists: give a new folder", target.display())));
+    }
+    // Read where it is: nothing is written for a study that has nothing to report.
+    let log = crate::bundle::log_of(bundle);
+    let results = read(bundle, &log)?;
+    fs::create_dir_all(out).map_err(|e| CommandError::input(format!("{}: {e}", out.display())))?;
+    crate::bundle::copy_folder(bundle, &target).map_err(CommandError::fault)?;
+    fs::copy(&log, out.join("events.jsonl")).map_err(CommandError::fault)?;
+    let metrics = metrics(&results, extras.as_ref());
+    let json = serde_json::to_value(&metrics).expect("metrics are plain data");
+    let pretty = serde_json::to_vec_pretty(&metrics).expect("metrics are plain data");
+    let put = |path: PathBuf, bytes: &[u8]| {
+        fs::write(&path, bytes).map_err(|e| CommandError::fault(format!("{}: {e}", path.display())))
+    };
+    put(out.join("metrics.json"), &pretty)?;
+    for name in ["model.safetensors", "model.json"] {
+        fs::copy(target.join(name), out.join(name)).map_err(CommandError::fault)?;
+    }
+    let report = crate::report_data::of(&results, &metrics)
+        .ok_or_else(|| CommandError::Refused("the study's log has no end or no model".into()))?;
+    put(out.join("report.html"), crate::report::html(&report).as_bytes())?;
+
+    Ok(Written { json, text: text(&metrics, results.study.evaluation.level) })
+}
+
+fn audit(folder: &Path) -> Result<Report, CommandError> {
+    let paths = list(folder, folder)?;
+    let files = Files::new(paths, |path| fs::read(folder.join(path)).map_err(|e| e.to_string()));
+    Ok(verify(&files, &Trust::default()))
+}
+
+fn list(root: &Path, folder: &Path) -> Result<Vec<String>, CommandError> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(CommandError::fault)? {
+        let path = entry.map_err(CommandError::fault)?.path();
+        if path.is_dir() {
+            paths.extend(list(root, &path)?);
+        } else {
+            let name = path.strip_prefix(root).expect("inside the root").to_string_lossy().into_owned();
+            paths.push(name);
+        }
+    }
+    Ok(paths)
+}
+
+fn read(folder: &Path, log: &Path) -> Result<Results, CommandError> {
+    let audit = audit(folder)?;
+    let broken = |what: &str| CommandError::Refused(format!("the bundle in {}: {what}", folder.display()));
+    if let Some(first) = audit.findings.first() {
+        return Err(broken(&format!(
+            "it does not verify ({} findings); the first: {first}",
+            audit.findings.len()
+        )));
+    }
+    let study = audit.study.clone().ok_or_else(|| broken("its study does not parse"))?;
+    let ledgers: Vec<&State> = audit.sites.iter().filter_map(|site| site.ledger.as_ref()).collect();
+    if ledgers.len() != audit.sites.len() || ledgers.is_empty() {
+        let missing: Vec<_> =
+            audit.sites.iter().filter(|s| s.ledger.is_none()).map(|s| s.name.to_string()).collect();
+        return Err(broken(&format!("no valid ledger from {}", missing.join(", "))));
+    }
+    if ledgers.iter().any(|ledger| ledger.study(&study.digest).is_none()) {
+        return Err(broken("the study stopped before every site had opened it: there is nothing to report"));
+    }
+    let budget = Budget::of(&study.digest, study.privacy.delta, &ledgers).map_err(CommandError::fault)?;
+    let text = fs::read_to_string(log).map_err(CommandError::fault)?;
+    let events = text
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()
+        .map_err(|e| broken(&format!("events.jsonl: {e}")))?;
+    let performances = evaluate(&study, folder)?;
+    Ok(Results { study, audit, budget, events, performances })
+}
+
+/// Each grouping's histograms added up and judged. Without the `overall` histograms of any site
+/// nothing is said.
+fn evaluate(study: &Study, folder: &Path) -> Result<Vec<(Grouping, Vec<Performance>)>, CommandError> {
+    let final_model = fs::read(folder.join("final/model")).map_err(CommandError::fault)?;
+    let model = Digest::of(&final_model);
+    let edges = &study.evaluation.bin_edges;
+    let settings = Settings::of(study);
+    let mut bins = None;
+    let mut judged = Vec::new();
+    for (number, grouping) in groupings(study).into_iter().enumerate() {
+        let histograms = histograms(&folder.join("evaluation").join(grouping.name.replace('*', "+")))?;
+        if histograms.len() < study.disclosure.min_sites as usize {
+            continue;
+        }
+        let cells = sum::sum(&grouping, edges.len() + 1, &study.digest, &model, &histograms)
+            .map_err(|e| CommandError::Refused(e.to_string()))?;
+        // The first grouping is `overall`: everybody, so the steadiest fit.
+        let bins = bins.get_or_insert_with(|| Bins::fitted(edges, &cells.group(0)));
+        let seed = INTERVAL_SEED.wrapping_add((number as u64) << 32);
+        let performances = performances(&cells, bins, &settings, seed);
+        judged.push((grouping, performances));
+    }
+    Ok(judged)
+}
+
+fn histograms(folder: &Path) -> Result<Vec<Histogram>, CommandError> {
+    if !folder.is_dir() {
+        return Ok(vec![]);
+    }
+    list(folder, folder)?
+        .iter()
+        .map(|name| {
+            let path = folder.join(name);
+            let bytes = fs::read(&path).map_err(CommandError::fault)?;
+            serde_json::from_slice(&bytes)
+                .map_err(|e| CommandError::Refused(format!("{}: {e}", path.display())))
+        })
+        .collect()
+}
+
+fn metrics(results: &Results, extras: Option<&Extras>) -> Metrics {
+    let study = &results.study;
+    let training = &study.privacy.training;
+    let sites: Vec<SiteName> = results.audit.sites.iter().map(|site| site.name.clone()).collect();
+    let people: f64 =
+        study.sites.iter().filter(|s| sites.contains(&s.name)).map(|s| study.training_people(s)).sum();
+    let overall = results.performances.iter().find(|(g, _)| g.attributes.is_empty());
+    let mut models: Vec<Model> =
+        overall.and_then(|(_, p)| p.first()).map(Model::released).into_iter().collect();
+    models.extend(
+        extras.iter().flat_map(|e| &e.references).map(|r| Model::reference(&r.name, r.exact.as_ref())),
+    );
+    let subgroups: Vec<Subgroup> = results
+        .performances
+        .iter()
+        .filter(|(grouping, _)| !grouping.attributes.is_empty())
+        .flat_map(|(grouping, performances)| metrics::subgroups(study, grouping, performances))
+        .collect();
+    let spent = results.budget.sites.iter().map(|site| SitePrivacy {
+        name: site.name.clone(),
+        epsilon_training: site.epsilon_training,
+        epsilon_evaluation: site.epsilon_evaluation,
+        epsilon_person_max: site.epsilon_person_max,
+        epsilon_two_hospitals: site.epsilon_two_hospitals.unwrap_or(site.epsilon_person_max),
+        epsilon_three_hospitals: None,
+        steps: site.steps,
+    });
+    Metrics {
+        schema: metrics::SCHEMA.into(),
+        study: study.id.clone(),
+        people_trained_on_public: Some(people.round() as u64),
+        privacy: Privacy {
+            unit: results.budget.unit.into(),
+            mode: "local".into(),
+            epsilon: results.budget.epsilon_person_max,
+            delta: results.budget.delta,
+            accountant: results.budget.accountant.into(),
+            noise_multiplier: training.noise_multiplier,
+            sampling_rate: training.sampling_rate,
+            steps: results.budget.sites.iter().map(|site| site.steps).max().unwrap_or(0),
+            sites: spent.collect(),
+        },
+        sites,
+        models,
+        subgroups,
+        timing: timing(&results.events, extras.map(|e| e.wall_s)),
+        memory: Memory {
+            coordinator_peak_mib: extras.and_then(|e| e.coordinator_peak_mib),
+            agent_peak_mib: extras.and_then(|e| e.agent_peak_mib),
+        },
+    }
+}
+
+fn timing(events: &[StudyEvent], wall_s: Option<f64>) -> Timing {
+    let mut opened = BTreeMap::new();
+    let mut rounds_ms: Vec<f64> = Vec::new();
+    for event in events {
+        match event {
+            StudyEvent::Started { time, .. } => {
+                opened.insert(0, *time);
+            }
+            StudyEvent::RoundOpened { round, time, .. } => {
+                opened.insert(*round, *time);
+            }
+            StudyEvent::RoundClosed { round, time, .. } => {
+                if let Some(start) = opened.get(round) {
+                    rounds_ms.push((time.unix_ms() - start.unix_ms()) as f64);
+                }
+            }
+            _ => {}
+        }
+    }
+    rounds_ms.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        let last = rounds_ms.len().saturating_sub(1);
+        rounds_ms.get((share * last as f64).round() as usize).copied().unwrap_or(0.0)
+    };
+    let first = events.iter().find(|e| matches!(e, StudyEvent::Started { .. })).map(StudyEvent::time);
+    let last = events.last().map(StudyEvent::time);
+    let ran_s = first.zip(last).map_or(0.0, |(a, b)| (b.unix_ms() - a.unix_ms()) as f64 / 1000.0);
+    Timing {
+        wall_s: wall_s.unwrap_or(ran_s),
+        rounds: u32::try_from(rounds_ms.len()).expect("a round number is 32 bits"),
+        round_ms_p50: at(0.5),
+        round_ms_p95: at(0.95),
+    }
+}
+
+fn text(metrics: &Metrics, level: f64) -> String {
+    let number = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.3}"));
+    let rows = metrics.models.iter().map(|model| {
+        let interval = model.auroc_interval.map_or(String::new(), |[a, b]| format!(" ({a:.3} to {b:.3})"));
+        let how = match (model.name.as_str(), model.released_under_dp) {
+            (_, true) if model.too_few_people => "released, with noise; too few people to say much",
+            (_, true) => "released, with noise",
+            ("federated", false) => "the same model without noise in the figures; not released",
+            _ => "no privacy; not released",
+        };
+        vec![
+            model.name.clone(),
+            number(model.auroc) + &interval,
+            number(model.auprc),
+            number(model.brier),
+            number(model.calibration_slope),
+            how.into(),
+        ]
+    });
+    let level = format!("AUROC ({:.0} % interval)", 100.0 * level);
+    let models = crate::cli::table(&["model", &level, "AUPRC", "Brier", "slope", ""], rows);
+    let privacy = &metrics.privacy;
+    let spent = privacy.sites.iter().map(|site| {
+        vec![
+            site.name.to_string(),
+            format!("{:.3}", site.epsilon_training),
+            format!("{:.3}", site.epsilon_evaluation),
+            format!("{:.3}", site.epsilon_person_max),
+            format!("{:.3}", site.epsilon_two_hospitals),
+            site.steps.to_string(),
+        ]
+    });
+    let spent = crate::cli::table(
+        &["site", "ε training", "ε evaluation", "ε of one person", "ε if known to two sites", "steps"],
+        spent,
+    );
+    format!(
+        "{models}\n\nPrivacy: ε = {:.3} at δ = {:e} for one person at one site ({} accountant, {} mode)\n{spent}",
+        privacy.epsilon, privacy.delta, privacy.accountant, privacy.mode
+    )
+}

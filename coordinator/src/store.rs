@@ -1,0 +1,223 @@
+//! What the coordinator keeps: an event log in SQLite (state is a fold, a restart is a replay), the
+//! witness register, and blobs as files named by their digest.
+//!
+//! Invariant: whatever an event names by digest is durable before the event is.
+
+mod blobs;
+
+pub(crate) use blobs::other_bytes;
+pub use blobs::{Blobs, Incoming};
+use consilium_common::id::{Digest, SiteName};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::{Serialize, de::DeserializeOwned};
+use std::path::{Path, PathBuf};
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database said no: disk full, locked, damaged.
+    #[error("event log: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// A file could not be read or written.
+    #[error("{path}: {error}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// Our own bytes are not what we wrote.
+    #[error("corrupt store: {0}")]
+    Corrupt(String),
+    /// Somebody else appended to the stream meanwhile.
+    #[error("stream {stream}: expected version {expected}, found {found}")]
+    Conflict {
+        /// Which stream.
+        stream: String,
+        /// What the caller believed.
+        expected: u64,
+        /// What is there.
+        found: u64,
+    },
+}
+
+/// Names the file in an IO error.
+pub(crate) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> StoreError + '_ {
+    move |error| StoreError::Io { path: path.to_owned(), error }
+}
+
+/// The newest checkpoint of a site's ledger that was cosigned here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witnessed {
+    /// Entries under it.
+    pub size: u64,
+    /// Its root.
+    pub root: Digest,
+    /// The signed note with our cosignature, exact text.
+    pub note: String,
+}
+
+/// The store of one coordinator.
+pub struct Store {
+    database: Connection,
+    blobs: Blobs,
+}
+
+impl Store {
+    /// Opens or makes the store in `folder`.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or the database is damaged.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let blobs = Blobs::open(folder.join("blobs"))?;
+        let database = Connection::open(folder.join("events.db"))?;
+        database.busy_timeout(std::time::Duration::from_secs(5))?;
+        database.execute_batch(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             CREATE TABLE IF NOT EXISTS event (
+                 stream TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL,
+                 PRIMARY KEY (stream, version)) WITHOUT ROWID;
+             CREATE TABLE IF NOT EXISTS witness (
+                 site TEXT PRIMARY KEY, size INTEGER NOT NULL, root TEXT NOT NULL, note TEXT NOT NULL);",
+        )?;
+        Ok(Self { database, blobs })
+    }
+
+    /// Appends events to a stream whose version (number of events) the caller knows; all or none.
+    ///
+    /// # Errors
+    /// Another version, or the disk.
+    pub fn append<E: Serialize>(
+        &mut self,
+        stream: &str,
+        expected_version: u64,
+        events: &[E],
+    ) -> Result<(), StoreError> {
+        let transaction = self.database.transaction()?;
+        let found = transaction.query_row(
+            "SELECT COALESCE(MAX(version), 0) FROM event WHERE stream = ?1",
+            [stream],
+            |row| row.get::<_, i64>(0),
+        )?;
+        let found = found.cast_unsigned();
+        if found != expected_version {
+            return Err(StoreError::Conflict {
+                stream: stream.to_owned(),
+                expected: expected_version,
+                found,
+            });
+        }
+        for (version, event) in (expected_version + 1..).zip(events) {
+            let body = serde_json::to_string(event).expect("an event is plain data");
+            transaction.execute(
+                "INSERT INTO event (stream, version, body) VALUES (?1, ?2, ?3)",
+                params![stream, version.cast_signed(), body],
+            )?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Every event of a stream, oldest first.
+    ///
+    /// # Errors
+    /// The disk, or an event that does not parse.
+    pub fn read<E: DeserializeOwned>(&self, stream: &str) -> Result<Vec<E>, StoreError> {
+        self.read_after(stream, 0)
+    }
+
+    /// The events of a stream after its first `version`, oldest first.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read_after<E: DeserializeOwned>(&self, stream: &str, version: u64) -> Result<Vec<E>, StoreError> {
+        let version = i64::try_from(version).unwrap_or(i64::MAX);
+        let mut statement = self
+            .database
+            .prepare_cached("SELECT body FROM event WHERE stream = ?1 AND version > ?2 ORDER BY version")?;
+        let bodies = statement.query_map(params![stream, version], |row| row.get::<_, String>(0))?;
+        bodies
+            .map(|body| {
+                serde_json::from_str(&body?).map_err(|e| StoreError::Corrupt(format!("stream {stream}: {e}")))
+            })
+            .collect()
+    }
+
+    /// Every stream whose name starts with `prefix`.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn streams(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let mut statement = self
+            .database
+            .prepare("SELECT DISTINCT stream FROM event WHERE substr(stream, 1, ?2) = ?1 ORDER BY stream")?;
+        let names = statement.query_map(
+            params![prefix, i64::try_from(prefix.chars().count()).expect("a short name")],
+            |row| row.get(0),
+        )?;
+        Ok(names.collect::<Result<_, _>>()?)
+    }
+
+    /// What was cosigned last for a site.
+    ///
+    /// # Errors
+    /// The disk, or a register that does not parse.
+    pub fn witnessed(&self, site: &SiteName) -> Result<Option<Witnessed>, StoreError> {
+        let row = self
+            .database
+            .query_row("SELECT size, root, note FROM witness WHERE site = ?1", [site.as_str()], |row| {
+                Ok((
+                    row.get::<_, i64>(0)?.cast_unsigned(),
+                    row.get::<_, String>(1)?,
+                    row.get::<_, String>(2)?,
+                ))
+            })
+            .optional()?;
+        row.map(|(size, root, note)| {
+            let root = root.parse().map_err(|e| StoreError::Corrupt(format!("witness of {site}: {e}")))?;
+            Ok(Witnessed { size, root, note })
+        })
+        .transpose()
+    }
+
+    /// Remembers what was cosigned, durably, before the cosignature is given out.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn witness(&mut self, site: &SiteName, new: &Witnessed) -> Result<(), StoreError> {
+        self.database.execute(
+            "INSERT INTO witness (site, size, root, note) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (site) DO UPDATE SET size = ?2, root = ?3, note = ?4",
+            params![site.as_str(), new.size.cast_signed(), new.root.to_string(), new.note],
+        )?;
+        Ok(())
+    }
+
+    /// Where blobs are, for streaming them.
+    #[must_use]
+    pub fn blobs(&self) -> Blobs {
+        self.blobs.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn appends_are_ordered_and_survive_reopening() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut store = Store::open(folder.path()).expect("opens");
+        store.append("s/1", 0, &["a", "b"]).expect("appends");
+        store.append("s/1", 2, &["c"]).expect("appends");
+        assert!(matches!(store.append("s/1", 2, &["d"]), Err(StoreError::Conflict { found: 3, .. })));
+        drop(store);
+        let store = Store::open(folder.path()).expect("opens");
+        assert_eq!(store.read::<String>("s/1").expect("reads"), ["a", "b", "c"]);
+        assert_eq!(store.read_after::<String>("s/1", 2).expect("reads"), ["c"]);
+        assert_eq!(store.read_after::<String>("s/1", u64::MAX).expect("reads"), Vec::<String>::new());
+        assert_eq!(store.streams("s/").expect("reads"), ["s/1"]);
+        assert_eq!(store.read::<String>("s/2").expect("reads"), Vec::<String>::new());
+    }
+}

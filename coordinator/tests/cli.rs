@@ -1,0 +1,34 @@
+//! The command line as a stranger meets it.
+
+use std::process::{Command, Output};
+
+fn coordinator(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_coordinator")).args(args).output().expect("the program runs")
+}
+
+#[test]
+fn exit_codes_and_messages() {
+    fn check(args: &[&str], code: i32, holds: &str) {
+        let output = coordinator(args);
+        let said =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains(holds), "{args:?}: expected {holds:?} in: {said}");
+    }
+    let empty = tempfile::tempdir().expect("a folder");
+    let home = empty.path().join("none").display().to_string();
+    check(&["--help"], 0, "Example");
+    check(&["study", "report", "--help"], 0, "Example");
+    check(&[], 2, "Usage");
+    check(&["nonsense"], 2, "nonsense");
+    check(&["serve", "--home", &home], 2, "coordinator init");
+    check(&["study", "check", &home], 2, "none");
+    check(&["demo", "--privacy", "distributed", "--out", &home], 2, "not in this version");
+    check(&["demo", "--epsilon", "-1", "--out", &home], 2, "epsilon");
+    check(&["demo", "--data", &home], 2, "--study");
+    check(&["init", "--home", &home, "--listen", "nowhere"], 2, "expected an address");
+    check(&["init", "--home", &home], 0, "coordinator serve");
+    check(&["init", "--home", &home], 2, "not empty");
+    check(&["site", "list", "--home", &home], 3, "coordinator serve");
+    check(&["doctor", "--home", &home], 0, "certificate");
+}
