@@ -380,6 +380,28 @@ mod tests {
     }
 
     #[test]
+    fn an_expired_certificate_is_refused() {
+        let ours = authority("ours");
+        let until = |year: i32| {
+            let key = KeyPair::generate().expect("key");
+            let mut params = CertificateParams::default();
+            params.subject_alt_names = vec![uri(&format!("{SITE_URI_PREFIX}st-elsewhere"))];
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
+            let leaf = params.signed_by(&key, &ours.issuer).expect("signed").der().clone();
+            let key = PrivateKeyDer::try_from(key.serialize_der()).expect("PKCS #8");
+            client_config(&ours.certificate, Some((vec![leaf], key))).expect("client")
+        };
+        let check = |client: ClientConfig| {
+            let server = coordinator(&ours, "coordinator.example");
+            handshake(client, server_config(server.chain, server.key, &ours.certificate).expect("server"))
+        };
+        assert!(check(until(2900)).is_ok());
+        let refused = check(until(2001)).expect_err("expired");
+        assert!(refused.starts_with("server") && refused.contains("expired"), "{refused}");
+    }
+
+    #[test]
     fn enrolment_believes_the_pinned_authority_only() {
         let (ours, theirs) = (authority("ours"), authority("theirs"));
         let check = |pin: Digest, server: Identity, good: bool| {

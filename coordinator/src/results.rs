@@ -1,4 +1,4 @@
-//! Results of a study that has ended, computed from its bundle and from nothing else: metrics,
+//! Results of a study that has ended, computed from its bundle, and times from the log beside it: metrics,
 //! report, model. Whoever has the bundle can compute them again.
 
 use crate::metrics::{self, Memory, Metrics, Model, Privacy, SitePrivacy, Subgroup, Timing};

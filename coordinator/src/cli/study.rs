@@ -394,11 +394,27 @@ fn status_text(studies: &Value) -> String {
             ]
         });
         let progress = match text(&study["phase"]).as_str() {
-            "training" => format!(
-                "training: round {} of {}",
-                study["detail"]["round"].as_u64().unwrap_or_default() + 1,
-                study["detail"]["rounds"]
-            ),
+            "training" => {
+                let declined: Vec<&str> = study["detail"]["declined"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
+                let declined = if declined.is_empty() {
+                    String::new()
+                } else {
+                    format!(
+                        "; declined this round: {} (`study watch` says by which rule)",
+                        declined.join(", ")
+                    )
+                };
+                format!(
+                    "training: round {} of {}{declined}",
+                    study["detail"]["round"].as_u64().unwrap_or_default() + 1,
+                    study["detail"]["rounds"]
+                )
+            }
             "ended" => format!("ended: {}", text(&study["detail"]["reason"])),
             phase => phase.to_owned(),
         };
