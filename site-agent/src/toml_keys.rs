@@ -157,6 +157,29 @@ impl<'d, 't> Keys<'d, 't> {
     /// A number, whole or not, that must be there and that `good` accepts.
     pub fn number(&self, key: &'static str, expected: &str, good: impl Fn(f64) -> bool) -> Option<f64> {
         let value = self.required(key)?;
+        self.parsed_number(key, value, expected, good)
+    }
+
+    /// As [`Self::number`], where it may be absent; the outer `None` is a mistake.
+    pub fn optional_number(
+        &self,
+        key: &'static str,
+        expected: &str,
+        good: impl Fn(f64) -> bool,
+    ) -> Option<Option<f64>> {
+        match self.find(key) {
+            None => Some(None),
+            Some(value) => self.parsed_number(key, value, expected, good).map(Some),
+        }
+    }
+
+    fn parsed_number(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        expected: &str,
+        good: impl Fn(f64) -> bool,
+    ) -> Option<f64> {
         let number = match value.get_ref() {
             DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().parse().ok(),
             DeValue::Float(float) => float.as_str().parse().ok(),

@@ -283,6 +283,9 @@ pub struct Caps {
     pub epsilon_total: f64,
     /// On either account for one study, at `delta`.
     pub epsilon_per_study: f64,
+    /// On either account over the studies opened in one calendar year (UTC), at `delta`; no such cap when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epsilon_per_year: Option<f64>,
     /// The policy's one δ.
     pub delta: f64,
     /// Smallest σ (per unit of sensitivity) of a training step.

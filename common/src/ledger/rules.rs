@@ -135,7 +135,7 @@ impl State {
             Body::PolicyChange { caps } => check_caps(caps),
             Body::StudyOpen { study, study_id, approval, participants, delta, earmarks } => {
                 let open = open::Open { study, study_id, approval, participants, delta: *delta, earmarks };
-                open.check(self, slack)
+                open.check(self, entry.time, slack)
             }
             Body::DatasetVersion { study, .. } => self.open_study(study).map(|_| ()),
             Body::Reserve { study, earmark, first, count, round, .. } => {
@@ -267,6 +267,11 @@ fn check_caps(caps: &Caps) -> Result<(), Broken> {
     for (name, value, fine) in [
         ("epsilon_total", caps.epsilon_total, positive(caps.epsilon_total)),
         ("epsilon_per_study", caps.epsilon_per_study, positive(caps.epsilon_per_study)),
+        (
+            "epsilon_per_year",
+            caps.epsilon_per_year.unwrap_or(1.0),
+            caps.epsilon_per_year.is_none_or(positive),
+        ),
         ("delta", caps.delta, positive(caps.delta) && caps.delta < 1.0),
         ("noise_multiplier_min", caps.noise_multiplier_min, positive(caps.noise_multiplier_min)),
         (

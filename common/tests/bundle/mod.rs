@@ -118,6 +118,7 @@ fn caps() -> Caps {
         policy: Digest::of(b"policy"),
         epsilon_total: 8.0,
         epsilon_per_study: 4.0,
+        epsilon_per_year: None,
         delta: 1e-5,
         noise_multiplier_min: 0.5,
         sampling_rate_max: 0.5,

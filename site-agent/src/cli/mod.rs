@@ -57,7 +57,7 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
         Command::Study(StudyCommand::Decline { study, reason, approver }) => {
             study::decline(&open(args)?, study, (*reason).into(), approver, output, clock)
         }
-        Command::Budget => show::budget(&open(args)?, output),
+        Command::Budget => show::budget(&open(args)?, clock(), output),
         Command::Ledger(LedgerCommand::Export { out }) => show::export_ledger(&open(args)?, out, output),
         Command::Synth(synth) => data::synth(synth, output),
     }

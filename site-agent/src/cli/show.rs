@@ -8,10 +8,11 @@ use crate::ledger_view::LedgerView;
 use crate::policy::epsilon;
 use consilium_common::ledger::entry::Role;
 use consilium_common::ledger::rules::StudyRecord;
+use consilium_common::time::Time;
 use serde_json::json;
 use std::path::Path;
 
-pub(super) fn budget(home: &Home, output: &Output) -> Result<(), Failure> {
+pub(super) fn budget(home: &Home, now: Time, output: &Output) -> Result<(), Failure> {
     let view = LedgerView::read(home)?;
     let state = &view.state;
     let caps = state.caps();
@@ -52,11 +53,20 @@ pub(super) fn budget(home: &Home, output: &Output) -> Result<(), Failure> {
         "evaluation: spent",
         "evaluation: charged",
     ];
+    let year = now.day().year();
+    let in_year = caps.epsilon_per_year.map(|cap| {
+        let counted =
+            Role::ALL.map(|role| state.year_filter(year, role).counted()).into_iter().fold(0.0, f64::max);
+        (counted, cap)
+    });
+    let year_line = in_year.map_or_else(String::new, |(counted, cap)| {
+        format!("\ncharged to anyone by studies opened in {year}: at most {counted:.3} of {cap}")
+    });
     let human = format!(
         "{}\n\nepsilon of one person at delta {:e}, by RDP. A person either trains or evaluates; charged is what the \
          caps count (all that an open study may still use), for all studies at the Rényi order that was fixed before \
          the first.\nmost charged to anyone: {person_max:.3} of {}; left: {left:.3}, which is {share_left:.1} % of what \
-         studies may use",
+         studies may use{year_line}",
         table(&headers, &rows),
         caps.delta,
         caps.epsilon_total,
@@ -67,6 +77,8 @@ pub(super) fn budget(home: &Home, output: &Output) -> Result<(), Failure> {
         "accountant": "rdp",
         "epsilon_total_cap": caps.epsilon_total,
         "epsilon_per_study_cap": caps.epsilon_per_study,
+        "epsilon_per_year_cap": caps.epsilon_per_year,
+        "year": { "year": year, "charged": in_year.map(|(counted, _)| counted) },
         "training": { "spent": training.0, "charged": training.1 },
         "evaluation": { "spent": evaluation.0, "charged": evaluation.1 },
         "epsilon_person_max": person_max,

@@ -18,6 +18,7 @@ fn genesis() -> Genesis {
         policy: Digest::of(b"policy"),
         epsilon_total: 10.0,
         epsilon_per_study: 8.0,
+        epsilon_per_year: None,
         delta: 1e-5,
         noise_multiplier_min: 0.3,
         sampling_rate_max: 1.0,

@@ -6,7 +6,7 @@ use consilium_common::id::SiteName;
 use consilium_common::key::PublicKey;
 use consilium_common::ledger::entry::{Earmark, Participant, Role};
 use consilium_common::ledger::rules::State;
-use consilium_common::privacy::accountant::{Accountant, epsilon_by};
+use consilium_common::privacy::accountant::{Accountant, InvalidEvent, epsilon_by};
 use consilium_common::privacy::mechanism::Event;
 use consilium_common::study::{ModelFamily, Study};
 use consilium_common::time::Time;
@@ -137,6 +137,11 @@ pub fn decide(
         let allowed = policy.model_families.join(", ");
         refuse("policy.model_families", family.into(), allowed, edit("allow.model_families"));
     }
+    if let Some(allowed) = &policy.features {
+        for feature in study.features.iter().filter(|feature| !allowed.contains(&feature.column)) {
+            refuse("policy.features", feature.column.clone(), allowed.join(", "), edit("allow.features"));
+        }
+    }
     if let Some(allowed) = &policy.attributes {
         for attribute in study.attributes.iter().filter(|attribute| !allowed.contains(&attribute.name)) {
             let asked = attribute.name.clone();
@@ -144,6 +149,10 @@ pub fn decide(
         }
     }
     let today = now.day();
+    if let Some(last) = policy.valid_until.filter(|last| today > *last) {
+        let change = "have the hospital renew it: change valid_until in site-policy.toml".into();
+        refuse("policy.valid_until", format!("a study on {today}"), format!("until {last}"), change);
+    }
     if today > study.governance.valid_until {
         refuse(
             "study.valid_until",
@@ -212,16 +221,25 @@ pub fn decide(
             edit("caps.epsilon_per_study"),
         );
     }
-    let total = Role::ALL.into_iter().filter_map(|role| {
-        // An event that cannot be priced is above every cap.
-        ledger.would_exceed(role, caps, &study.digest, earmarks).unwrap_or(Some(f64::INFINITY))
-    });
-    if let Some(total) = total.reduce(f64::max) {
+    // An event that cannot be priced is above every cap.
+    let most = |exceeded: &dyn Fn(Role) -> Result<Option<f64>, InvalidEvent>| {
+        let reached = Role::ALL.into_iter().filter_map(|role| exceeded(role).unwrap_or(Some(f64::INFINITY)));
+        reached.reduce(f64::max)
+    };
+    if let Some(total) = most(&|role| ledger.would_exceed(role, caps, &study.digest, earmarks)) {
         refuse(
             "policy.epsilon_total",
             format!("epsilon {total:.3} over all studies at delta {:e}", caps.delta),
             format!("at most {}", caps.epsilon_total),
             edit("caps.epsilon_total"),
+        );
+    }
+    if let Some(year) = most(&|role| ledger.would_exceed_year(role, caps, &study.digest, earmarks, now)) {
+        refuse(
+            "policy.epsilon_per_year",
+            format!("epsilon {year:.3} over the year's studies at delta {:e}", caps.delta),
+            format!("at most {}", caps.epsilon_per_year.unwrap_or(f64::INFINITY)),
+            edit("caps.epsilon_per_year"),
         );
     }
     found

@@ -4,6 +4,7 @@ use crate::toml_keys::{Keys, Mistakes, read};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::PublicKey;
 use consilium_common::ledger::entry::Caps;
+use jiff::civil::Date;
 use std::collections::BTreeMap;
 
 /// What `init` writes: cautious, and commented for the person who edits it.
@@ -17,6 +18,8 @@ const PERSON_ID: &str = "person_id";
 pub struct Policy {
     /// The caps, with the digest of the file's exact bytes.
     pub caps: Caps,
+    /// The last day (UTC) on which this policy allows anything; for ever when absent.
+    pub valid_until: Option<Date>,
     /// Fewest sites that take part in a study, this one included.
     pub sites_min: usize,
     /// Fewest people of this site's dataset, compared with the roster's `people_public` (a public
@@ -26,6 +29,8 @@ pub struct Policy {
     pub purposes: Vec<String>,
     /// Model families that are allowed.
     pub model_families: Vec<String>,
+    /// Columns that features may be read from; all when absent.
+    pub features: Option<Vec<String>>,
     /// Attributes that subgroups may be made of; all when absent.
     pub attributes: Option<Vec<String>>,
     /// The table's column with a person's pseudonym, whatever a study says.
@@ -43,6 +48,8 @@ impl Policy {
         let digest = Digest::of(text.as_bytes());
         read(text, |root| {
             let schema = root.text("schema", "\"policy/1\"", |text| (text == "policy/1").then_some(()));
+            let day = |text: &str| text.parse().ok();
+            let valid_until = root.optional_text("valid_until", "a day, as \"2028-12-31\"", day);
             let caps = root.section("caps", |keys| caps(keys, digest));
             let require = root.section("require", |keys| {
                 let sites =
@@ -53,8 +60,9 @@ impl Policy {
             let allow = root.section("allow", |keys| {
                 let purposes = keys.texts("purposes");
                 let families = keys.texts("model_families");
+                let features = keys.optional_texts("features");
                 let attributes = keys.optional_texts("attributes");
-                Some((purposes?, families?, attributes?))
+                Some((purposes?, families?, features?, attributes?))
             });
             let person_id = root.optional_section("data", |keys| {
                 let column = |text: &str| (!text.trim().is_empty()).then(|| text.to_owned());
@@ -66,15 +74,17 @@ impl Policy {
                 })
             });
             let ((), caps, (sites_min, people_min)) = (schema?, caps?, require?);
-            let (purposes, model_families, attributes) = allow?;
+            let (purposes, model_families, features, attributes) = allow?;
             let person_id = person_id?.flatten().unwrap_or_else(|| PERSON_ID.to_owned());
             let known_sites = known_sites?.into_iter().collect();
             Some(Self {
                 caps,
+                valid_until: valid_until?,
                 sites_min,
                 people_min,
                 purposes,
                 model_families,
+                features,
                 attributes,
                 person_id,
                 known_sites,
@@ -87,6 +97,7 @@ fn caps(keys: &Keys<'_, '_>, policy: Digest) -> Option<Caps> {
     let positive = |n: f64| n > 0.0 && n.is_finite();
     let epsilon_total = keys.number("epsilon_total", "a number above 0", positive);
     let epsilon_per_study = keys.number("epsilon_per_study", "a number above 0", positive);
+    let epsilon_per_year = keys.optional_number("epsilon_per_year", "a number above 0", positive);
     let delta = keys.number("delta", "a number above 0, at most 1e-5", |n| n > 0.0 && n <= 1e-5);
     let noise_multiplier_min = keys.number("noise_multiplier_min", "a number above 0", positive);
     let sampling_rate_max =
@@ -96,6 +107,7 @@ fn caps(keys: &Keys<'_, '_>, policy: Digest) -> Option<Caps> {
         policy,
         epsilon_total: epsilon_total?,
         epsilon_per_study: epsilon_per_study?,
+        epsilon_per_year: epsilon_per_year?,
         delta: delta?,
         noise_multiplier_min: noise_multiplier_min?,
         sampling_rate_max: sampling_rate_max?,
@@ -145,6 +157,17 @@ mod tests {
         check("policy/1", "policy/2", "schema: expected \"policy/1\"");
         check("epsilon_total = 10.0", "epsilon_total = inf", "caps.epsilon_total: expected a number above 0");
         check("epsilon_total = 10.0", "", "caps.epsilon_total: missing");
+        check(
+            "# epsilon_per_year = 5.0",
+            "epsilon_per_year = 0",
+            "caps.epsilon_per_year: expected a number above 0",
+        );
+        check(
+            "# valid_until = \"2028-12-31\"",
+            "valid_until = \"soon\"",
+            "valid_until: expected a day, as \"2028-12-31\"",
+        );
+        check("# features = ", "features = 3 # ", "allow.features: expected a list of texts");
         check("delta = 1e-5", "delta = 1e-3", "caps.delta: expected a number above 0, at most 1e-5");
         check("sampling_rate_max = 1.0", "sampling_rate_max = 1.5", "caps.sampling_rate_max");
         check("steps_max = 10_000", "steps_max = 1.5", "caps.steps_max: expected a whole number");

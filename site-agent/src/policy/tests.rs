@@ -55,6 +55,11 @@ fn a_policy_and_what_it_refuses() {
         &[("# attributes = [\"sex\", \"age_band\"]", "attributes = [\"sex\"]")],
         &["policy.attributes"],
     );
+    let features = |columns| [("# features = [\"age\", \"sex\", \"prior_admissions\"]", columns)];
+    check(&[], &features("features = []"), &["policy.features"; 4]);
+    check(&[], &features("features = [\"age\", \"bmi\", \"sex\", \"prior_admissions\"]"), &[]);
+    check(&[], &[("# epsilon_per_year = 5.0", "epsilon_per_year = 2.9")], &["policy.epsilon_per_year"]);
+    check(&[], &[("# epsilon_per_year = 5.0", "epsilon_per_year = 3.0")], &[]);
     // Another column could make many persons of one, each with a budget.
     check(&[("person_id = \"person_id\"", "person_id = \"visit_id\"")], &[], &["policy.person_id"]);
     check(&[], &[("person_id = \"person_id\"", "person_id = \"pseudonym\"")], &["policy.person_id"]);
@@ -87,6 +92,16 @@ fn terms_end_after_their_last_day() {
     check("2028-01-01T00:00:00Z", &["study.valid_until", "study.governance_expired"]);
     // Approving before the first day is fine; rounds are not (see `task`).
     check("2026-11-01T00:00:00Z", &[]);
+}
+
+#[test]
+fn a_policy_ends_after_its_last_day() {
+    fn check(at: &str, expected: &[&str]) {
+        let edit = [("# valid_until = \"2028-12-31\"", "valid_until = \"2027-05-31\"")];
+        assert_eq!(rules(&[], &edit, &empty(), at), expected, "{at}");
+    }
+    check("2027-05-31T23:59:59.999Z", &[]);
+    check("2027-06-01T00:00:00Z", &["policy.valid_until"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::privacy::filter::ChargeRefused;
 use crate::privacy::mechanism::Event;
 use crate::protocol::{Approval, Decision};
 use crate::signed::Signed;
+use crate::time::Time;
 use std::collections::BTreeSet;
 
 /// The fields of a `study_open`.
@@ -22,7 +23,7 @@ pub(super) struct Open<'a> {
 
 impl Open<'_> {
     /// `slack` is the share by which the ε caps are raised: 0, or a little when an old entry is replayed.
-    pub(super) fn check(&self, state: &State, slack: f64) -> Result<(), Broken> {
+    pub(super) fn check(&self, state: &State, now: Time, slack: f64) -> Result<(), Broken> {
         if state.study(self.study).is_some() {
             return broken("ledger.study", format!("study {} was opened before", self.study));
         }
@@ -36,7 +37,7 @@ impl Open<'_> {
             );
         }
         self.check_earmarks(state.caps())?;
-        self.check_epsilon(state, slack)
+        self.check_epsilon(state, now, slack)
     }
 
     fn check_approval(&self, state: &State) -> Result<(), Broken> {
@@ -107,7 +108,7 @@ impl Open<'_> {
     /// study is chosen after seeing the results of others (Feldman and Zrnic 2021; Whitehouse et al.
     /// 2023, "Fully adaptive composition in differential privacy", Theorem 1). By RDP whatever budgets
     /// are reported by: only it has a filter.
-    fn check_epsilon(&self, state: &State, slack: f64) -> Result<(), Broken> {
+    fn check_epsilon(&self, state: &State, now: Time, slack: f64) -> Result<(), Broken> {
         let caps = state.caps();
         for role in Role::ALL {
             let who = if role == Role::Training { "training" } else { "evaluation" };
@@ -121,13 +122,17 @@ impl Open<'_> {
             if alone.is_nan() || alone > caps.epsilon_per_study * (1.0 + slack) {
                 return exceeded("policy.epsilon_per_study", alone, caps.epsilon_per_study);
             }
-            match state.filter(role).clone().charge_with_slack(&events, slack) {
-                Ok(()) => {}
-                Err(ChargeRefused::Exceeded { reached, cap, .. }) => {
-                    return exceeded("policy.epsilon_total", reached, cap);
+            let all = ("policy.epsilon_total", state.filter(role).clone());
+            let of_year = caps
+                .epsilon_per_year
+                .map(|_| ("policy.epsilon_per_year", state.year_filter(now.day().year(), role)));
+            for (rule, mut filter) in [Some(all), of_year].into_iter().flatten() {
+                match filter.charge_with_slack(&events, slack) {
+                    Ok(()) => {}
+                    Err(ChargeRefused::Exceeded { reached, cap, .. }) => return exceeded(rule, reached, cap),
+                    Err(ChargeRefused::Invalid(error)) => return Err(invalid(error)),
+                    Err(error @ ChargeRefused::NotCharged) => unreachable!("nothing is given back: {error}"),
                 }
-                Err(ChargeRefused::Invalid(error)) => return Err(invalid(error)),
-                Err(error @ ChargeRefused::NotCharged) => unreachable!("nothing is given back: {error}"),
             }
         }
         Ok(())

@@ -23,6 +23,8 @@ pub struct State {
     caps: Caps,
     /// The cap over all studies: training people's, then evaluation people's.
     filters: [Filter; 2],
+    /// The same for the studies opened in one calendar year (UTC).
+    years: BTreeMap<i16, [Filter; 2]>,
     studies: BTreeMap<Digest, StudyRecord>,
     burns: BTreeMap<u64, Burn>,
     /// The newest burn for each output.
@@ -109,8 +111,8 @@ impl State {
             head,
             time,
             owner,
-            filters: Role::ALL
-                .map(|_| Filter::new(caps.epsilon_total, caps.delta).expect("checked: the caps are numbers")),
+            filters: fresh(caps.epsilon_total, caps.delta),
+            years: BTreeMap::new(),
             caps,
             studies: BTreeMap::new(),
             burns: BTreeMap::new(),
@@ -280,6 +282,48 @@ impl State {
         others.with_cap(caps.epsilon_total, caps.delta)?.would_exceed(&role.events(earmarks))
     }
 
+    /// As [`State::would_exceed`], for `caps.epsilon_per_year` over the studies opened in the calendar year (UTC)
+    /// in which `study` was opened, or in that of `now`. None where there is no such cap.
+    ///
+    /// # Privacy
+    /// As [`State::filter`], for the year's studies alone: its order was fixed by the year's first charge.
+    ///
+    /// # Errors
+    /// An earmark or a cap that is out of range.
+    ///
+    /// # Panics
+    /// Never: what is given back was charged.
+    pub fn would_exceed_year(
+        &self,
+        role: Role,
+        caps: &Caps,
+        study: &Digest,
+        earmarks: &[Earmark],
+        now: Time,
+    ) -> Result<Option<f64>, InvalidEvent> {
+        let Some(cap) = caps.epsilon_per_year else { return Ok(None) };
+        let record = self.study(study);
+        let year = record.map_or(now, |record| record.opened_at).day().year();
+        let mut others = self.year_filter(year, role);
+        if let Some(record) = record {
+            others.give_back(&record.charged_events(role)).expect("charged when the study was opened");
+        }
+        others.with_cap(cap, caps.delta)?.would_exceed(&role.events(earmarks))
+    }
+
+    /// The cap over the studies opened in one calendar year (UTC), as [`State::filter`]; without such a cap, of the
+    /// cap over all of them, and compared with nothing.
+    #[must_use]
+    pub fn year_filter(&self, year: i16, role: Role) -> Filter {
+        let filters =
+            self.years.get(&year).cloned().unwrap_or_else(|| fresh(year_cap(&self.caps), self.caps.delta));
+        let [training, evaluation] = filters;
+        match role {
+            Role::Training => training,
+            Role::Evaluation => evaluation,
+        }
+    }
+
     /// Whether a refusal for this rule and study is recorded on `day`, the last entry's or a later.
     #[must_use]
     pub fn has_refused(&self, day: Date, rule: &str, study: Option<Digest>) -> bool {
@@ -308,9 +352,17 @@ impl State {
                     dataset_version: None,
                     closed: None,
                 };
-                for (role, filter) in Role::ALL.into_iter().zip(&mut self.filters) {
-                    let charged = filter.charge_with_slack(&role.events(earmarks), REPLAY_SLACK);
-                    charged.expect("checked: the study fits under the cap");
+                let year = self
+                    .years
+                    .entry(entry.time.day().year())
+                    .or_insert_with(|| fresh(year_cap(&self.caps), self.caps.delta));
+                // Kept in a year without a cap too: one that comes later counts what was spent before.
+                let slack = if self.caps.epsilon_per_year.is_some() { REPLAY_SLACK } else { f64::INFINITY };
+                for (filters, slack) in [(&mut self.filters, REPLAY_SLACK), (year, slack)] {
+                    for (role, filter) in Role::ALL.into_iter().zip(filters) {
+                        let charged = filter.charge_with_slack(&role.events(earmarks), slack);
+                        charged.expect("checked: the study fits under the caps");
+                    }
                 }
                 self.studies.insert(*study, record);
             }
@@ -358,8 +410,12 @@ impl State {
                 let record = self.opened(study);
                 record.closed = Some(reason.clone());
                 let unburnt = Role::ALL.map(|role| record.unburnt_events(role));
-                for (filter, events) in self.filters.iter_mut().zip(unburnt) {
-                    filter.give_back(&events).expect("charged when the study was opened");
+                let year = record.opened_at.day().year();
+                let of_year = self.years.get_mut(&year).expect("a study was opened in it");
+                for filters in [&mut self.filters, of_year] {
+                    for (filter, events) in filters.iter_mut().zip(&unburnt) {
+                        filter.give_back(events).expect("charged when the study was opened");
+                    }
                 }
             }
         }
@@ -370,9 +426,13 @@ impl State {
 
     fn change_caps(&mut self, caps: &Caps) {
         self.caps = caps.clone();
-        self.filters = self.filters.clone().map(|filter| {
-            filter.with_cap(caps.epsilon_total, caps.delta).expect("checked: the caps are numbers")
-        });
+        let changed = |filters: [Filter; 2], cap| {
+            filters.map(|filter| filter.with_cap(cap, caps.delta).expect("checked: the caps are numbers"))
+        };
+        self.filters = changed(self.filters.clone(), caps.epsilon_total);
+        for filters in self.years.values_mut() {
+            *filters = changed(filters.clone(), year_cap(caps));
+        }
     }
 
     fn keep(&mut self, burn: Burn) {
@@ -388,6 +448,15 @@ impl State {
     fn opened(&mut self, study: &Digest) -> &mut StudyRecord {
         self.studies.get_mut(study).expect("checked: the study is open")
     }
+}
+
+/// Filters for both roles that nothing was charged to; the caps were checked.
+fn fresh(epsilon_cap: f64, delta: f64) -> [Filter; 2] {
+    Role::ALL.map(|_| Filter::new(epsilon_cap, delta).expect("checked: the caps are numbers"))
+}
+
+fn year_cap(caps: &Caps) -> f64 {
+    caps.epsilon_per_year.unwrap_or(caps.epsilon_total)
 }
 
 impl StudyRecord {

@@ -151,3 +151,61 @@ fn a_replay_has_slack_a_decision_has_none() {
     check(1.0 - 5e-10, false, true);
     check(1.0 - 2e-9, false, false);
 }
+
+/// Entries at times of their own, or the rule that the first illegal one breaks.
+fn at(entries: &[(&str, Body)]) -> Result<State, &'static str> {
+    let mut state = State::begin(&first_entry(genesis(), time(0)).expect("legal")).expect("legal");
+    for (time, body) in entries {
+        let time = format!("{time}T12:00:00.000Z").parse().expect("a time");
+        let bytes = state.decide(body.clone(), time).map_err(|illegal| illegal.rule)?;
+        state.apply(&bytes).expect("what was decided is legal");
+    }
+    Ok(state)
+}
+
+/// The cap over the studies that open in one calendar year.
+#[test]
+fn a_year_has_a_cap_of_its_own() {
+    fn check(entries: &[(&str, Body)], expected: Option<&'static str>) {
+        assert_eq!(at(entries).err(), expected, "{entries:?}");
+    }
+    let capped = |epsilon_per_year| Body::PolicyChange {
+        caps: Caps { epsilon_total: 9.0, epsilon_per_year, ..caps() },
+    };
+    const RULE: Option<&str> = Some("policy.epsilon_per_year");
+    let (spring, autumn, next) = ("2027-04-01", "2027-12-31", "2028-01-01");
+    let first = (spring, capped(Some(3.0)));
+    let a = (spring, opening("a", sharp(40)));
+    check(&[first.clone(), a.clone()], None);
+    check(&[first.clone(), a.clone(), (autumn, opening("b", sharp(40)))], RULE);
+    check(&[first.clone(), a.clone(), (next, opening("b", sharp(40)))], None);
+    check(
+        &[first.clone(), a.clone(), (next, opening("b", sharp(40))), (next, opening("c", sharp(40)))],
+        RULE,
+    );
+    // What a study did not burn goes back to the year in which it opened.
+    let closed = [first.clone(), a.clone(), (spring, steps_of("a", 30)), (spring, closing("a"))];
+    let then = |more: &[(&'static str, Body)]| [closed.as_slice(), more].concat();
+    check(&then(&[(autumn, opening("b", sharp(10)))]), None);
+    check(&then(&[(autumn, opening("b", sharp(40)))]), RULE);
+    let late = [first.clone(), a.clone(), (next, opening("b", sharp(30))), (next, closing("a"))];
+    check(&[late.as_slice(), &[(next, opening("c", sharp(40)))]].concat(), RULE);
+    // A cap that comes later counts what the year has spent; without one nothing is refused.
+    let uncapped = [(spring, capped(None)), a, (autumn, opening("b", sharp(40)))];
+    check(&uncapped, None);
+    let then = |more: &[(&'static str, Body)]| [uncapped.as_slice(), more].concat();
+    check(&then(&[(autumn, capped(Some(4.0))), (autumn, opening("c", gentle(1)))]), RULE);
+    check(&then(&[(autumn, capped(Some(9.0))), (autumn, opening("c", gentle(1)))]), None);
+    // The policy, asked before anything is written, says the same.
+    let state = at(&uncapped).expect("legal");
+    let caps = Caps { epsilon_total: 9.0, epsilon_per_year: Some(3.0), ..caps() };
+    let marks = [Earmark { name: "training".into(), account: Account::Training, event: gentle(1) }];
+    let asked = |study, day: &str| {
+        let now = format!("{day}T12:00:00.000Z").parse().expect("a time");
+        state.would_exceed_year(Role::Training, &caps, &named(study), &marks, now).expect("valid").is_some()
+    };
+    assert!(asked("c", autumn));
+    assert!(!asked("c", next));
+    let evaluation = state.year_filter(2027, Role::Evaluation);
+    assert_eq!(evaluation.order(), None, "the other account is not charged");
+}
