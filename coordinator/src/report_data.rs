@@ -1,8 +1,9 @@
 //! Gathers what the report shows from a bundle's results.
 
 use crate::metrics::{FEDERATED, Metrics};
-use crate::report::{Cosigners, Refusals, ReportData, RocCurve, SiteAnswer, SiteCap, SiteDecision};
+use crate::report::{Cosigners, ReportData, RocCurve, SiteAnswer, SiteCap, SiteDecision};
 use crate::results::Results;
+use crate::simulate::Reference;
 use crate::study::StudyEvent;
 use consilium_common::evaluation::performance::Performance;
 use consilium_common::id::{Digest, SiteName};
@@ -16,7 +17,7 @@ const DATA_SOURCE: &str = "data_source";
 /// The report's data. `None` for a log without an end or without a model: then there is nothing to
 /// report.
 #[must_use]
-pub fn of(results: &Results, metrics: &Metrics) -> Option<ReportData> {
+pub fn of(results: &Results, metrics: &Metrics, references: &[Reference]) -> Option<ReportData> {
     let study = &results.study;
     let source = study.report.iter().find(|(key, _)| key == DATA_SOURCE).map(|(_, text)| text.clone());
     let overall: Option<&Performance> = results
@@ -24,7 +25,13 @@ pub fn of(results: &Results, metrics: &Metrics) -> Option<ReportData> {
         .iter()
         .find(|(grouping, _)| grouping.attributes.is_empty())
         .and_then(|(_, performances)| performances.first());
-    let roc = overall.map(|p| RocCurve { model: FEDERATED.into(), points: p.roc.clone() });
+    let released = overall.map(|p| RocCurve::released(FEDERATED, &p.roc));
+    // The released model's own curve without noise would hide its band.
+    let others = references
+        .iter()
+        .filter(|reference| reference.name != FEDERATED)
+        .map(|reference| RocCurve::reference(&reference.name, reference.roc.clone()));
+    let roc = released.into_iter().chain(others);
     let answers = answers(&results.events);
     Some(ReportData {
         metrics: metrics.clone(),
@@ -47,11 +54,11 @@ pub fn of(results: &Results, metrics: &Metrics) -> Option<ReportData> {
                 epsilon: site.epsilon_per_study_cap.min(study.privacy.person_total_max),
             })
             .collect(),
-        roc: roc.into_iter().filter(|curve| !curve.points.is_empty()).collect(),
+        roc: roc.filter(|curve| !curve.points.is_empty()).collect(),
         calibration: overall.map(|p| p.calibration.clone()).unwrap_or_default(),
         // This version's event list has no checkpoints.
         learning_curve: None,
-        refusals: refusals(&results.events),
+        refusals: results.refusals.clone(),
         model: final_model(&results.events)?,
         finished: finished(&results.events)?,
         cosigners: Cosigners::Coordinator,
@@ -71,16 +78,6 @@ fn answers(events: &[StudyEvent]) -> BTreeMap<SiteName, SiteAnswer> {
         answers.insert(site.clone(), SiteAnswer { declined, approver: statement.approver, time: *time });
     }
     answers
-}
-
-fn refusals(events: &[StudyEvent]) -> Vec<Refusals> {
-    let mut counts: BTreeMap<(SiteName, String), u64> = BTreeMap::new();
-    for event in events {
-        if let StudyEvent::TaskDeclined { site, rule, .. } = event {
-            *counts.entry((site.clone(), rule.clone())).or_default() += 1;
-        }
-    }
-    counts.into_iter().map(|((site, rule), count)| Refusals { site, rule, count }).collect()
 }
 
 fn final_model(events: &[StudyEvent]) -> Option<Digest> {
@@ -137,18 +134,6 @@ mod tests {
         assert_eq!(of("a").map(|a| (a.declined, a.time)), Some((Some(DeclineReason::Budget), time(3))));
         assert_eq!(of("b").map(|a| a.declined), Some(None));
         assert_eq!(of("c"), None);
-    }
-
-    #[test]
-    fn refusals_are_counted_by_site_and_rule() {
-        let refused = |site: &str, rule: &str| StudyEvent::TaskDeclined {
-            site: site.parse().expect("a name"),
-            rule: rule.into(),
-            time: time(1),
-        };
-        let counted = refusals(&[refused("b", "x"), refused("a", "y"), refused("b", "x")]);
-        let plain: Vec<_> = counted.iter().map(|r| (r.site.as_str(), r.rule.as_str(), r.count)).collect();
-        assert_eq!(plain, [("a", "y", 1), ("b", "x", 2)]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use crate::cli::Output;
 use crate::operator::CommandError;
 use clap::Args;
-use consilium_common::evaluation::exact::{Exact, exact};
+use consilium_common::evaluation::exact::{self, Exact};
 use consilium_common::examples::{ExampleFile, Examples};
 use consilium_common::id::SiteName;
 use consilium_common::model::blob::{self, ModelHeader};
@@ -51,6 +51,8 @@ pub struct Reference {
     pub name: String,
     /// On all sites' evaluation people together; `None` without people of both outcomes.
     pub exact: Option<Exact>,
+    /// Its ROC curve on them, for drawing; empty without people of both outcomes.
+    pub roc: Vec<(f64, f64)>,
 }
 
 /// Runs the command.
@@ -144,9 +146,8 @@ pub fn references(
 ) -> Result<Vec<Reference>, CommandError> {
     let architecture = study.architecture();
     let everybody = pool(sites, &architecture, |examples| &examples.evaluation);
-    let judge = |name: String, parameters: &[f32]| Reference {
-        name,
-        exact: judge(&architecture, parameters, &everybody, study.evaluation.level),
+    let judge = |name: String, parameters: &[f32]| {
+        judge(name, &architecture, parameters, &everybody, study.evaluation.level)
     };
     let mut references = Vec::new();
     if let Some(bundle) = bundle {
@@ -203,8 +204,8 @@ fn without_noise(study: &Study, sites: &[SiteExamples]) -> Reference {
     }
     let everybody = pool(sites, &architecture, |examples| &examples.evaluation);
     let parameters = train::parameters(&model);
-    let exact = judge(&architecture, &parameters, &everybody, study.evaluation.level);
-    Reference { name: "federated_without_noise".into(), exact }
+    let name = "federated_without_noise".into();
+    judge(name, &architecture, &parameters, &everybody, study.evaluation.level)
 }
 
 fn local_round(study: &Study, site: &RosterSite) -> local::LocalRound {
@@ -233,9 +234,19 @@ fn pool(
     all
 }
 
-fn judge(architecture: &Architecture, parameters: &[f32], people: &Examples, level: f64) -> Option<Exact> {
+fn judge(
+    name: String,
+    architecture: &Architecture,
+    parameters: &[f32],
+    people: &Examples,
+    level: f64,
+) -> Reference {
     let logits = train::logits(architecture, parameters, people);
     let probabilities: Vec<f64> = logits.iter().map(|&z| 1.0 / (1.0 + (-f64::from(z)).exp())).collect();
     let outcomes: Vec<bool> = (0..people.len()).map(|row| people.label(row) > 0.5).collect();
-    exact(&probabilities, &outcomes, level)
+    Reference {
+        name,
+        exact: exact::exact(&probabilities, &outcomes, level),
+        roc: exact::roc(&probabilities, &outcomes),
+    }
 }

@@ -64,6 +64,44 @@ pub fn exact(probabilities: &[f64], outcomes: &[bool], level: f64) -> Option<Exa
     })
 }
 
+/// The least step of a drawn curve, in either direction.
+const CURVE_STEP: f64 = 0.01;
+
+/// The ROC curve, `(false positive rate, true positive rate)` from (0, 0) to (1, 1), thinned to steps of
+/// a hundredth: for drawing. Empty without both outcomes, or when a probability is not a number.
+///
+/// # Privacy
+/// None: as [`exact`].
+///
+/// # Panics
+/// Lists of different length, which is a bug of the caller.
+#[must_use]
+pub fn roc(probabilities: &[f64], outcomes: &[bool]) -> Vec<(f64, f64)> {
+    assert_eq!(probabilities.len(), outcomes.len(), "one outcome per prediction");
+    let events = outcomes.iter().filter(|outcome| **outcome).count();
+    let others = outcomes.len() - events;
+    if events == 0 || others == 0 || probabilities.iter().any(|p| p.is_nan()) {
+        return vec![];
+    }
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
+    let (mut with, mut without) = (0, 0);
+    let mut points = vec![(0.0, 0.0)];
+    let mut last = (0.0, 0.0);
+    for tied in order.chunk_by(|a, b| probabilities[*a] == probabilities[*b]) {
+        let found = tied.iter().filter(|person| outcomes[**person]).count();
+        with += found;
+        without += tied.len() - found;
+        let point = (without as f64 / others as f64, with as f64 / events as f64);
+        let moved: f64 = f64::max(point.0 - last.0, point.1 - last.1);
+        if moved >= CURVE_STEP || point == (1.0, 1.0) {
+            points.push(point);
+            last = point;
+        }
+    }
+    points
+}
+
 /// AUROC and its standard error, in O(n log n) by mid-ranks (Sun and Xu, IEEE Signal Process.
 /// Lett. 21, 2014): each person's share of the other outcome's people below them.
 fn delong(probabilities: &[f64], outcomes: &[bool]) -> (f64, f64) {
@@ -146,6 +184,26 @@ mod tests {
             check("low end", ours.auroc_interval.0, (case.auroc - reach).max(0.0), 1e-8);
             check("high end", ours.auroc_interval.1, (case.auroc + reach).min(1.0), 1e-8);
         }
+    }
+
+    #[test]
+    fn roc_curves() {
+        fn check(probabilities: &[f64], outcomes: &[bool], expected: &[(f64, f64)]) {
+            assert_eq!(roc(probabilities, outcomes), expected, "{probabilities:?}");
+        }
+        check(&[0.1, 0.2], &[true, true], &[]);
+        check(&[0.1, f64::NAN], &[true, false], &[]);
+        check(&[0.9, 0.1], &[true, false], &[(0.0, 0.0), (0.0, 1.0), (1.0, 1.0)]);
+        check(&[0.5, 0.5], &[true, false], &[(0.0, 0.0), (1.0, 1.0)]);
+        check(
+            &[0.9, 0.8, 0.7, 0.7, 0.1],
+            &[true, false, true, false, false],
+            &[(0.0, 0.0), (0.0, 0.5), (1.0 / 3.0, 0.5), (2.0 / 3.0, 1.0), (1.0, 1.0)],
+        );
+        // Thinned: 2000 people, at most 200 steps.
+        let scores: Vec<f64> = (0..2000).map(f64::from).map(|i| i / 2000.0).collect();
+        let outcomes: Vec<bool> = (0..2000).map(|i| i % 3 == 0).collect();
+        assert!((100..=202).contains(&roc(&scores, &outcomes).len()));
     }
 
     #[test]

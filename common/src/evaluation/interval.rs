@@ -97,6 +97,24 @@ impl Replicates {
             se_noise: spread(&deviations(&self.noised)),
         })
     }
+
+    /// Half widths of the intervals of several metrics that are computed together, such as the points of
+    /// a curve, each as [`Replicates::estimate`] would have it. `None` when they have no value on the
+    /// projected cells.
+    #[must_use]
+    pub fn reaches(&self, level: f64, metrics: impl Fn(&Counts) -> Option<Vec<f64>>) -> Option<Vec<f64>> {
+        let centre = metrics(&self.centre)?;
+        let redrawn: Vec<Option<Vec<f64>>> = self.both.iter().map(metrics).collect();
+        let reach = |(index, centre): (usize, &f64)| {
+            let far = |values: &Option<Vec<f64>>| {
+                values.as_ref().map_or(f64::INFINITY, |values| (values[index] - centre).abs())
+            };
+            let mut sorted: Vec<f64> = redrawn.iter().map(far).collect();
+            sorted.sort_by(f64::total_cmp);
+            quantile(&sorted, level)
+        };
+        Some(centre.iter().enumerate().map(reach).collect())
+    }
 }
 
 /// Standard error from sorted absolute deviations: 95 % of a normal curve lies within 1.96 of it.

@@ -1,7 +1,7 @@
 //! How well the model does in one group: metrics with intervals, or "too few people to say".
 
 use super::bins::Bins;
-use super::curve::{self, CalibrationPoint};
+use super::curve::{self, CalibrationPoint, RocPoint};
 use super::interval::{Estimate, REPLICATES, Replicates};
 use super::metrics::{self, Counts};
 use super::sum::Cells;
@@ -56,8 +56,8 @@ pub struct Performance {
     pub calibration_slope: Option<Estimate>,
     /// Observed against predicted.
     pub calibration: Vec<CalibrationPoint>,
-    /// For drawing.
-    pub roc: Vec<(f64, f64)>,
+    /// See [`curve::roc`]; empty where there is none.
+    pub roc: Vec<RocPoint>,
     /// Why a subgroup like this reads "too few people to say"; `overall` is shown with this flag.
     pub too_few: Option<TooFew>,
 }
@@ -106,7 +106,7 @@ pub fn performance(counts: &Counts, bins: &Bins, settings: &Settings, seed: u64)
         calibration_intercept: within(any.0, any.1, &|c| metrics::calibration_intercept(c, bins)),
         calibration_slope: within(any.0, any.1, &|c| metrics::calibration_slope(c, bins)),
         calibration: curve::calibration(counts, bins, &replicates, settings.level, settings.count_min as f64),
-        roc: curve::roc(counts),
+        roc: curve::roc(counts, bins, &replicates, settings.level),
         too_few: too_few(counts, auroc, settings),
     }
 }

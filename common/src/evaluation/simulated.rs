@@ -3,6 +3,7 @@
 
 use super::bins::{Bins, equal_mass};
 use super::calibration::{expit, logit};
+use super::curve;
 use super::interval::{Replicates, normal, poisson};
 use super::metrics::{self, Counts};
 use super::normal::{cumulative, quantile};
@@ -164,6 +165,43 @@ fn calibration_intervals_cover_the_truth() {
     println!("slope {slope_holds}, citl {citl_holds} of {RUNS}");
     assert!(f64::from(slope_holds) >= 0.93 * RUNS as f64, "slope {slope_holds} of {RUNS}");
     assert!(f64::from(citl_holds) >= 0.93 * RUNS as f64, "in the large {citl_holds} of {RUNS}");
+}
+
+/// The band around a ROC curve is pointwise: at each share of people named wrongly it holds the true
+/// sensitivity about as often as it says.
+#[test]
+fn roc_bands_cover_the_truth() {
+    fn check(population: Population, edges: &[f64], people: f64, noise_sd: f64) {
+        const RUNS: u32 = 200;
+        let d = std::f64::consts::SQRT_2 * quantile(population.auroc);
+        let mut holds = Vec::new();
+        for run in 0..RUNS {
+            let mut rng = ChaCha8Rng::seed_from_u64(run.into());
+            let counts = population.draw(edges, people, noise_sd, &mut rng);
+            let bins = Bins::fitted(edges, &counts);
+            let replicates = Replicates::draw(&counts, SETTINGS.replicates, run.into());
+            let points = curve::roc(&counts, &bins, &replicates, SETTINGS.level);
+            holds.resize(points.len(), 0_u32);
+            for (holds, point) in holds.iter_mut().zip(&points).skip(1) {
+                let truth = if point.named_wrongly < 1.0 {
+                    cumulative(quantile(point.named_wrongly) + d)
+                } else {
+                    1.0
+                };
+                *holds += u32::from((point.interval.0..=point.interval.1).contains(&truth));
+            }
+        }
+        let inner = &holds[1..holds.len() - 1];
+        let mean = f64::from(inner.iter().sum::<u32>()) / inner.len() as f64 / f64::from(RUNS);
+        let least = f64::from(*inner.iter().min().expect("a curve")) / f64::from(RUNS);
+        println!("{people} people, noise {noise_sd}: mean {mean:.3}, least {least:.3}");
+        println!("{inner:?}");
+        assert!((0.93..=0.99).contains(&mean) && least >= 0.88, "{people}: mean {mean}, least {least}");
+    }
+    check(RARE, &RARE_EDGES, 4000.0, SD_EPSILON_1);
+    check(RARE, &RARE_EDGES, 20_000.0, SD_EPSILON_8);
+    check(EVEN, &EVEN_EDGES, 1000.0, SD_EPSILON_8);
+    check(EVEN, &EVEN_EDGES, 4000.0, SD_EPSILON_1);
 }
 
 /// What the obvious implementation does: negative cells become zero. Which way that errs depends on

@@ -35,7 +35,7 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(2..=26))]
     sites: u32,
     /// How many synthetic people in all.
-    #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
+    #[arg(long, default_value_t = 12_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     people: u64,
     /// Seed of the synthetic hospitals (never of noise).
     #[arg(long, default_value_t = 1)]

@@ -4,6 +4,7 @@
 use super::RocCurve;
 use super::html::{Html, Part as _, all, each, fill};
 use super::number::metric;
+use crate::metrics::LOCAL;
 use consilium_common::evaluation::curve::CalibrationPoint;
 
 /// Corner and size of the plotting area of a square figure, in its own units.
@@ -44,59 +45,77 @@ fn square(label: &str, axes: (&str, &str), end: f64, inside: &Html) -> Html {
         "<svg viewBox=\"0 0 364 356\" role=\"img\" aria-label=\"{}\">{}\
          <line class=\"even\" x1=\"52\" y1=\"312\" x2=\"352\" y2=\"12\"/>{}\
          <text x=\"202\" y=\"350\" text-anchor=\"middle\">{}</text>\
-         <text transform=\"translate(13 162) rotate(-90)\" text-anchor=\"middle\">{}</text></svg>",
+         <text transform=\"translate(10 162) rotate(-90)\" text-anchor=\"middle\">{}</text></svg>",
         &[&label, &all(ticks), inside, &axes.0, &axes.1],
     )
 }
 
-/// ROC curves, the first the thickest.
+/// ROC curves, the released model's with its band.
 pub(super) fn roc(curves: &[RocCurve]) -> Html {
-    let line = |(index, curve): (usize, &RocCurve)| {
-        let points = each(
-            "{} ",
-            curve.points.iter().map(|(x, y)| fill("{},{}", &[&(LEFT + x * SIDE), &(TOP + (1.0 - y) * SIDE)])),
-        );
-        fill("<polyline class=\"line {}\" points=\"{}\"/>", &[&kind(index), &points])
+    let place = |(x, y): (f64, f64)| fill("{},{}", &[&(LEFT + x * SIDE), &(TOP + (1.0 - y) * SIDE)]);
+    let band = |curve: &RocCurve| {
+        let end = |of: fn(&(f64, f64)) -> f64| {
+            curve.points.iter().zip(&curve.band).map(move |(point, ends)| (point.0, of(ends)))
+        };
+        let around: Vec<(f64, f64)> = end(|ends| ends.0).chain(end(|ends| ends.1).rev()).collect();
+        if around.is_empty() {
+            return Html::none();
+        }
+        fill("<polygon class=\"band\" points=\"{}\"/>", &[&each("{} ", around.into_iter().map(place))])
+    };
+    let line = |curve: &RocCurve| {
+        let points = each("{} ", curve.points.iter().copied().map(place));
+        fill("<polyline class=\"line {}\" points=\"{}\"/>", &[&kind(curve), &points])
     };
     let names: Vec<&str> = curves.iter().map(|curve| curve.model.as_str()).collect();
     let label = format!("ROC curve of {}: a curve further to the upper left is better.", names.join(", "));
     square(
         &label,
-        ("of people without the outcome, share named", "of people with the outcome, share found"),
+        (
+            "share of people without the outcome who are named",
+            "share of people with the outcome who are found",
+        ),
         1.0,
-        &all(curves.iter().enumerate().map(line)),
+        // The released model's comes first in the list and is drawn on top.
+        &all(curves.iter().map(band).chain(curves.iter().rev().map(line))),
     )
 }
 
-/// The class of the line of the curve at `index`.
-pub(super) fn kind(index: usize) -> &'static str {
-    ["k0", "k1", "k2"][index.min(2)]
+/// The class of the lines of sites alone.
+pub(super) const LOCAL_KIND: &str = "k2";
+
+/// The class of a curve's line: released, everybody pooled, or one site alone.
+pub(super) fn kind(curve: &RocCurve) -> &'static str {
+    match curve {
+        curve if !curve.band.is_empty() => "k0",
+        curve if curve.model.starts_with(LOCAL) => LOCAL_KIND,
+        _ => "k1",
+    }
 }
 
 /// Observed against predicted, with intervals.
 pub(super) fn calibration(points: &[CalibrationPoint]) -> Html {
     const ENDS: [f64; 10] = [0.04, 0.08, 0.12, 0.2, 0.28, 0.4, 0.52, 0.6, 0.8, 1.0];
-    let reach = |point: &CalibrationPoint| point.predicted.max(point.observed.interval.1);
-    let largest = points.iter().map(reach).fold(0.0, f64::max);
-    let end = ENDS.into_iter().find(|end| *end >= largest).unwrap_or(1.0);
+    // One long bar must not press all points into a corner: what reaches past twice the points is cut.
+    let place_of = |point: &CalibrationPoint| point.predicted.max(point.observed.value);
+    let most = 2.0 * points.iter().map(place_of).fold(0.0, f64::max);
+    let bars = points.iter().map(|point| point.observed.interval.1).fold(most / 2.0, f64::max);
+    let end = ENDS.into_iter().find(|end| *end >= bars.min(most)).unwrap_or(1.0);
     let place = |x: f64, y: f64| (LEFT + x / end * SIDE, TOP + (1.0 - y / end) * SIDE);
     let mark = |point: &CalibrationPoint| {
         let (x, y) = place(point.predicted, point.observed.value);
         let (low, high) = point.observed.interval;
+        let (bottom, top) = (place(0.0, low).1, place(0.0, high.min(end)).1);
+        // No cap on a bar that goes on outside.
+        let cap = if high > end {
+            Html::none()
+        } else {
+            fill("<path class=\"whisker\" d=\"M{} {}h8\"/>", &[&(x - 4.0), &top])
+        };
         fill(
-            "<path class=\"whisker\" d=\"M{} {}V{}M{} {}h8M{} {}h8\"/>\
+            "<path class=\"whisker\" d=\"M{} {}V{}M{} {}h8\"/>{}\
              <circle class=\"dot\" cx=\"{}\" cy=\"{}\" r=\"4.5\"/>",
-            &[
-                &x,
-                &place(0.0, low).1,
-                &place(0.0, high).1,
-                &(x - 4.0),
-                &place(0.0, low).1,
-                &(x - 4.0),
-                &place(0.0, high).1,
-                &x,
-                &y,
-            ],
+            &[&x, &bottom, &top, &(x - 4.0), &bottom, &cap, &x, &y],
         )
     };
     square(

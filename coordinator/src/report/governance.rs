@@ -58,16 +58,25 @@ fn sites(data: &ReportData) -> Html {
 
 fn refusals(data: &ReportData) -> Html {
     if data.refusals.is_empty() {
-        return Html::raw("<h3>Refused requests</h3><p>No site refused a request in this study.</p>");
+        return Html::raw(
+            "<h3>Refused requests</h3><p>No site’s ledger holds a refusal of a request of this study.</p>",
+        );
     }
     let rows = data.refusals.iter().map(|refused| {
         fill(
-            "<tr><th scope=\"row\">{}</th><td><code>{}</code></td><td>{}</td></tr>",
-            &[&refused.site.to_string(), &refused.rule, &refused.count],
+            "<tr><th scope=\"row\">{}</th><td><code>{}</code>{}</td><td>{}</td></tr>",
+            &[
+                &refused.site.to_string(),
+                &refused.rule,
+                &if refused.of_study { "" } else { " (a request for no study that it knew)" },
+                &refused.count,
+            ],
         )
     });
     fill(
-        "<h3>Refused requests</h3><div class=\"scroll\"><table><thead><tr><th scope=\"col\">Site</th>\
+        "<h3>Refused requests</h3>\
+         <p>From the sites’ own ledgers in the bundle, where each site signed them. A site writes one entry \
+         per rule and day; requests after it are counted in the next day’s.</p><div class=\"scroll\"><table><thead><tr><th scope=\"col\">Site</th>\
          <th scope=\"col\">Rule</th><th scope=\"col\">Times</th></tr></thead><tbody>{}</tbody></table></div>",
         &[&all(rows)],
     )

@@ -102,7 +102,9 @@ fn facts(data: &ReportData) -> Vec<(&'static str, String)> {
         (
             "Intervals",
             format!(
-                "{}%, parametric bootstrap: people are drawn again and the known noise is added again",
+                "{}%, parametric bootstrap: people are drawn again and the known noise is added again; the \
+                 band of the ROC curve comes from the same draws, pointwise, and near 0 and 1 is never \
+                 narrower than Wilson’s interval",
                 trimmed(study.evaluation.level * 100.0)
             ),
         ),

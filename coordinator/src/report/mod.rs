@@ -22,7 +22,8 @@ mod subgroups;
 pub use odds::Odds;
 
 use crate::metrics::Metrics;
-use consilium_common::evaluation::curve::CalibrationPoint;
+use crate::results::refusals::Refusals;
+use consilium_common::evaluation::curve::{CalibrationPoint, RocPoint};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::protocol::DeclineReason;
 use consilium_common::study::Study;
@@ -42,13 +43,14 @@ pub struct ReportData {
     pub decisions: Vec<SiteDecision>,
     /// For each site of `metrics.privacy.sites`, the cap on what a person there may pay.
     pub caps: Vec<SiteCap>,
-    /// The released model's first. From `evaluation::curve::roc`; empty where there is none.
+    /// The released model's first, from `evaluation::curve::roc`; references that are not released after
+    /// it. Empty where there is none.
     pub roc: Vec<RocCurve>,
     /// Of the released model: `Performance::calibration` of `overall`.
     pub calibration: Vec<CalibrationPoint>,
     /// Only where the study's event list paid for checkpoints; `None` reads "not released".
     pub learning_curve: Option<Vec<LearningPoint>>,
-    /// Requests that sites refused during the study.
+    /// Requests that sites refused, from their ledgers.
     pub refusals: Vec<Refusals>,
     /// SHA-256 of the final model's exact bytes.
     pub model: Digest,
@@ -94,6 +96,27 @@ pub struct RocCurve {
     pub model: String,
     /// `(false positive rate, true positive rate)`, rising from (0, 0) to (1, 1).
     pub points: Vec<(f64, f64)>,
+    /// Of a released model, at each of its points the interval of the true positive rate (pointwise);
+    /// empty for a reference that is not released.
+    pub band: Vec<(f64, f64)>,
+}
+
+impl RocCurve {
+    /// The released model's, with its band.
+    #[must_use]
+    pub fn released(model: &str, points: &[RocPoint]) -> Self {
+        Self {
+            model: model.into(),
+            points: points.iter().map(|p| (p.named_wrongly, p.found)).collect(),
+            band: points.iter().map(|p| p.interval).collect(),
+        }
+    }
+
+    /// Of a model that is not released, judged on exact scores.
+    #[must_use]
+    pub fn reference(model: &str, points: Vec<(f64, f64)>) -> Self {
+        Self { model: model.into(), points, band: vec![] }
+    }
 }
 
 /// One checkpoint that was paid for.
@@ -105,17 +128,6 @@ pub struct LearningPoint {
     pub auroc: f64,
     /// Its interval.
     pub interval: [f64; 2],
-}
-
-/// Requests that a site refused.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refusals {
-    /// Who.
-    pub site: SiteName,
-    /// By which rule: `policy.steps_max`.
-    pub rule: String,
-    /// How many times.
-    pub count: u64,
 }
 
 /// Who cosigned the ledgers besides the sites themselves.

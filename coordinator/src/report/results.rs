@@ -1,9 +1,9 @@
 //! How well the models do.
 
-use super::ReportData;
 use super::figures::{self, Axis};
 use super::html::{Html, all, fill};
 use super::number::{epsilon, metric, one_in, with_interval};
+use super::{ReportData, RocCurve};
 use crate::metrics::{FEDERATED, LOCAL, Model, POOLED};
 
 pub(super) fn section(data: &ReportData) -> Html {
@@ -128,31 +128,60 @@ fn uncertainty(data: &ReportData) -> Html {
 fn plots(data: &ReportData) -> Html {
     let roc = match data.roc.as_slice() {
         [] => Html::raw("<p>No ROC curve: too few people to draw one.</p>"),
-        curves => {
-            let key = all(curves.iter().enumerate().map(|(index, curve)| {
-                let auroc = data.metrics.models.iter().find(|m| m.name == curve.model).and_then(|m| m.auroc);
-                fill(
-                    "<li><svg class=\"key\" viewBox=\"0 0 30 8\" aria-hidden=\"true\">\
-                     <path class=\"line {}\" d=\"M0 4H30\"/></svg> {}, AUROC {}</li>",
-                    &[&figures::kind(index), &model_name(&curve.model), &metric(auroc)],
-                )
-            }));
-            fill(
-                "{}<figcaption><strong>Who is ranked higher.</strong> <ul class=\"keys\">{}</ul></figcaption>",
-                &[&figures::roc(curves), &key],
-            )
-        }
+        curves => fill(
+            "{}<figcaption><strong>Who is ranked higher.</strong> A curve nearer to the upper left corner is \
+             better; the dashed line is a coin. <ul class=\"keys\">{}</ul>{}</figcaption>",
+            &[&figures::roc(curves), &roc_key(data, curves), &band(data, curves)],
+        ),
     };
     let calibration = match data.calibration.as_slice() {
         [] => Html::raw("<p>No calibration plot: too few people to draw one.</p>"),
         points => fill(
             "{}<figcaption><strong>Are the predictions right?</strong> On the dashed line they are; above \
-             it the model predicts too low. Bars: where {}% of such intervals hold the truth. People \
-             are taken together in groups of about equal size.</figcaption>",
+             it the model predicts too low. {}% of such bars hold the truth, and they count people \
+             and noise both; a bar without an upper end goes on outside the drawing. People are taken \
+             together in groups of about equal size.</figcaption>",
             &[&figures::calibration(points), &figures::trimmed(data.study.evaluation.level * 100.0)],
         ),
     };
     fill("<div class=\"two\"><figure>{}</figure><figure>{}</figure></div>", &[&roc, &calibration])
+}
+
+/// One line per kind of curve: the sites' own look alike and share one.
+fn roc_key(data: &ReportData, curves: &[RocCurve]) -> Html {
+    let local = curves.iter().filter(|curve| figures::kind(curve) == figures::LOCAL_KIND).count();
+    let mut seen_local = false;
+    let item = |curve: &RocCurve| {
+        let kind = figures::kind(curve);
+        let released = !curve.band.is_empty();
+        let model =
+            data.metrics.models.iter().find(|m| m.name == curve.model && m.released_under_dp == released);
+        let auroc = metric(model.and_then(|m| m.auroc));
+        let text = match kind {
+            figures::LOCAL_KIND if std::mem::replace(&mut seen_local, true) => return None,
+            figures::LOCAL_KIND if local > 1 => format!("{local} hospitals, each alone; not released"),
+            _ if released => format!("{}, AUROC {auroc}; released", model_name(&curve.model)),
+            _ => format!("{}, AUROC {auroc}; not released", model_name(&curve.model)),
+        };
+        Some(fill(
+            "<li><svg class=\"key\" viewBox=\"0 0 30 8\" aria-hidden=\"true\">\
+             <path class=\"line {}\" d=\"M0 4H30\"/></svg> {}</li>",
+            &[&kind, &text],
+        ))
+    };
+    all(curves.iter().filter_map(item))
+}
+
+/// What the shaded band of the released curve is.
+fn band(data: &ReportData, curves: &[RocCurve]) -> Html {
+    if curves.iter().all(|curve| curve.band.is_empty()) {
+        return Html::none();
+    }
+    fill(
+        "Shaded: read it at one place of the lower axis at a time. There, {}% of such intervals hold the true \
+         share found. It counts both that only so many people were tested and the noise that protects them.",
+        &[&figures::trimmed(data.study.evaluation.level * 100.0)],
+    )
 }
 
 pub(super) fn learning_curve(data: &ReportData) -> Html {

@@ -73,10 +73,20 @@ pub(crate) fn report() -> ReportData {
     ReportData {
         decisions: decisions.collect(),
         caps: sites.iter().map(|site| SiteCap { site: site.clone(), epsilon: 3.0 }).collect(),
-        roc: vec![RocCurve { model: "federated".into(), points: whole.roc }],
+        roc: vec![
+            RocCurve::released("federated", &whole.roc),
+            RocCurve::reference(POOLED, vec![(0.0, 0.0), (0.2, 0.6), (0.5, 0.85), (1.0, 1.0)]),
+            RocCurve::reference(&format!("{LOCAL}{}", sites[0]), vec![(0.0, 0.0), (0.2, 0.5), (1.0, 1.0)]),
+            RocCurve::reference(&format!("{LOCAL}{}", sites[1]), vec![(0.0, 0.0), (0.2, 0.4), (1.0, 1.0)]),
+        ],
         calibration: whole.calibration,
         learning_curve: None,
-        refusals: vec![Refusals { site: sites[1].clone(), rule: "policy.steps_max".into(), count: 2 }],
+        refusals: vec![Refusals {
+            site: sites[1].clone(),
+            rule: "policy.steps_max".into(),
+            of_study: true,
+            count: 2,
+        }],
         model: Digest::of(b"the final model"),
         finished: time("2027-03-03T10:42:00Z"),
         cosigners: Cosigners::Coordinator,

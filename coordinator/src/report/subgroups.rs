@@ -34,7 +34,7 @@ pub(super) fn section(data: &ReportData) -> Html {
             &groups.len(),
             &figures::trimmed(data.study.subgroups.max_standard_error),
             &data.study.disclosure.min_count,
-            &axis.ticks(),
+            &if suppressed < groups.len() { axis.ticks() } else { Html::none() },
             &all(bodies),
             &data.study.disclosure.round_to,
         ],
@@ -45,7 +45,7 @@ fn grouping(data: &ReportData, groups: &[Subgroup], axis: Axis) -> Html {
     let order: Vec<&str> = groups.first().map_or("", |g| g.grouping.as_str()).split('*').collect();
     let name = |group: &Subgroup| {
         let values = order.iter().filter_map(|attribute| group.group.get(*attribute)).cloned();
-        values.collect::<Vec<_>>().join(", ")
+        values.collect::<Vec<_>>().join(", ").replace('_', " ")
     };
     let overall = data.metrics.models.iter().find(|m| m.released_under_dp).and_then(|m| m.auroc);
     let row = |group: &Subgroup| {
