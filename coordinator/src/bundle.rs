@@ -9,6 +9,7 @@ use consilium_common::model::export;
 use consilium_common::study;
 use serde_json::json;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 /// Writes the bundle of a study that has ended: first beside `folder`, then renamed, so that a
@@ -101,8 +102,47 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<(), StoreError> {
         if path.is_dir() {
             copy_folder(&path, &to.join(name))?;
         } else {
-            fs::copy(&path, to.join(name)).map_err(at(&path))?;
+            copy_file(&path, &to.join(name))?;
         }
     }
     Ok(())
+}
+
+/// Copies a file; an error names the one of the two that failed, which `std::fs::copy` does not tell.
+pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<(), StoreError> {
+    const PIECE_BYTES: usize = 1 << 16;
+    let mut source = fs::File::open(from).map_err(at(from))?;
+    let mut target = fs::File::create(to).map_err(at(to))?;
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match source.read(&mut piece).map_err(at(from))? {
+            0 => return Ok(()),
+            read => target.write_all(&piece[..read]).map_err(at(to))?,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_copy_names_the_file_that_failed() {
+        fn check(from: &Path, to: &Path, failed: &Path, other: &Path) {
+            let said = copy_file(from, to).expect_err("cannot be copied").to_string();
+            assert!(said.contains(&failed.display().to_string()), "{said}");
+            assert!(!said.contains(&other.display().to_string()), "{said}");
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let (here, copy) = (folder.path().join("here"), folder.path().join("copy"));
+        fs::write(&here, vec![7; 200_000]).expect("writes");
+        copy_file(&here, &copy).expect("copies");
+        assert_eq!(fs::read(&copy).expect("there"), fs::read(&here).expect("there"));
+        let (absent, below) = (folder.path().join("absent"), here.join("below"));
+        check(&absent, &copy, &absent, &copy);
+        check(&copy, &below, &below, &copy);
+        // A disk without space.
+        #[cfg(target_os = "linux")]
+        check(&here, Path::new("/dev/full"), Path::new("/dev/full"), &here);
+    }
 }

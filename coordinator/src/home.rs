@@ -1,6 +1,6 @@
 //! The coordinator's folder: what `init` makes and `serve` reads.
 
-use crate::ca::{Authority, CaError};
+use crate::ca::{Authority, CaError, Identity};
 use consilium_common::key::SecretKey;
 use consilium_common::time::Time;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,12 @@ pub enum HomeError {
     /// `serve` and its like in a folder without a coordinator.
     #[error("{} holds no coordinator: run `coordinator init --home {}` first", .0.display(), .0.display())]
     Missing(PathBuf),
+    /// The operating system takes no socket at this path.
+    #[error(
+        "{}: {} bytes are too long a path for a socket (a little above 100 are allowed): choose a folder with a \
+         shorter path for --home", .0.display(), .0.as_os_str().len()
+    )]
+    SocketPath(PathBuf),
     /// A file could not be read or written.
     #[error("{path}: {error}")]
     Io {
@@ -77,10 +83,28 @@ impl Home {
             return Err(HomeError::NotEmpty(folder.to_owned()));
         }
         let home = Self { folder: folder.to_owned(), config };
-        make_private_folder(folder)?;
-        make_private_folder(&home.path("identity"))?;
+        home.check_socket()?;
+        // Whatever a host's name can spoil comes before the disk is touched.
         let ca = Authority::create("consilium consortium", now)?;
         let server = Authority::load(&ca.certificate, &ca.key)?.server(hosts, now)?;
+        let was_there = folder.exists();
+        home.write_new(&ca, &server).inspect_err(|_| {
+            // It was empty: what is in it now is this try's, and would refuse the next one.
+            for name in ["identity", "coordinator.toml"] {
+                let path = home.path(name);
+                let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            }
+            if !was_there {
+                let _ = fs::remove_dir(folder);
+            }
+        })?;
+        Ok(home)
+    }
+
+    fn write_new(&self, ca: &Identity, server: &Identity) -> Result<(), HomeError> {
+        let home = self;
+        make_private_folder(&home.folder)?;
+        make_private_folder(&home.path("identity"))?;
         let mut seed = Zeroizing::new([0_u8; 32]);
         getrandom::fill(&mut seed[..]).map_err(|_| HomeError::Entropy)?;
         let signing = Zeroizing::new(hex::encode(&seed[..]) + "\n");
@@ -90,8 +114,19 @@ impl Home {
         home.write("identity/ca.crt", ca.certificate.as_bytes())?;
         home.write("identity/server.crt", format!("{}{}", server.certificate, ca.certificate).as_bytes())?;
         let text = toml::to_string(&home.config).expect("a configuration is plain data");
-        home.write("coordinator.toml", text.as_bytes())?;
-        Ok(home)
+        home.write("coordinator.toml", text.as_bytes())
+    }
+
+    /// A Unix socket's path is short (107 bytes on Linux): better known at `init` than at `serve`.
+    ///
+    /// # Errors
+    /// It is too long.
+    pub fn check_socket(&self) -> Result<(), HomeError> {
+        let socket = self.socket();
+        match std::os::unix::net::SocketAddr::from_pathname(&socket) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(HomeError::SocketPath(socket)),
+        }
     }
 
     /// Opens what `create` made.
@@ -206,6 +241,15 @@ mod tests {
         };
         let now = "2027-03-01T00:00:00Z".parse().expect("a time");
         assert!(matches!(Home::open(&path), Err(HomeError::Missing(_))));
+        // A failed try leaves nothing that refuses the next one.
+        let no_host = Home::create(&path, config.clone(), &["no host".into()], now);
+        assert!(matches!(no_host, Err(HomeError::Ca(_))) && !path.exists());
+        let file = folder.path().join("file");
+        fs::write(&file, "").expect("writes");
+        assert!(Home::create(&file.join("c"), config.clone(), &["localhost".into()], now).is_err());
+        let long = folder.path().join("x".repeat(120));
+        let said = Home::create(&long, config.clone(), &["localhost".into()], now).expect_err("too long");
+        assert!(matches!(said, HomeError::SocketPath(_)) && !long.exists(), "{said}");
         let home = Home::create(&path, config.clone(), &["localhost".into()], now).expect("made");
         assert_eq!(Home::open(&path).expect("opens").config, config);
         home.signing_key().expect("a key");

@@ -70,7 +70,9 @@ impl From<crate::home::HomeError> for CommandError {
     fn from(error: crate::home::HomeError) -> Self {
         use crate::home::HomeError as E;
         match error {
-            E::NotEmpty(_) | E::Missing(_) | E::Invalid { .. } => Self::Input(error.to_string()),
+            E::NotEmpty(_) | E::Missing(_) | E::SocketPath(_) | E::Invalid { .. } => {
+                Self::Input(error.to_string())
+            }
             E::Ca(crate::ca::CaError::InvalidHost(_)) => Self::Input(error.to_string()),
             _ => Self::Fault(error.to_string()),
         }

@@ -81,7 +81,7 @@ pub fn write(bundle: &Path, out: &Path, extras: Option<Extras>) -> Result<Writte
     let results = read(bundle, &log)?;
     fs::create_dir_all(out).map_err(|e| CommandError::input(format!("{}: {e}", out.display())))?;
     crate::bundle::copy_folder(bundle, &target).map_err(CommandError::fault)?;
-    fs::copy(&log, out.join("events.jsonl")).map_err(CommandError::fault)?;
+    crate::bundle::copy_file(&log, &out.join("events.jsonl")).map_err(CommandError::fault)?;
     let metrics = metrics(&results, extras.as_ref());
     let json = serde_json::to_value(&metrics).expect("metrics are plain data");
     let pretty = serde_json::to_vec_pretty(&metrics).expect("metrics are plain data");
@@ -90,7 +90,7 @@ pub fn write(bundle: &Path, out: &Path, extras: Option<Extras>) -> Result<Writte
     };
     put(out.join("metrics.json"), &pretty)?;
     for name in ["model.safetensors", "model.json"] {
-        fs::copy(target.join(name), out.join(name)).map_err(CommandError::fault)?;
+        crate::bundle::copy_file(&target.join(name), &out.join(name)).map_err(CommandError::fault)?;
     }
     let references = extras.as_ref().map(|e| e.references.as_slice()).unwrap_or_default();
     let report = crate::report_data::of(&results, &metrics, references)

@@ -24,9 +24,12 @@ fn exit_codes_and_messages() {
     check(&["serve", "--home", &home], 2, "coordinator init");
     check(&["study", "check", &home], 2, "none");
     check(&["demo", "--privacy", "distributed", "--out", &home], 2, "not in this version");
-    check(&["demo", "--epsilon", "-1", "--out", &home], 2, "epsilon");
+    check(&["demo", "--epsilon", "-1", "--out", &home], 2, "--epsilon");
+    check(&["demo", "--epsilon", "1000", "--out", &home], 2, "0.001 to 100");
     check(&["demo", "--data", &home], 2, "--study");
     check(&["init", "--home", &home, "--listen", "nowhere"], 2, "expected an address");
+    check(&["init", "--home", &home, "--host", "no host"], 2, "no host");
+    check(&["init", "--home", &format!("{home}{}", "x".repeat(100))], 2, "shorter");
     check(&["init", "--home", &home], 0, "coordinator serve");
     check(&["init", "--home", &home], 2, "not empty");
     check(&["site", "list", "--home", &home], 3, "coordinator serve");

@@ -214,9 +214,18 @@ fn tls_cause(error: &io::Error) -> Cause {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => Cause::Tls(
             "the other side closed the connection (does it speak TLS 1.3? a proxy between?)".into(),
         ),
-        _ => Cause::Tls(chain(error)),
+        _ => {
+            let said = chain(error);
+            // rustls's name of the alert that the other side sends.
+            let expired = said.contains("CertificateExpired");
+            Cause::Tls(if expired { format!("{said} ({EXPIRED_ADVICE})") } else { said })
+        }
     }
 }
+
+/// What to do about this site's own certificate when it has ended.
+pub(crate) const EXPIRED_ADVICE: &str = "this site's certificate has ended: ask the consortium for a new invite, \
+    run `site-agent enroll INVITE`, and start `serve` again";
 
 fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())

@@ -1,6 +1,6 @@
 //! Is this agent ready? Each check is one line, with what to do where it is not.
 
-use crate::connect::Dialer;
+use crate::connect::{Dialer, EXPIRED_ADVICE};
 use crate::files;
 use crate::home::{Config, Home, HomeError, entropy};
 use crate::ledger_view::LedgerView;
@@ -140,7 +140,8 @@ fn readable(data: Option<&Path>) -> Result<String, String> {
     }
 }
 
-fn certificate(home: &Home, now: Time) -> Result<String, String> {
+/// This site's certificate, and until when it is valid; an error when it is not.
+pub(crate) fn certificate(home: &Home, now: Time) -> Result<String, String> {
     let identity = home.tls_identity().map_err(|e| e.to_string())?;
     let leaf = identity.chain.first().ok_or("tls.crt holds no certificate; enrol again")?;
     let site = tls::site_of(leaf).map_err(|e| e.to_string())?;
@@ -148,7 +149,7 @@ fn certificate(home: &Home, now: Time) -> Result<String, String> {
     let text = Time::from_unix_ms(until).map_err(|e| e.to_string())?;
     let left = until.saturating_sub(now.unix_ms());
     if left < 0 {
-        Err(format!("ended {text}; enrol again with a new invite"))
+        Err(format!("for {site}, ended {text}: {EXPIRED_ADVICE}"))
     } else if now.unix_ms() < from {
         Err("not valid yet: is this machine's clock right?".into())
     } else if left < EXPIRY_WARNING_MS {

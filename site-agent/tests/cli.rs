@@ -34,5 +34,15 @@ fn exit_codes_and_messages() {
     std::fs::write(&invite, "{\"not\": \"an invite\"}").expect("a file");
     check(&["enroll", &invite, "--home", &home], 2, "invite");
     check(&["budget", "--home", &home], 0, "0");
+    check(&["study", "approve", "x", "--home", &home], 2, "--approver");
+    check(&["study", "approve", "x", "--approver", "", "--home", &home], 2, "Caldicott");
+    let (study, table) = (empty.path().join("study.toml"), empty.path().join("table.csv"));
+    std::fs::write(&study, include_str!("../src/data/testdata/study.toml")).expect("a file");
+    let (study, data) = (study.display().to_string(), table.display().to_string());
+    let data_check = ["data", "check", "--study", &study, "--data", &data, "--home", &home];
+    std::fs::write(&table, "person_id,age,bmi,sex,outcome,split\n").expect("a file");
+    check(&data_check, 1, "data.people");
+    std::fs::write(&table, "person_id;age;bmi;sex;outcome;split\n").expect("a file");
+    check(&data_check, 2, "separated by ';'");
     check(&["ledger", "export", "--home", &home, "--help"], 0, "Usage");
 }

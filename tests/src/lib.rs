@@ -317,7 +317,7 @@ impl Federation {
     /// Every site approves.
     pub fn approve(&self, digest: &str) {
         for site in &self.sites {
-            let _ = self.agent(site, ["study", "approve", digest]).ok();
+            let _ = self.agent(site, ["study", "approve", digest, "--approver", "guardian"]).ok();
         }
     }
 

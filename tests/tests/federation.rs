@@ -174,10 +174,11 @@ fn a_site_whose_policy_refuses_stays_out() {
         .collect::<Vec<_>>()
         .join("\n");
     std::fs::write(&path, strict).expect("writes");
-    federation.agent("corby", ["study", "approve", &digest]).refused(1, "policy.steps_max");
+    let approve = ["study", "approve", &digest, "--approver", "guardian"];
+    federation.agent("corby", approve).refused(1, "policy.steps_max");
     let _ = federation.agent("corby", ["study", "decline", &digest, "--reason", "policy"]).ok();
     for site in ["ashford", "brackley", "dunmore"] {
-        let _ = federation.agent(site, ["study", "approve", &digest]).ok();
+        let _ = federation.agent(site, approve).ok();
     }
     federation.start_agents();
     let started = federation.coordinator(["study", "start", &digest, "--format", "json"]).json();

@@ -14,7 +14,7 @@ mod site;
 pub use files::Files;
 
 use super::rules::State;
-use crate::id::{Digest, InvalidName, SiteName};
+use crate::id::{Digest, SiteName};
 use crate::key::PublicKey;
 use crate::study::Study;
 use crate::time::Time;
@@ -274,14 +274,15 @@ impl std::str::FromStr for Trust {
                 continue;
             }
             let at = |what: String| InvalidTrust { line: i + 1, what };
-            let (name, key) = line
-                .split_once(char::is_whitespace)
-                .ok_or_else(|| at("expected a name and a key, as `ashford ed25519:…`".to_owned()))?;
-            let key: PublicKey = key.trim().parse().map_err(|e: InvalidName| at(e.to_string()))?;
+            // Whatever file this is, what stands in it is not repeated.
+            let form =
+                || at("expected a site's name (or coordinator) and ed25519: with 64 hex digits".to_owned());
+            let (name, key) = line.split_once(char::is_whitespace).ok_or_else(form)?;
+            let key: PublicKey = key.trim().parse().map_err(|_| form())?;
             let before = if name == "coordinator" {
                 trust.coordinator.replace(key)
             } else {
-                trust.sites.insert(name.parse().map_err(|e: InvalidName| at(e.to_string()))?, key)
+                trust.sites.insert(name.parse().map_err(|_| form())?, key)
             };
             if before.is_some() {
                 return Err(at(format!("{name} is there twice")));

@@ -113,7 +113,9 @@ impl Operator for OperatorApi {
         &self,
         request: Request<wire::StartStudyRequest>,
     ) -> Result<Response<wire::StartStudyResponse>, Status> {
-        let digest = self.hub.find(&request.into_inner().study).map_err(status)?;
+        let name = request.into_inner().study;
+        let digest = self.hub.with_studies(|studies| the_open_one(&name, studies.values()))?;
+        let digest = digest.map_or_else(|| self.hub.find(&name), Ok).map_err(status)?;
         let state = self.hub.study(&digest).map_err(status)?;
         let architecture = state.study.architecture();
         blocking(|| {
@@ -165,6 +167,30 @@ impl Operator for OperatorApi {
             events.iter().map(|e| serde_json::to_string(e).expect("an event is plain data")).collect();
         let ended = ended.into_inner();
         Ok(Response::new(wire::WatchStudyResponse { events, last, ended }))
+    }
+}
+
+/// The one study under this id that waits for its start; `None` when none does (a digest, for example).
+/// Which of several versions people meant is not ours to guess: approvals are of exact bytes.
+fn the_open_one<'a>(
+    id: &str,
+    studies: impl Iterator<Item = &'a StudyState>,
+) -> Result<Option<Digest>, Status> {
+    let open: Vec<&StudyState> =
+        studies.filter(|s| s.study.id.as_str() == id && matches!(s.phase, Phase::Published)).collect();
+    match open[..] {
+        [] => Ok(None),
+        [one] => Ok(Some(one.study.digest)),
+        _ => {
+            let row = |s: &&StudyState| format!("  {}  version {}", s.study.digest, s.study.version);
+            let rows: Vec<String> = open.iter().map(row).collect();
+            Err(Status::failed_precondition(format!(
+                "study.several: {} studies with the id {id} wait for their start; give the digest of the one that \
+                 the sites approved:\n{}",
+                rows.len(),
+                rows.join("\n")
+            )))
+        }
     }
 }
 

@@ -175,6 +175,8 @@ pub(super) async fn doctor(args: &HomeArgs, out: Output) -> Result<(), CommandEr
         checks.push(("keys", home.signing_key().map(|k| k.public().to_string()).map_err(|e| e.to_string())));
         checks.push(("authority", home.authority().map(|_| "loads".into()).map_err(|e| e.to_string())));
         checks.push(("server certificate", certificate_check(home)));
+        let socket = home.check_socket().map(|()| home.socket().display().to_string());
+        checks.push(("operator socket", socket.map_err(|e| e.to_string())));
         checks.push(("store", Store::open(&home.folder).map(|_| "opens".into()).map_err(|e| e.to_string())));
         checks.push((
             "port",

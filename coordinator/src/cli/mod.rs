@@ -4,6 +4,7 @@
 mod admin;
 mod output;
 mod study;
+mod study_new;
 
 use crate::demo;
 use crate::operator::CommandError;
@@ -14,7 +15,8 @@ use std::process::ExitCode;
 pub(crate) use admin::{invite, sites, stopped};
 pub(crate) use output::table;
 pub use output::{Output, print_json};
-pub(crate) use study::{bundle_of, publish, read_study, start, watch, weigh_by_people};
+pub(crate) use study::{bundle_of, publish, read_study, start, watch};
+pub(crate) use study_new::{epsilon, fill, weigh_by_people};
 
 /// Orchestrates the training of one clinical model over several hospitals, none of whose records
 /// leave the hospital.
@@ -64,6 +66,7 @@ enum Command {
     #[command(subcommand)]
     Site(admin::SiteCommand),
     /// Make, check, publish, start and watch studies.
+    #[command(after_help = "Example: coordinator study check study.toml")]
     #[command(subcommand)]
     Study(study::StudyCommand),
     /// Train and judge reference models without privacy, in this process, from example files that
@@ -123,5 +126,24 @@ async fn run(cli: Cli) -> Result<(), CommandError> {
         Command::Study(command) => study::run(command, out).await,
         Command::Simulate(args) => crate::simulate::run(&args, out),
         Command::Demo(args) => demo::run(args, out).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_command_shows_an_example() {
+        fn check(command: &clap::Command, name: &str) {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("Example") && after.contains("coordinator "), "{name} --help: {after:?}");
+            for below in command.get_subcommands() {
+                check(below, &format!("{name} {}", below.get_name()));
+            }
+        }
+        Cli::command().debug_assert();
+        check(&Cli::command(), "coordinator");
     }
 }

@@ -14,15 +14,14 @@ use std::path::{Path, PathBuf};
 
 /// The longest wait of one watch call, ms.
 const WAIT_MS: u32 = 20_000;
-/// The commented template that `study new` writes.
-const TEMPLATE: &str = include_str!("../../../docs/studies/synthetic-selfharm.toml");
 
 /// `study`.
 #[derive(Subcommand)]
 pub(super) enum StudyCommand {
     /// Write a commented study file to start from; with a running coordinator its roster lists the
     /// enrolled sites.
-    #[command(after_help = "Example: coordinator study new --home consortium --out study.toml")]
+    #[command(after_help = "Example: coordinator study new --home consortium --out study.toml --epsilon 3 \\
+  --people ashford=3960 --people brackley=840")]
     New {
         /// The file to write; it must not exist.
         #[arg(long)]
@@ -31,7 +30,7 @@ pub(super) enum StudyCommand {
         #[arg(long)]
         from: Option<PathBuf>,
         /// Calibrate the noise so that no person pays more than this.
-        #[arg(long)]
+        #[arg(long, allow_negative_numbers = true, value_parser = super::study_new::epsilon)]
         epsilon: Option<f64>,
         /// The people whom each site publishes, as NAME=COUNT; may be repeated.
         #[arg(long = "people", value_name = "SITE=COUNT")]
@@ -104,7 +103,7 @@ pub(super) enum StudyCommand {
 pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), CommandError> {
     match command {
         StudyCommand::New { out: path, from, epsilon, people, home } => {
-            new(&path, from.as_deref(), epsilon, &people, &home, out).await
+            super::study_new::new(&path, from.as_deref(), epsilon, &people, &home, out).await
         }
         StudyCommand::Check { file, outcome_share } => check(&file, outcome_share, out),
         StudyCommand::Publish { file, home } => {
@@ -168,72 +167,6 @@ fn share(text: &str) -> Result<f64, String> {
 /// It cannot be read.
 pub(crate) fn read_study(path: &Path) -> Result<Vec<u8>, CommandError> {
     std::fs::read(path).map_err(|error| CommandError::input(format!("{}: {error}", path.display())))
-}
-
-async fn new(
-    path: &Path,
-    from: Option<&Path>,
-    epsilon: Option<f64>,
-    people: &[String],
-    home: &HomeArgs,
-    out: Output,
-) -> Result<(), CommandError> {
-    let template = match from {
-        None => TEMPLATE.to_owned(),
-        Some(from) => String::from_utf8(read_study(from)?)
-            .map_err(|_| CommandError::input(format!("{}: not UTF-8", from.display())))?,
-    };
-    let mut counts = std::collections::BTreeMap::new();
-    for text in people {
-        let parsed =
-            text.split_once('=').and_then(|(site, n)| Some((site.to_owned(), n.parse::<u64>().ok()?)));
-        let (site, count) =
-            parsed.ok_or_else(|| CommandError::input(format!("--people {text:?}: expected SITE=COUNT")))?;
-        counts.insert(site, count);
-    }
-    let enrolled = super::admin::sites(&Home::open(&home.home)?).await?;
-    let mut roster = Vec::new();
-    for site in enrolled.iter().filter(|site| site.state == "enrolled") {
-        let people_public = counts.remove(&site.name).ok_or_else(|| {
-            CommandError::input(format!(
-                "site {0} is enrolled: give its published number of people as --people {0}=COUNT",
-                site.name
-            ))
-        })?;
-        roster.push(study::RosterSite {
-            name: site.name.parse().map_err(CommandError::fault)?,
-            key: site.ledger_key.parse().map_err(CommandError::fault)?,
-            people_public,
-            weight: 1 << 16,
-        });
-    }
-    if let Some(unknown) = counts.keys().next() {
-        return Err(CommandError::input(format!("--people: no site {unknown} is enrolled")));
-    }
-    weigh_by_people(&mut roster);
-    let text = study::fill(&template, &roster, epsilon)
-        .map_err(|mistakes| CommandError::input(format!("the study would not be valid:\n{mistakes}")))?;
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .open(path)
-        .map_err(|error| CommandError::input(format!("{}: {error}", path.display())))?;
-    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(CommandError::fault)?;
-    let name = path.display().to_string();
-    out.print(&json!({"file": name, "sites": roster.len()}), || {
-        format!("{name} lists {} sites. Edit it, then: coordinator study check {name}", roster.len())
-    })
-}
-
-/// Public weights in proportion to the published people, 1.0 for the mean site.
-pub(crate) fn weigh_by_people(roster: &mut [study::RosterSite]) {
-    let total: u64 = roster.iter().map(|site| site.people_public).sum();
-    let sites = roster.len() as u64;
-    for site in roster {
-        let weight = (site.people_public.saturating_mul(sites) << 16).checked_div(total).unwrap_or(1 << 16);
-        site.weight = u32::try_from(weight.max(1)).unwrap_or(u32::MAX);
-    }
 }
 
 fn check(path: &Path, outcome_share: f64, out: Output) -> Result<(), CommandError> {

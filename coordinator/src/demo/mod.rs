@@ -48,7 +48,7 @@ pub struct DemoArgs {
     #[arg(long)]
     study: Option<PathBuf>,
     /// No person pays more than this in all; the noise is calibrated to it.
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_negative_numbers = true, value_parser = crate::cli::epsilon)]
     epsilon: Option<f64>,
     /// Who is trusted with what.
     #[arg(long, value_enum, default_value_t = Mode::Local)]
@@ -82,9 +82,6 @@ pub async fn run(args: DemoArgs, out: Output) -> Result<(), CommandError> {
         return Err(CommandError::input(
             "--privacy distributed: secure aggregation is not in this version; local is",
         ));
-    }
-    if args.epsilon.is_some_and(|e| !(e.is_finite() && e > 0.0)) {
-        return Err(CommandError::input("--epsilon: expected a number above 0"));
     }
     prepare_folder(&args.out)?;
     let work = working_folder()?;
@@ -157,8 +154,7 @@ async fn train_and_report(
         None => SYNTHETIC_STUDY.to_owned(),
     };
     let epsilon = args.epsilon.or((args.study.is_none()).then_some(EPSILON));
-    let text = study::fill(&template, &roster, epsilon)
-        .map_err(|mistakes| CommandError::input(format!("the study is not valid:\n{mistakes}")))?;
+    let text = crate::cli::fill(&template, &roster, epsilon)?;
     let study_path = work.join("study.toml");
     std::fs::write(&study_path, &text).map_err(CommandError::fault)?;
     let digest = crate::cli::publish(&home, text.clone().into_bytes(), &study_path).await?;

@@ -74,15 +74,18 @@ pub(super) enum Command {
     )]
     Serve(ServeArgs),
     /// Looks at this site's data; nothing leaves
+    #[command(after_help = "Example:\n  site-agent data check --study self-harm.toml")]
     #[command(subcommand)]
     Data(DataCommand),
     /// Studies that the consortium published for this site
+    #[command(after_help = "Example:\n  site-agent study list")]
     #[command(subcommand)]
     Study(StudyCommand),
     /// What was spent, what is earmarked, and what is left
     #[command(after_help = "Example:\n  site-agent budget --format json")]
     Budget,
     /// This site's ledger
+    #[command(after_help = "Example:\n  site-agent ledger export --out ledger-for-audit")]
     #[command(subcommand)]
     Ledger(LedgerCommand),
     /// Invents hospitals to try Consilium on
@@ -167,7 +170,7 @@ pub(super) enum StudyCommand {
         /// An id or a digest
         study: String,
         /// Who decided, in their own words; it is published with the approval
-        #[arg(long, value_name = "NAME", default_value = "")]
+        #[arg(long, value_name = "NAME", value_parser = approver)]
         approver: String,
     },
     /// Says no, by a code that tells nothing of the data
@@ -182,6 +185,15 @@ pub(super) enum StudyCommand {
         #[arg(long, value_name = "NAME", default_value = "")]
         approver: String,
     },
+}
+
+/// Somebody answers for an approval: it names them.
+fn approver(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("expected who decided, as 'Dr A. Bird, Caldicott Guardian'".into());
+    }
+    Ok(text.to_owned())
 }
 
 /// The codes of [`DeclineReason`].
@@ -233,6 +245,18 @@ mod tests {
     }
 
     #[test]
+    fn every_command_shows_an_example() {
+        fn check(command: &clap::Command, name: &str) {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("Example") && after.contains("site-agent "), "{name} --help: {after:?}");
+            for below in command.get_subcommands() {
+                check(below, &format!("{name} {}", below.get_name()));
+            }
+        }
+        check(&Args::command(), "site-agent");
+    }
+
+    #[test]
     fn usage() {
         fn check(line: &str, good: bool) {
             let parsed = Args::try_parse_from(line.split(' '));
@@ -241,6 +265,10 @@ mod tests {
         check("site-agent init --site st-elsewhere", true);
         check("site-agent init --site Elsewhere", false);
         check("site-agent enroll -", true);
+        check("site-agent study approve x", false);
+        check("site-agent study approve x --approver=", false);
+        check("site-agent study approve x --approver=\t", false);
+        check("site-agent study approve x --approver guardian", true);
         check("site-agent study decline x --reason governance", true);
         check("site-agent study decline x --reason because", false);
         check("site-agent data export --study s --data d --out o", false);

@@ -20,6 +20,14 @@ pub(super) fn check(home: &Home, args: &DataArgs, output: &Output) -> Result<(),
     let path = args.data.as_deref().or(config.data.as_deref());
     let path = path.ok_or_else(|| Failure::input("no data: give --data, or `data` in agent.toml"))?;
     let (_, summary) = data::load_strict(path, &study, &SplitKey::from_bytes(*home.split_key()?))?;
+    if summary.people == 0 {
+        return Err(Failure::refused(format!(
+            "data.people: {} has the columns of study {}, and no people: expected one row per person below the \
+             header",
+            path.display(),
+            study.id
+        )));
+    }
     let mut human = vec![
         format!("{} fits study {}", path.display(), study.id),
         format!("people:              {}", summary.people),

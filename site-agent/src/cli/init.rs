@@ -14,6 +14,28 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 pub(super) fn init(dir: &Path, site: &SiteName, output: &Output, clock: Clock) -> Result<(), Failure> {
+    let was_there = dir.exists();
+    let was_empty = !was_there || std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+    make(dir, site, output, clock).inspect_err(|_| {
+        // What is in it now is this try's: left there, it would refuse the next one.
+        if was_empty {
+            clear(dir, was_there);
+        }
+    })
+}
+
+/// Takes away what a failed `init` has written into a folder that was new or empty.
+fn clear(dir: &Path, was_there: bool) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    }
+    if !was_there {
+        let _ = std::fs::remove_dir(dir);
+    }
+}
+
+fn make(dir: &Path, site: &SiteName, output: &Output, clock: Clock) -> Result<(), Failure> {
     let made = Home::create(dir, site.clone())?;
     let policy = made.home.policy()?;
     let dataset = hex::encode(&entropy()?[..8]);
@@ -107,6 +129,25 @@ mod tests {
         check(r#"{"schema":"invite/1","secret":"q6urq6ur"}"#, Err("command line"));
         check("secret=q6urq6ur", Err("command line"));
         check("/nowhere/invite.json", Err("/nowhere/invite.json"));
+    }
+
+    #[test]
+    fn a_failed_init_clears_its_own_and_nothing_else() {
+        let dir = tempfile::tempdir().expect("folder");
+        let site: SiteName = "st-elsewhere".parse().expect("name");
+        let output = Output::new(super::super::args::Format::Json);
+        let (own, theirs) = (dir.path().join("own"), dir.path().join("theirs"));
+        std::fs::create_dir(&theirs).expect("made");
+        std::fs::write(theirs.join("kept"), "").expect("written");
+        assert!(init(&theirs, &site, &output, crate::testing::now).is_err());
+        assert!(theirs.join("kept").exists());
+        std::fs::create_dir_all(own.join("identity")).expect("made");
+        std::fs::write(own.join("agent.toml"), "").expect("written");
+        clear(&own, true);
+        assert!(own.exists() && std::fs::read_dir(&own).expect("there").next().is_none());
+        clear(&own, false);
+        assert!(!own.exists());
+        init(&own, &site, &output, crate::testing::now).expect("made");
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(super) fn serve(home: Home, args: &ServeArgs, clock: Clock) -> Result<(), Fa
     log_to_stderr(args.log_format);
     let config = home.config()?;
     let dialer = doctor::dialer(&home, &config)?;
+    // The coordinator would refuse it in words of TLS only, again and again.
+    doctor::certificate(&home, clock()).map_err(|why| Failure::refused(format!("certificate: {why}")))?;
     // Mistakes in the policy stop the start; later ones refuse tasks until they are mended.
     home.policy()?;
     let mut agent = Agent::open(home, &config, args.data.clone(), clock)?;

@@ -92,7 +92,8 @@ pub(super) fn approve(
     if let Some(path) = &site.config.data {
         data::check_columns(path, &kept.study)?;
     }
-    let violations = site.violations(&kept.study, clock());
+    let mut violations = site.violations(&kept.study, clock());
+    violations.extend(site.strangers(&kept.study).into_iter().map(unknown_site));
     if !violations.is_empty() {
         return Err(Failure::violations(&violations));
     }
@@ -207,13 +208,39 @@ impl<'a> Site<'a> {
             Ok::<_, Failure>(())
         })??;
         approval::keep_decision(self.home, &study.digest, &signed)?;
-        let strangers = self.strangers(study);
-        let mut human = vec![format!("{} {} ({})", said(decision), study.id, study.digest)];
+        let mut human = vec![
+            format!("{} {} version {}: {}", said(decision), study.id, study.version, study.title),
+            format!("exact bytes:       {}", study.digest),
+        ];
         if decision == Decision::Approve {
-            human.extend(strangers_note(&strangers));
+            let cost = self.cost(study);
+            let sites: Vec<&str> = study.sites.iter().map(|site| site.name.as_str()).collect();
+            human.push(format!("for:               {}", study.intended_use.statement.trim()));
+            human.push(format!("with:              {}", sites.join(", ")));
+            human.push(format!(
+                "cost here:         at most epsilon {:.3} for training people, {:.3} for evaluation people, at delta {:e}",
+                cost.training, cost.evaluation, self.policy.caps.delta
+            ));
+            human.push(format!("approved by:       {approver}"));
         }
-        let json = json!({ "id": study.id, "digest": study.digest, "decision": said(decision) });
+        let json = json!({
+            "id": study.id, "version": study.version, "title": study.title, "digest": study.digest,
+            "decision": said(decision), "approver": approver,
+        });
         output.result(&human.join("\n"), &json)
+    }
+}
+
+/// Why an approval waits for a telephone call: what is signed names these keys.
+fn unknown_site((name, key): (String, String)) -> Violation {
+    Violation {
+        rule: "policy.known_sites",
+        asked: format!("{name} with {key}"),
+        allowed: "no such site".into(),
+        change: format!(
+            "compare the key with {name} itself, then write under [known_sites] in site-policy.toml: {name} = \
+             \"{key}\""
+        ),
     }
 }
 
@@ -223,7 +250,7 @@ fn strangers_note(strangers: &[(String, String)]) -> Option<String> {
     }
     let lines: Vec<String> = strangers.iter().map(|(name, key)| format!("  {name} = \"{key}\"")).collect();
     Some(format!(
-        "before the study starts, compare these keys with each hospital itself and put them under [known_sites] in \
+        "before it can be approved, compare these keys with each hospital itself and put them under [known_sites] in \
          site-policy.toml:\n{}",
         lines.join("\n")
     ))

@@ -234,7 +234,19 @@ impl<'h> Finder<'h> {
     }
 
     fn result<T>(self, value: T) -> Result<T, Vec<Fault>> {
-        if self.faults.is_empty() { Ok(value) } else { Err(self.faults) }
+        match self.separator() {
+            _ if self.faults.is_empty() => Ok(value),
+            // Then every column is missing, for this one reason.
+            Some(found) => Err(vec![Fault::Separator { found }]),
+            None => Err(self.faults),
+        }
+    }
+
+    /// The character that seems to separate the header where it is no comma: more of it than of commas.
+    fn separator(&self) -> Option<&'static str> {
+        let count = |c: char| self.names.iter().map(|name| name.matches(c).count()).sum::<usize>();
+        let others = [(';', "';'"), ('\t', "tabs"), ('|', "'|'")];
+        others.into_iter().find(|(c, _)| count(*c) >= self.names.len()).map(|(_, words)| words)
     }
 }
 

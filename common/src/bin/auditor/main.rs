@@ -15,7 +15,12 @@ use std::process::ExitCode;
 
 /// Checks privacy claims offline: recomputes them from events, trusting nobody's arithmetic.
 #[derive(Parser)]
-#[command(name = "auditor", version, arg_required_else_help = true)]
+#[command(
+    name = "auditor",
+    version,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  auditor verify bundle\n  auditor budget bundle"
+)]
 struct Auditor {
     #[command(subcommand)]
     command: Command,
@@ -79,4 +84,18 @@ fn print_answer(answer: &str, yes: bool) -> ExitCode {
 fn refuse(code: u8, why: &str) -> ExitCode {
     eprintln!("auditor: {why}");
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_command_shows_an_example() {
+        let auditor = super::Auditor::command();
+        for command in auditor.get_subcommands().chain([&auditor]) {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("Example"), "{} --help: {after:?}", command.get_name());
+        }
+    }
 }

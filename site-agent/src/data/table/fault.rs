@@ -37,6 +37,14 @@ pub enum Fault {
     /// Not even a header.
     #[error("the file is empty; expected a header and one row per person")]
     Empty,
+    /// A header that another character separates.
+    #[error(
+        "row 1: the header looks separated by {found}: expected ',' (export the table as CSV with commas)"
+    )]
+    Separator {
+        /// Which, in words or quotes.
+        found: &'static str,
+    },
     /// A column that the study reads is not in the header.
     #[error("row 1: column {column} is missing, which the study reads for {role}")]
     MissingColumn {

@@ -128,6 +128,14 @@ fn faults_name_row_and_column_and_never_a_cell() {
     );
     let latin = [rows("a,30,20,").as_slice(), b"m\xe4nnlich,1,train\n"].concat();
     check(&latin, &["row 2, column sex: expected UTF-8 text", "row 2, column sex: expected UTF-8 text"]);
+    // One reason for every missing column; a comma between is still a comma.
+    for (separator, words) in [(";", "';'"), ("\t", "tabs"), ("|", "'|'")] {
+        let said = format!(
+            "row 1: the header looks separated by {words}: expected ',' (export the table as CSV with commas)"
+        );
+        check(HEADER.replace(',', separator).as_bytes(), &[&said]);
+    }
+    assert!(read_bytes(format!("{HEADER},a;b\n").as_bytes()).is_ok());
     // A table without a header must not print its first person as column names.
     let Err(faults) = read_bytes(b"SECRET-7,30,20,male,1,train\n") else { panic!("no header") };
     assert!(!format!("{faults:?}").contains("SECRET") && !faults.is_empty());
