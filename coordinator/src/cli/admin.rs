@@ -228,7 +228,8 @@ pub(super) async fn site(command: SiteCommand, out: Output) -> Result<(), Comman
             out.print(&json!({"site": site, "invite": path, "valid_hours": valid_hours}), || {
                 format!(
                     "An invite for {site} is in {path}, valid for {valid_hours} hours and one use.\n\
-                     It holds a secret: hand it over as you would a password.\n\
+                     It holds a secret: hand it over as you would a password. An earlier invite for {site} no \
+                     longer works.\n\
                      At the site: site-agent enroll {path}"
                 )
             })
@@ -282,8 +283,12 @@ pub(crate) async fn invite(
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut operator = dial(home).await?;
-    let mut file =
-        options.open(path).map_err(|error| CommandError::input(format!("{}: {error}", path.display())))?;
+    let mut file = options.open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            CommandError::input(format!("--out {}: it exists already; give a new name", path.display()))
+        }
+        _ => CommandError::input(format!("--out {}: {error}", path.display())),
+    })?;
     let request = wire::CreateInviteRequest { site: site.to_string(), valid_hours };
     let made = operator.create_invite(request).await;
     let invite = match made {

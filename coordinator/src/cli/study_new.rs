@@ -87,10 +87,15 @@ fn counted<'a>(people: &[String], sites: &[&'a str], wrong: &mut Vec<String>) ->
             }
         }
     }
-    for site in sites.iter().filter(|site| !named.contains(site)) {
+    let missing: Vec<String> = sites
+        .iter()
+        .filter(|site| !named.contains(site))
+        .map(|site| format!("--people {site}=COUNT"))
+        .collect();
+    if !missing.is_empty() {
         wrong.push(format!(
-            "--people {site}=COUNT is missing: {site} is enrolled, and a study lists the number of people that \
-             each site publishes"
+            "missing: {} (a study lists the number of people that each enrolled site publishes)",
+            missing.join(" ")
         ));
     }
     if sites.len() < study::limits::SITES_MIN {
@@ -159,14 +164,9 @@ mod tests {
         check(
             &["a=ten", "c=5", "x"],
             &["a", "b"],
-            &[
-                "--people a=ten",
-                "no site c",
-                "--people x: expected SITE=COUNT",
-                "--people b=COUNT is missing",
-            ],
+            &["--people a=ten", "no site c", "--people x: expected SITE=COUNT", "missing: --people b=COUNT"],
         );
-        check(&["a=1", "a=2"], &["a", "b"], &["a is there twice", "b=COUNT is missing"]);
+        check(&["a=1", "a=2"], &["a", "b"], &["a is there twice", "missing: --people b=COUNT"]);
         check(&["a=0"], &["a"], &["above 0", "at least 2"]);
     }
 

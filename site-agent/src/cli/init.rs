@@ -70,8 +70,12 @@ pub(super) fn enroll(home: &Home, invite: &str, output: &Output, clock: Clock) -
         // The new certificate must really open the door.
         let (_, hello) = connect(home, &home.config()?).await?;
         let human = format!(
-            "enrolled {} with {} ({})\ncoordinator's key: {}\nNext: site-agent doctor",
-            invite.site, coordinator.address, hello.software, coordinator.key
+            "enrolled {} with {} ({})\ncoordinator's key: {}\nNext: site-agent doctor --home {}",
+            invite.site,
+            coordinator.address,
+            hello.software,
+            coordinator.key,
+            home.dir().display()
         );
         let json = json!({
             "site": invite.site,
