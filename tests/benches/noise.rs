@@ -1,4 +1,5 @@
-//! What a draw of exact noise costs, ours beside OpenDP's in the same run.
+//! What a draw of exact noise costs, ours (with a table, and one at a time) beside OpenDP's in the same run.
+//! Ours alone, without building everything: `common/benches/noise.rs`.
 //!
 //! `cargo bench --workspace --bench noise`; without optimising everything,
 //! `cargo bench --profile dev --workspace --bench noise` gives a usable ratio.
@@ -14,11 +15,21 @@ fn main() {
 }
 
 #[divan::bench(args = SIGMAS)]
-fn ours(bencher: divan::Bencher<'_, '_>, sigma: u64) {
-    const DRAWS: usize = 100_000;
+fn ours_vector(bencher: divan::Bencher<'_, '_>, sigma: u64) {
+    const DRAWS: usize = 1_000_000;
     let noise = DiscreteGaussian::new(sigma).expect("in range");
     let mut rng = secret_rng([7; 32]);
     bencher.counter(ItemsCount::new(DRAWS)).bench_local(|| noise.vector(&mut rng, DRAWS));
+}
+
+#[divan::bench(args = SIGMAS)]
+fn ours_single(bencher: divan::Bencher<'_, '_>, sigma: u64) {
+    const DRAWS: usize = 100_000;
+    let noise = DiscreteGaussian::new(sigma).expect("in range");
+    let mut rng = secret_rng([7; 32]);
+    bencher
+        .counter(ItemsCount::new(DRAWS))
+        .bench_local(|| (0..DRAWS).map(|_| noise.sample(&mut rng)).collect::<Vec<_>>());
 }
 
 #[divan::bench(args = SIGMAS)]

@@ -6,8 +6,11 @@ use opendp::traits::samplers::sample_discrete_gaussian;
 /// Draws from each sampler; OpenDP's is slow without optimisation.
 const DRAWS: usize = 30_000;
 
-fn ours(sigma: u64, seed: u8) -> Vec<i64> {
-    DiscreteGaussian::new(sigma).expect("in range").vector(&mut secret_rng([seed; 32]), DRAWS).to_vec()
+/// Ours by both methods: with a table, and one draw at a time.
+fn ours(sigma: u64, seed: u8) -> [Vec<i64>; 2] {
+    let noise = DiscreteGaussian::new(sigma).expect("in range");
+    let mut rng = secret_rng([seed; 32]);
+    [noise.vector(&mut rng, DRAWS).to_vec(), (0..DRAWS).map(|_| noise.sample(&mut rng)).collect()]
 }
 
 fn theirs(sigma: u64) -> Vec<i64> {
@@ -39,9 +42,12 @@ fn deviate(sigma: u64, a: &[i64], b: &[i64]) -> f64 {
 /// OpenDP takes its own entropy, so this may fail by chance: beyond 6 deviates, once in 10^9 runs.
 #[test]
 fn our_noise_is_opendps() {
-    for sigma in [2, 40] {
-        let found = deviate(sigma, &ours(sigma, 1), &theirs(sigma));
-        assert!(found < 6.0, "σ = {sigma}: {found}");
+    for sigma in [2, 40, 1 << 18] {
+        let theirs = theirs(sigma);
+        for (method, ours) in ["table", "one at a time"].into_iter().zip(ours(sigma, 1)) {
+            let found = deviate(sigma, &ours, &theirs);
+            assert!(found < 6.0, "σ = {sigma}, {method}: {found}");
+        }
     }
 }
 
@@ -49,7 +55,9 @@ fn our_noise_is_opendps() {
 #[test]
 fn the_comparison_tells_a_tenth() {
     for broken in [36, 44] {
-        let found = deviate(40, &ours(broken, 2), &ours(40, 3));
-        assert!(found > 10.0, "σ = {broken} passed for 40 with {found}");
+        for (broken_draws, draws) in ours(broken, 2).iter().zip(ours(40, 3)) {
+            let found = deviate(40, broken_draws, &draws);
+            assert!(found > 10.0, "σ = {broken} passed for 40 with {found}");
+        }
     }
 }

@@ -21,8 +21,8 @@ pub(super) fn laplace_magnitude<R: CryptoRng + ?Sized>(rng: &mut R, t: u64) -> u
     while bernoulli_inverse_e(rng) {
         v += 1;
     }
-    // Beyond this there is no i64; it takes 2^33 successes of probability 1/e in a row.
-    assert!(v < (1 << 33), "the generator is broken: it repeats itself");
+    // It takes 2^20 successes of probability 1/e in a row; the squares of the caller fit 128 bits.
+    assert!(v < (1 << 20), "the generator is broken: it repeats itself");
     u + t * v
 }
 
