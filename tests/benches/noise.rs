@@ -1,4 +1,4 @@
-//! What a draw of exact noise costs, ours (with a table, and one at a time) beside OpenDP's in the same run.
+//! What a draw of exact noise costs, ours (long vectors and short) beside OpenDP's in the same run.
 //! Ours alone, without building everything: `common/benches/noise.rs`.
 //!
 //! `cargo bench --workspace --bench noise`; without optimising everything,
@@ -14,22 +14,22 @@ fn main() {
     divan::main();
 }
 
+/// A vector of a million, drawn with a table.
 #[divan::bench(args = SIGMAS)]
-fn ours_vector(bencher: divan::Bencher<'_, '_>, sigma: u64) {
-    const DRAWS: usize = 1_000_000;
-    let noise = DiscreteGaussian::new(sigma).expect("in range");
-    let mut rng = secret_rng([7; 32]);
-    bencher.counter(ItemsCount::new(DRAWS)).bench_local(|| noise.vector(&mut rng, DRAWS));
+fn ours_long(bencher: divan::Bencher<'_, '_>, sigma: u64) {
+    vectors(bencher, sigma, 1_000_000);
 }
 
+/// The longest vector that is drawn one value at a time.
 #[divan::bench(args = SIGMAS)]
-fn ours_single(bencher: divan::Bencher<'_, '_>, sigma: u64) {
-    const DRAWS: usize = 100_000;
+fn ours_short(bencher: divan::Bencher<'_, '_>, sigma: u64) {
+    vectors(bencher, sigma, 255);
+}
+
+fn vectors(bencher: divan::Bencher<'_, '_>, sigma: u64, draws: usize) {
     let noise = DiscreteGaussian::new(sigma).expect("in range");
     let mut rng = secret_rng([7; 32]);
-    bencher
-        .counter(ItemsCount::new(DRAWS))
-        .bench_local(|| (0..DRAWS).map(|_| noise.sample(&mut rng)).collect::<Vec<_>>());
+    bencher.counter(ItemsCount::new(draws)).bench_local(|| noise.vector(&mut rng, draws));
 }
 
 #[divan::bench(args = SIGMAS)]

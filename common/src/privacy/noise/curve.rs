@@ -100,7 +100,7 @@ impl Curve {
     pub(super) fn covers<R: CryptoRng + ?Sized>(&self, rng: &mut R, rows: u64, point: &Point) -> bool {
         let word = rng.next_u64();
         if let Some(f) = self.at(point.magnitude) {
-            // The height is in [height, height + 1) · 2^-64 rows; rows · f in units of 2^-64 has 77 bits.
+            // The height is in [height, height + 1) · 2^-64 rows; rows · f in units of 2^-64 has 76 bits.
             let height =
                 u128::from(point.row) << 64 | u128::from(word.checked_shr(point.halvings).unwrap_or(0));
             let scaled = |f: u64| 2 * u128::from(rows) * u128::from(f);

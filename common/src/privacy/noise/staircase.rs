@@ -127,9 +127,9 @@ impl Staircase {
     /// One point, thrown with `word` and, where that does not decide, more words: the integer if it
     /// is kept.
     ///
-    /// Of the word, 12 bits are the cell, one is the sign, and the lowest are the integer of the
-    /// column. The sign makes two curves of one, and (−, 0) is not kept so that zero is not counted
-    /// twice.
+    /// Of the word, the highest 12 bits are the cell, the next is the sign, and the lowest, 26 at most,
+    /// are the integer of the column. The sign makes two curves of one, and (−, 0) is not kept so that
+    /// zero is not counted twice.
     #[inline]
     fn candidate<R: CryptoRng + ?Sized>(&self, rng: &mut R, word: u64) -> Option<i64> {
         let number = (word >> (64 - CELL_BITS)) as usize;
