@@ -11,6 +11,8 @@ pub mod id;
 pub mod key;
 pub mod ledger;
 pub mod model;
+#[cfg(feature = "mutants")]
+pub mod mutant;
 pub mod privacy;
 pub mod protocol;
 pub mod signed;

@@ -62,6 +62,7 @@ pub fn of(results: &Results, metrics: &Metrics, references: &[Reference]) -> Opt
         model: final_model(&results.events)?,
         finished: finished(&results.events)?,
         cosigners: Cosigners::Coordinator,
+        audit: None,
     })
 }
 

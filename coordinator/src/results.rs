@@ -67,11 +67,17 @@ pub struct Results {
     pub performances: Vec<(Grouping, Vec<Performance>)>,
 }
 
-/// Writes `bundle/`, `metrics.json`, `report.html` and the model into `out`.
+/// Writes `bundle/`, `metrics.json`, `report.html` and the model into `out`. The report shows `audit`, an
+/// audit of the mechanism.
 ///
 /// # Errors
 /// `out` has a bundle in it already, a bundle that does not verify, or the disk.
-pub fn write(bundle: &Path, out: &Path, extras: Option<Extras>) -> Result<Written, CommandError> {
+pub fn write(
+    bundle: &Path,
+    out: &Path,
+    extras: Option<Extras>,
+    audit: Option<crate::report::Audit>,
+) -> Result<Written, CommandError> {
     let target = out.join("bundle");
     if target.exists() {
         return Err(CommandError::input(format!("{} exists: give a new folder", target.display())));
@@ -93,8 +99,9 @@ pub fn write(bundle: &Path, out: &Path, extras: Option<Extras>) -> Result<Writte
         crate::bundle::copy_file(&target.join(name), &out.join(name)).map_err(CommandError::fault)?;
     }
     let references = extras.as_ref().map(|e| e.references.as_slice()).unwrap_or_default();
-    let report = crate::report_data::of(&results, &metrics, references)
+    let mut report = crate::report_data::of(&results, &metrics, references)
         .ok_or_else(|| CommandError::Refused("the study's log has no end or no model".into()))?;
+    report.audit = audit;
     put(out.join("report.html"), crate::report::html(&report).as_bytes())?;
 
     Ok(Written { json, text: text(&metrics, results.study.evaluation.level) })

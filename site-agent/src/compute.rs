@@ -56,6 +56,8 @@ pub fn draw_round(study: &Study, seed: &Seed) -> Result<RoundNoise, InvalidNoise
     let gaussian = DiscreteGaussian::new(sigma).map_err(|e| InvalidNoise(e.to_string()))?;
     let mut rng = secret_rng(**seed);
     let steps = (0..training.local_steps).map(|_| gaussian.vector(&mut rng, parameters).to_vec()).collect();
+    #[cfg(feature = "mutants")]
+    let steps = consilium_common::mutant::noise(steps);
     Ok(RoundNoise { steps, lattice })
 }
 
@@ -162,7 +164,10 @@ pub fn draw_histogram(
 ) -> Result<HistogramNoise, InvalidNoise> {
     let gaussian = DiscreteGaussian::new(sigma_units).map_err(|e| InvalidNoise(e.to_string()))?;
     let cells = grouping.cells(study.evaluation.bin_edges.len() + 1);
-    Ok(HistogramNoise { cells: gaussian.vector(&mut secret_rng(**seed), cells), sigma_units })
+    let cells = gaussian.vector(&mut secret_rng(**seed), cells);
+    #[cfg(feature = "mutants")]
+    let cells = Zeroizing::new(consilium_common::mutant::histogram_noise(&cells));
+    Ok(HistogramNoise { cells, sigma_units })
 }
 
 /// A grouping's histogram of a model's scores, as the exact bytes that leave.

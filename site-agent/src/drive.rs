@@ -3,6 +3,9 @@
 //! tick → commit → send. What to do is decided in [`crate::task`].
 
 mod agent;
+mod chance;
+#[cfg(feature = "mutants")]
+mod mutated;
 mod round;
 #[cfg(test)]
 mod tests;

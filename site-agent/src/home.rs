@@ -22,7 +22,11 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// The software's name as ledger and coordinator see it.
+#[cfg(not(feature = "mutants"))]
 pub const SOFTWARE: &str = concat!("site-agent ", env!("CARGO_PKG_VERSION"));
+/// A build that can break its promises says so to everybody, and no coordinator talks to it.
+#[cfg(feature = "mutants")]
+pub const SOFTWARE: &str = concat!("site-agent ", env!("CARGO_PKG_VERSION"), "+mutants");
 
 const SMALL: u64 = FILE_BYTES_MAX as u64;
 

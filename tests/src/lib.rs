@@ -1,6 +1,12 @@
 //! What the tests over real processes share: they run the very programs that users run, through
 //! their command lines, in a temporary folder, on loopback.
 
+pub mod audit;
+pub mod hospital;
+#[cfg(feature = "mutants")]
+pub mod mutants;
+pub mod scripted;
+
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

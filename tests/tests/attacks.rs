@@ -7,21 +7,33 @@ use consilium_common::signed::Signed;
 use consilium_common::study::{self, Study};
 use consilium_common::time::Time;
 use consilium_common::tls;
+use consilium_proto::v1::HelloRequest;
+use consilium_proto::v1::federation_client::FederationClient;
 use consilium_tests::Federation;
 use site_agent::approval;
 use site_agent::connect::Dialer;
 use site_agent::home::Home;
 use site_agent::link::{Link, OutputOf};
 use std::path::Path;
+use tonic::transport::Channel;
 
-async fn link(federation: &Federation, site: &str) -> Link {
+const MUTANTS: &str = "site-agent 0.1.0+mutants";
+
+fn dialer(federation: &Federation, site: &str) -> Dialer {
     let home = Home::open(Path::new(&federation.home(site))).expect("made by init");
     let config = home.config().expect("made by init");
     let identity = home.tls_identity().expect("enrolled");
     let address = home.coordinator(&config).expect("enrolled").address;
     let identity = tls::client_config(&identity.authority, Some((identity.chain, identity.key)));
-    let dialer = Dialer::new(address, None, identity.expect("enrolled"));
-    Link::open(&dialer).await.expect("the coordinator answers").0
+    Dialer::new(address, None, identity.expect("enrolled"))
+}
+
+async fn link(federation: &Federation, site: &str) -> Link {
+    Link::open(&dialer(federation, site)).await.expect("the coordinator answers").0
+}
+
+async fn federation_client(federation: &Federation, site: &str) -> FederationClient<Channel> {
+    FederationClient::new(dialer(federation, site).channel().await.expect("the coordinator answers"))
 }
 
 fn update(study: &Study, site: &str, round: u32, model: Digest, parameters: usize) -> Vec<u8> {
@@ -58,6 +70,12 @@ async fn a_site_acts_as_itself_once_and_in_time() {
     bent.statement = bent.statement.replace("approve", "Approve");
     let bent: Signed<_> = bent;
     assert!(ashford.submit_approval(&bent).await.is_err(), "changed after it was signed");
+
+    // A build that can break its promises says so, and is refused.
+    let mut broken = federation_client(&federation, "brackley").await;
+    let told = broken.hello(HelloRequest { software: MUTANTS.into() }).await;
+    let refused = told.expect_err("a build for tests").to_string();
+    assert!(refused.contains("agent.software"), "{refused}");
 
     federation.approve(&digest);
     let _ = federation.coordinator(["study", "start", &digest]).ok();

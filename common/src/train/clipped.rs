@@ -71,6 +71,10 @@ pub fn clipped_sum(
         for slot in 0..BLOCK {
             let norm_squared = norm::of_row(&trace, slot);
             match rows.get(slot) {
+                #[cfg(feature = "mutants")]
+                Some(BatchRow { of: 1, .. }) if crate::mutant::is(crate::mutant::Mutant::ClipPerLayer) => {
+                    super::mutated::add_per_layer(&mut total, &trace, slot, architecture, lattice, clip_norm);
+                }
                 Some(BatchRow { of: 1, .. }) => {
                     total.add_row(&trace, slot, lattice.person_factor(norm_squared, clip_norm));
                 }
@@ -100,6 +104,8 @@ fn batch_rows(examples: &Examples, people: &[u32]) -> Vec<BatchRow> {
         .flat_map(|&person| {
             let rows = examples.rows_of(person as usize);
             let (of, end) = (rows.len(), rows.end);
+            #[cfg(feature = "mutants")]
+            let of = super::mutated::records(of);
             rows.map(move |row| BatchRow { row, of, last: row + 1 == end })
         })
         .collect()

@@ -82,6 +82,8 @@ impl GradientSum {
                 }
             }
         }
+        #[cfg(feature = "mutants")]
+        super::mutated::round_sum(&mut self.sum);
         self.filled += 1;
         if self.filled == STAGE {
             self.flush();

@@ -59,9 +59,15 @@ pub fn round(
     let start: Vec<f64> = model.iter().map(|&value| from_fixed(value)).collect();
     let mut weights = start.clone();
     Network::new(architecture, &to_f32(&weights)).assert_bits_rule();
+    #[cfg(feature = "mutants")]
+    let examples = &*super::mutated::people(examples);
     for noise in noise {
         assert_eq!(noise.len(), weights.len(), "one noise value for each parameter");
         let sample = poisson_sample(rng, examples.people(), params.sampling_rate);
+        #[cfg(feature = "mutants")]
+        let sample = super::mutated::sample(rng, examples.people(), params.sampling_rate, sample);
+        #[cfg(feature = "mutants")]
+        let params = &super::mutated::params(params, sample.len());
         let sum = clipped_sum(
             architecture,
             &to_f32(&weights),

@@ -12,6 +12,8 @@
 mod clipped;
 mod gradient;
 pub mod local;
+#[cfg(feature = "mutants")]
+mod mutated;
 mod network;
 mod norm;
 pub mod reference;

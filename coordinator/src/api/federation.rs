@@ -38,6 +38,12 @@ impl Federation for FederationApi {
     ) -> Result<Response<wire::HelloResponse>, Status> {
         let site = caller(&self.hub, &request)?;
         let software: String = request.into_inner().software.chars().take(80).collect();
+        if software.contains("+mutants") {
+            tracing::warn!(%site, software, "refused: a build with broken variants of the mechanism");
+            return Err(Status::failed_precondition(
+                "agent.software: this build holds broken variants of the mechanism, for tests; install a released one",
+            ));
+        }
         tracing::info!(%site, software, "agent connected");
         let cosigned_size =
             blocking(|| self.hub.witnessed(&site)).map_err(status)?.map_or(0, |known| known.size);

@@ -4,6 +4,7 @@ use super::output::{Output, line, table};
 use super::{Format, HomeArgs};
 use crate::home::Home;
 use crate::operator::{CommandError, dial};
+use crate::report::{AUDIT_BYTES_MAX, Audit};
 use crate::study::StudyEvent;
 use clap::Subcommand;
 use consilium_common::protocol::{Approval, Decision};
@@ -95,6 +96,9 @@ pub(super) enum StudyCommand {
         /// A new or empty folder.
         #[arg(long)]
         out: PathBuf,
+        /// The document of an audit of the mechanism (`audit.json`), to show beside the claimed ε.
+        #[arg(long)]
+        audit: Option<PathBuf>,
         #[command(flatten)]
         home: HomeArgs,
     },
@@ -145,10 +149,11 @@ pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), Comman
             operator.stop_study(wire::StopStudyRequest { study: study.clone() }).await?;
             out.print(&json!({"study": study, "state": "stopping"}), || format!("{study} is stopping."))
         }
-        StudyCommand::Report { study, out: folder, home } => {
+        StudyCommand::Report { study, out: folder, audit, home } => {
+            let audit = audit.as_deref().map(read_audit).transpose()?;
             let home = Home::open(&home.home)?;
             let bundle = bundle_of(&home, &study).await?;
-            let written = crate::results::write(&bundle, &folder, None)?;
+            let written = crate::results::write(&bundle, &folder, None, audit)?;
             out.print(&written.json, || written.text.clone())
         }
     }
@@ -159,6 +164,17 @@ fn share(text: &str) -> Result<f64, String> {
         Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
         _ => Err("expected a number between 0 and 1, both excluded".into()),
     }
+}
+
+fn read_audit(path: &Path) -> Result<Audit, CommandError> {
+    let invalid = |what: String| CommandError::input(format!("{}: {what}", path.display()));
+    let file = std::fs::File::open(path).map_err(|e| invalid(e.to_string()))?;
+    let mut bytes = Vec::new();
+    // One byte more than it takes, so that a longer file shows.
+    let limit = AUDIT_BYTES_MAX as u64 + 1;
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, limit), &mut bytes)
+        .map_err(|e| invalid(e.to_string()))?;
+    Audit::parse(&bytes).map_err(invalid)
 }
 
 /// A study file's bytes.

@@ -215,7 +215,7 @@ async fn train_and_report(
         coordinator_peak_mib: coordinator_peak,
         agent_peak_mib: agent_peak,
     };
-    let written = crate::results::write(&bundle, &args.out, Some(extras))?;
+    let written = crate::results::write(&bundle, &args.out, Some(extras), None)?;
     say.finish();
     out.print(&written.json, || {
         format!(

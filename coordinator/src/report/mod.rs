@@ -5,6 +5,7 @@
 //! by type ([`html`]), a suppressed group has no number, and what nobody paid for reads "not
 //! released".
 
+mod audit;
 mod budget;
 mod figures;
 mod governance;
@@ -19,6 +20,7 @@ mod results;
 pub(crate) mod sample;
 mod subgroups;
 
+pub use audit::{Audit, AuditFinding, AuditMutant, BYTES_MAX as AUDIT_BYTES_MAX};
 pub use odds::Odds;
 
 use crate::metrics::Metrics;
@@ -58,6 +60,8 @@ pub struct ReportData {
     pub finished: Time,
     /// Who cosigned the ledgers' last checkpoints besides the site itself.
     pub cosigners: Cosigners,
+    /// Of the mechanism, where one was run.
+    pub audit: Option<Audit>,
 }
 
 /// What a site decided.
@@ -150,6 +154,7 @@ pub fn html(data: &ReportData) -> String {
         budget::section(data),
         governance::section(data),
         method::section(data),
+        audit::section(data),
         method::not_protected(data),
         method::verify(data),
     ];

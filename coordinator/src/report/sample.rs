@@ -90,6 +90,7 @@ pub(crate) fn report() -> ReportData {
         model: Digest::of(b"the final model"),
         finished: time("2027-03-03T10:42:00Z"),
         cosigners: Cosigners::Coordinator,
+        audit: None,
         data_source: "Synthetic hospitals, made with seed 1. No real people are in them.".into(),
         metrics,
         study,

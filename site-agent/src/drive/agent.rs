@@ -1,5 +1,8 @@
 //! One agent: its home, its ledger, what it holds of each study; and what it does with a task.
 
+use super::chance::Entropy;
+#[cfg(feature = "mutants")]
+use super::mutated;
 use super::round;
 use crate::approval::{KeptError, KeptStudy, all_kept, kept};
 use crate::compute::InvalidNoise;
@@ -113,6 +116,7 @@ pub struct Agent {
     /// Size of the newest checkpoint that the coordinator is known to have cosigned.
     pub(super) cosigned: u64,
     clock: fn() -> Time,
+    pub(super) entropy: Entropy,
 }
 
 impl Agent {
@@ -150,6 +154,7 @@ impl Agent {
             untouched,
             cosigned,
             clock,
+            entropy: Box::new(entropy),
         };
         agent.policy()?;
         for abort in task::recover(agent.store.state()) {
@@ -373,7 +378,9 @@ impl Agent {
         }
         let path = self.data_path()?.to_owned();
         let (study, key) = (Arc::clone(&held.study), SplitKey::from_bytes(*self.home.split_key()?));
-        let nonce = entropy()?;
+        let nonce = self.entropy()?;
+        #[cfg(feature = "mutants")]
+        let nonce = mutated::nonce(nonce);
         let load_nonce = nonce.clone();
         let load = move || {
             let (data, faults) = data::load_tolerant(&path, &study, &key)?;
@@ -384,6 +391,8 @@ impl Agent {
         // A panic's text could hold anything: it is not repeated.
         let (data, faults, commitment) =
             loaded.map_err(|_| TaskError::Local("reading the data failed".into()))??;
+        #[cfg(feature = "mutants")]
+        mutated::refuse(&faults)?;
         for fault in &faults.shown {
             tracing::warn!(study = %held.study.id, "this person contributes nothing: {fault}");
         }
@@ -391,6 +400,8 @@ impl Agent {
             tracing::warn!(study = %held.study.id, "more rows have faults; see: site-agent data check");
         }
         self.keep_nonce(&held.study.digest, &commitment, &nonce)?;
+        #[cfg(feature = "mutants")]
+        mutated::count(self, &held.study.digest, &data)?;
         let data = Arc::new(data);
         if let Some(held) = self.held.get_mut(&held.study.digest) {
             held.data = Some(Arc::clone(&data));

@@ -2,7 +2,6 @@
 
 use super::agent::{Agent, Begun, Held, TaskError};
 use crate::compute::{self, HistogramNoise, Round};
-use crate::home::entropy;
 use crate::link::{Link, OutputOf};
 use crate::pricing::price_histogram;
 use crate::task::{self, Next, Refusal};
@@ -81,7 +80,7 @@ pub(super) async fn update(
     site: RosterSite,
     values: Vec<i32>,
 ) -> Result<Digest, TaskError> {
-    let (noise_seed, sampling_seed) = (entropy()?, entropy()?);
+    let (noise_seed, sampling_seed) = (agent.entropy()?, agent.entropy()?);
     let study = Arc::clone(&held.study);
     let noise = blocking(move || compute::draw_round(&study, &noise_seed)).await?;
     let data = agent.examples(held, &begun).await?;
@@ -185,7 +184,7 @@ async fn histograms(
     let mut noises = Vec::new();
     let mut last = None;
     for (begun, grouping, sigma_units) in due {
-        let (seed, study) = (entropy()?, Arc::clone(&held.study));
+        let (seed, study) = (agent.entropy()?, Arc::clone(&held.study));
         let draw = move || {
             let noise = compute::draw_histogram(&study, &grouping, sigma_units, &seed)?;
             Ok((grouping, noise))
@@ -279,6 +278,10 @@ async fn submit(
 }
 
 async fn on_tick(study: &Study, began: Instant) {
+    #[cfg(feature = "mutants")]
+    if consilium_common::mutant::is(consilium_common::mutant::Mutant::ReplyAtOnce) {
+        return;
+    }
     tokio::time::sleep_until(tick_after(began, Instant::now(), study.privacy.training.reply_tick_ms)).await;
 }
 

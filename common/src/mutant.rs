@@ -1,0 +1,152 @@
+//! Broken variants of the mechanism, for the tests that must catch each of them: the evidence that an
+//! audit which finds nothing would have found something.
+//!
+//! Compiled with the feature `mutants` only. A program built so says `+mutants` in its build id, and
+//! no coordinator talks to it. Which variant runs is read from the environment, here and nowhere else.
+
+use std::sync::{Mutex, OnceLock};
+
+/// The environment variable that names the variant; without it the mechanism is the right one.
+pub const VARIABLE: &str = "CONSILIUM_MUTANT";
+
+/// One way to break a promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// No noise at all.
+    NoNoise,
+    /// σ is a fifth too small.
+    NoiseFourFifths,
+    /// Half of σ: also what one noise share of four would be.
+    NoiseHalf,
+    /// Every round adds the first round's noise.
+    NoiseReused,
+    /// Every step of a round adds the round's first noise.
+    NoiseRepeated,
+    /// Half of σ in a histogram.
+    HistogramNoiseHalf,
+    /// People join a step with twice the rate.
+    DoubleRate,
+    /// Every step draws the same number of people, without replacement.
+    ShuffledBatches,
+    /// Nobody is clipped.
+    NoClip,
+    /// Each record of a sampled person is clipped and added by itself.
+    ClipPerRecord,
+    /// Each record is sampled, clipped and added by itself.
+    SamplePerRecord,
+    /// Each tensor (weight, bias, layer by layer) is clipped by itself.
+    ClipPerLayer,
+    /// The sum over people is rounded to `f32` at every addition.
+    SumInF32,
+    /// The sum is divided by the number of people who joined.
+    PrivateDenominator,
+    /// A ledger entry holds the number of people.
+    CountInLedger,
+    /// The commitment to the examples has no nonce.
+    PlainCommitment,
+    /// A row with a fault makes the site refuse.
+    RefuseFaults,
+    /// Replies leave when they are ready, not on a tick.
+    ReplyAtOnce,
+}
+
+impl Mutant {
+    /// Those that break the mechanism's numbers.
+    pub const OF_MECHANISM: [Self; 14] = [
+        Self::NoNoise,
+        Self::NoiseFourFifths,
+        Self::NoiseHalf,
+        Self::NoiseReused,
+        Self::NoiseRepeated,
+        Self::HistogramNoiseHalf,
+        Self::DoubleRate,
+        Self::ShuffledBatches,
+        Self::NoClip,
+        Self::ClipPerRecord,
+        Self::SamplePerRecord,
+        Self::ClipPerLayer,
+        Self::SumInF32,
+        Self::PrivateDenominator,
+    ];
+    /// Those that say something outside an event.
+    pub const OF_SILENCE: [Self; 4] =
+        [Self::CountInLedger, Self::PlainCommitment, Self::RefuseFaults, Self::ReplyAtOnce];
+
+    /// As the environment variable names it: `no_noise`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoNoise => "no_noise",
+            Self::NoiseFourFifths => "noise_four_fifths",
+            Self::NoiseHalf => "noise_half",
+            Self::NoiseReused => "noise_reused",
+            Self::NoiseRepeated => "noise_repeated",
+            Self::HistogramNoiseHalf => "histogram_noise_half",
+            Self::DoubleRate => "double_rate",
+            Self::ShuffledBatches => "shuffled_batches",
+            Self::NoClip => "no_clip",
+            Self::ClipPerRecord => "clip_per_record",
+            Self::SamplePerRecord => "sample_per_record",
+            Self::ClipPerLayer => "clip_per_layer",
+            Self::SumInF32 => "sum_in_f32",
+            Self::PrivateDenominator => "private_denominator",
+            Self::CountInLedger => "count_in_ledger",
+            Self::PlainCommitment => "plain_commitment",
+            Self::RefuseFaults => "refuse_faults",
+            Self::ReplyAtOnce => "reply_at_once",
+        }
+    }
+}
+
+/// Whether this process runs `mutant`.
+///
+/// # Panics
+/// The environment names a variant that does not exist: a test would otherwise find nothing and
+/// believe it.
+#[must_use]
+pub fn is(mutant: Mutant) -> bool {
+    static CHOSEN: OnceLock<Option<Mutant>> = OnceLock::new();
+    let chosen = CHOSEN.get_or_init(|| {
+        let name = std::env::var(VARIABLE).ok()?;
+        let mut all = Mutant::OF_MECHANISM.into_iter().chain(Mutant::OF_SILENCE);
+        let found = all.find(|mutant| mutant.name() == name);
+        Some(found.unwrap_or_else(|| panic!("{VARIABLE}={name}: there is no such variant")))
+    });
+    *chosen == Some(mutant)
+}
+
+/// A round's noise, one vector for each step.
+#[must_use]
+pub fn noise(steps: Vec<Vec<i64>>) -> Vec<Vec<i64>> {
+    // By shape: a process may run rounds of several studies.
+    static FIRST: Mutex<Vec<Vec<Vec<i64>>>> = Mutex::new(Vec::new());
+    let scaled = |numerator: i64, denominator: i64| {
+        steps.iter().map(|step| step.iter().map(|n| n * numerator / denominator).collect()).collect()
+    };
+    if is(Mutant::NoNoise) {
+        scaled(0, 1)
+    } else if is(Mutant::NoiseFourFifths) {
+        scaled(4, 5)
+    } else if is(Mutant::NoiseHalf) {
+        scaled(1, 2)
+    } else if is(Mutant::NoiseReused) {
+        let mut first = FIRST.lock().expect("nobody panics with it");
+        let alike = |kept: &&Vec<Vec<i64>>| kept.len() == steps.len() && kept[0].len() == steps[0].len();
+        if let Some(kept) = first.iter().find(alike) {
+            return kept.clone();
+        }
+        first.push(steps.clone());
+        steps
+    } else if is(Mutant::NoiseRepeated) {
+        vec![steps[0].clone(); steps.len()]
+    } else {
+        steps
+    }
+}
+
+/// The noise of a histogram's cells.
+#[must_use]
+pub fn histogram_noise(cells: &[i64]) -> Vec<i64> {
+    let divisor = if is(Mutant::HistogramNoiseHalf) { 2 } else { 1 };
+    cells.iter().map(|noise| noise / divisor).collect()
+}

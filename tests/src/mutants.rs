@@ -1,0 +1,122 @@
+//! Runs one test of the running test program again, in a process of its own for each broken variant,
+//! and reads what it found.
+
+use crate::audit::{DOCUMENT, Finding};
+use consilium_common::mutant::{Mutant, VARIABLE};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+
+/// The environment variable that names the file for a test's findings.
+pub const OUT: &str = "CONSILIUM_AUDIT_OUT";
+/// A file system in memory, where there is one.
+const MEMORY: &str = "/dev/shm";
+/// Processes at a time: they wait for disks and ticks more than they compute.
+const AT_ONCE: usize = 4;
+
+/// A variant, and the findings that alarmed: name, measured, claimed.
+pub type Caught = (Mutant, Vec<(String, f64, f64)>);
+
+/// Runs `test` of this very program under each variant; the variants in their order, with what caught
+/// them. Prints the table.
+///
+/// # Panics
+/// The test passes under a variant although it found something, or leaves no findings.
+#[must_use]
+pub fn run(test: &str, mutants: &[Mutant]) -> Vec<Caught> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let queue = Mutex::new(mutants.iter().enumerate());
+    let caught = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().expect("nobody panics with it").next();
+                    let Some((at, mutant)) = next else { return };
+                    let found = run_one(test, *mutant, &folder.path().join(mutant.name()));
+                    caught.lock().expect("nobody panics with it").push((at, (*mutant, found)));
+                }
+            });
+        }
+    });
+    let mut caught = caught.into_inner().expect("nobody panicked with it");
+    caught.sort_by_key(|(at, _)| *at);
+    let caught: Vec<Caught> = caught.into_iter().map(|(_, caught)| caught).collect();
+    println!("| mutant | caught by | measured | claimed |\n|---|---|---|---|");
+    for (mutant, findings) in &caught {
+        for (name, measured, claimed) in findings {
+            println!("| {} | {name} | {measured:.4} | {claimed:.4} |", mutant.name());
+        }
+        if findings.is_empty() {
+            println!("| {} | NOT CAUGHT | | |", mutant.name());
+        }
+    }
+    caught
+}
+
+fn run_one(test: &str, mutant: Mutant, out: &Path) -> Vec<(String, f64, f64)> {
+    let program = std::env::current_exe().expect("a running test has a path");
+    let mut command = Command::new(program);
+    // A round syncs a dozen files; what the disk is made of is not the question here.
+    if Path::new(MEMORY).is_dir() {
+        command.env("TMPDIR", MEMORY);
+    }
+    let ran = command
+        .args([test, "--exact", "--test-threads=1"])
+        .env(VARIABLE, mutant.name())
+        .env(OUT, out)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .expect("the program runs again");
+    let findings = std::fs::read(out).unwrap_or_else(|e| panic!("{}: no findings: {e}", mutant.name()));
+    let findings: Value = serde_json::from_slice(&findings).expect("what `keep` wrote");
+    let number = |value: &Value| value.as_f64().unwrap_or(f64::INFINITY);
+    let alarms: Vec<_> = findings
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|finding| finding["alarms"] == true)
+        .map(|f| {
+            (f["name"].as_str().unwrap_or_default().to_owned(), number(&f["measured"]), number(&f["claimed"]))
+        })
+        .collect();
+    assert_eq!(ran.success(), alarms.is_empty(), "{}: a finding fails the test", mutant.name());
+    alarms
+}
+
+/// Leaves the findings for [`run`], where it asked for them.
+///
+/// # Panics
+/// The file cannot be written.
+pub fn keep(findings: &[Finding]) {
+    let Ok(out) = std::env::var(OUT) else { return };
+    let findings: Vec<Value> = findings
+        .iter()
+        .map(|f| {
+            json!({"name": f.name, "measured": f.measured, "claimed": f.claimed, "p": f.p, "alarms": f.alarms()})
+        })
+        .collect();
+    std::fs::write(out, Value::from(findings).to_string()).expect("the folder of the caller");
+}
+
+/// Adds to the audit's document, where one was asked for and written before, what caught each variant.
+///
+/// # Panics
+/// The file cannot be read or written.
+pub fn document(caught: &[Caught]) {
+    let Ok(path) = std::env::var(DOCUMENT) else { return };
+    let text = std::fs::read(&path).expect("the audit of the right mechanism ran before");
+    let mut document: Value = serde_json::from_slice(&text).expect("what the audit wrote");
+    let listed = document["mutants"].as_array_mut().expect("a list");
+    for (mutant, findings) in caught {
+        let mut by: Vec<&str> = findings.iter().map(|(name, ..)| name.as_str()).collect();
+        by.dedup();
+        listed.retain(|before| before["name"] != mutant.name());
+        listed.push(json!({"name": mutant.name(), "caught_by": by}));
+    }
+    std::fs::write(path, format!("{document:#}\n")).expect("it was read");
+}
