@@ -114,6 +114,7 @@ pub fn document(caught: &[Caught]) {
     let listed = document["mutants"].as_array_mut().expect("a list");
     for (mutant, findings) in caught {
         let mut by: Vec<&str> = findings.iter().map(|(name, ..)| name.as_str()).collect();
+        by.sort_unstable();
         by.dedup();
         listed.retain(|before| before["name"] != mutant.name());
         listed.push(json!({"name": mutant.name(), "caught_by": by}));

@@ -32,7 +32,7 @@ async fn link(federation: &Federation, site: &str) -> Link {
     Link::open(&dialer(federation, site)).await.expect("the coordinator answers").0
 }
 
-async fn federation_client(federation: &Federation, site: &str) -> FederationClient<Channel> {
+async fn raw(federation: &Federation, site: &str) -> FederationClient<Channel> {
     FederationClient::new(dialer(federation, site).channel().await.expect("the coordinator answers"))
 }
 
@@ -72,7 +72,7 @@ async fn a_site_acts_as_itself_once_and_in_time() {
     assert!(ashford.submit_approval(&bent).await.is_err(), "changed after it was signed");
 
     // A build that can break its promises says so, and is refused.
-    let mut broken = federation_client(&federation, "brackley").await;
+    let mut broken = raw(&federation, "brackley").await;
     let told = broken.hello(HelloRequest { software: MUTANTS.into() }).await;
     let refused = told.expect_err("a build for tests").to_string();
     assert!(refused.contains("agent.software"), "{refused}");

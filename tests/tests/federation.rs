@@ -42,6 +42,19 @@ fn the_walk_by_hand() {
     assert!(html.starts_with("<!doctype html>") || html.starts_with("<!DOCTYPE html>"));
     assert!(results.join("model.safetensors").exists());
 
+    // With an audit of the mechanism, and never with something that is none.
+    let (audit, out) = (federation.path("audit.json"), federation.path("audited"));
+    let report = ["study", "report", &digest, "--audit", &audit, "--out", &out];
+    std::fs::write(&audit, include_str!("../vectors/audit/audit.json")).expect("writes");
+    let _ = federation.coordinator(report).ok();
+    let html = std::fs::read_to_string(format!("{out}/report.html")).expect("there");
+    assert!(
+        html.contains("Measured lower bound of ε</dt><dd>0.74</dd>"),
+        "claim and measurement, side by side"
+    );
+    std::fs::write(&audit, "{}").expect("writes");
+    federation.coordinator(report).refused(2, "audit.json");
+
     // The auditor's own count of what was spent.
     let bundle_text = bundle.display().to_string();
     let budget = run("auditor", ["budget", &bundle_text, "--format", "json"]).json();
