@@ -3,8 +3,10 @@
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
-/// `epsilon_rdp_integer` of row B038 in `tests/vectors/privacy/epsilons.csv`, which is `TRAINING`.
-const B038: f64 = 4.170317739759731;
+/// `epsilon_indep` of row B038 in `tests/vectors/privacy/epsilons.csv`, which is `TRAINING`.
+const B038: f64 = 3.784698365;
+/// `epsilon_rdp_integer` of that row.
+const B038_RDP: f64 = 4.170317739759731;
 
 const TRAINING: &str = r#"{"neighbours":"add_remove_one","events":[
     {"mechanism":"poisson_gaussian","sampling_rate":0.05,"noise_multiplier":1.5,"count":500}]}"#;
@@ -33,12 +35,26 @@ fn epsilon_in_json() {
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
     let keys: Vec<&str> = answer.as_object().expect("an object").keys().map(String::as_str).collect();
     assert_eq!(keys, ["epsilon", "delta", "accountant", "epsilon_rdp"]);
-    let epsilon = answer["epsilon"].as_f64().expect("a number");
-    assert!((epsilon / B038 - 1.0).abs() < 1e-9, "{epsilon}");
-    assert_eq!(answer["epsilon_rdp"], answer["epsilon"]);
+    let number = |key: &str| answer[key].as_f64().expect("a number");
+    assert!((number("epsilon") / B038 - 1.0).abs() < 2e-5, "{answer}");
+    assert!((number("epsilon_rdp") / B038_RDP - 1.0).abs() < 1e-9, "{answer}");
     assert_eq!(answer["delta"], 1e-5);
-    assert_eq!(answer["accountant"], "rdp");
-    assert_eq!(auditor("epsilon --events - --delta 1e-5 --accountant rdp --format json", TRAINING), output);
+    assert_eq!(answer["accountant"], "pld");
+    assert_eq!(auditor("epsilon --events - --delta 1e-5 --accountant pld --format json", TRAINING), output);
+    let output = auditor("epsilon --events - --delta 1e-5 --accountant rdp", TRAINING);
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
+    assert_eq!((&answer["epsilon"], &answer["accountant"]), (&answer["epsilon_rdp"], &"rdp".into()));
+}
+
+#[test]
+fn delta_at_an_epsilon() {
+    let output = auditor("epsilon --events - --epsilon 3.8", TRAINING);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
+    let number = |key: &str| answer[key].as_f64().expect("a number");
+    assert_eq!((number("epsilon"), &answer["accountant"]), (3.8, &"pld".into()));
+    assert!((0.9e-5..1e-5).contains(&number("delta")), "{answer}");
+    assert!(number("delta_rdp") > number("delta") && number("epsilon_rdp") > 3.8, "{answer}");
 }
 
 #[test]
@@ -57,8 +73,9 @@ fn epsilon_of_a_file() {
 fn epsilon_in_words() {
     let output = auditor("epsilon --events - --delta 1e-5 --format text", TRAINING);
     assert_eq!(output.status.code(), Some(0));
-    let expected = format!("epsilon {B038:.6} at delta 0.00001 (by rdp; one person added or removed)\n");
-    assert_eq!(text(&output.stdout), expected);
+    let expected = " at delta 1e-5 (by pld; one person added or removed)\n";
+    let found = text(&output.stdout);
+    assert!(found.starts_with("epsilon 3.7847") && found.ends_with(expected), "{found}");
 }
 
 #[test]
@@ -68,7 +85,7 @@ fn calibrate_meets_its_target() {
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
     let number = |key: &str| answer[key].as_f64().expect("a number");
     assert_eq!((number("epsilon_target"), number("delta")), (4.0, 1e-5));
-    assert_eq!(answer["accountant"], "rdp");
+    assert_eq!(answer["accountant"], "pld");
     assert!(number("epsilon") <= 4.0 && number("epsilon") > 3.99, "{answer}");
     let events = format!(
         r#"{{"neighbours":"add_remove_one","events":[{{"mechanism":"poisson_gaussian","sampling_rate":0.05,
@@ -78,6 +95,21 @@ fn calibrate_meets_its_target() {
     let output = auditor("epsilon --events - --delta 1e-5", &events);
     let back: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
     assert_eq!(back["epsilon"], answer["epsilon"]);
+}
+
+/// Each of the three is found from the two others.
+#[test]
+fn calibrate_the_third() {
+    fn check(given: &str, key: &str, expected: f64, tolerance: f64) {
+        let output = auditor(&format!("calibrate --epsilon 3.785 --delta 1e-5 {given}"), "");
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
+        let found = answer[key].as_f64().expect("a number");
+        assert!((found / expected - 1.0).abs() <= tolerance, "{answer}");
+        assert!(answer["epsilon"].as_f64().is_some_and(|epsilon| epsilon <= 3.785), "{answer}");
+    }
+    check("--sampling-rate 0.05 --steps 500", "noise_multiplier", 1.5, 2e-4);
+    check("--noise-multiplier 1.5 --steps 500", "sampling_rate", 0.05, 2e-4);
+    check("--noise-multiplier 1.5 --sampling-rate 0.05", "steps", 500.0, 2e-3);
 }
 
 #[test]
@@ -95,9 +127,9 @@ fn refusals_exit_with_2_and_say_why() {
     check("epsilon --events - --delta x", TRAINING, "--delta");
     check("epsilon --events - --delta 0", TRAINING, "delta: expected a number above 0 and below 1, came 0");
     check(
-        "epsilon --events - --delta 1e-5 --accountant pld",
+        "epsilon --events - --delta 1e-5 --accountant prv",
         TRAINING,
-        "is not in this version: only rdp is",
+        "there is no accountant \"prv\": expected pld or rdp",
     );
     check("epsilon --events /no/such/file --delta 1e-5", "", "/no/such/file: ");
     check("epsilon --events - --delta 1e-5", "{", "standard input: EOF while parsing an object at line 1");
@@ -108,8 +140,10 @@ fn refusals_exit_with_2_and_say_why() {
     );
     check(
         "epsilon --events - --delta 1e-5",
-        &events(r#"{"mechanism":"poisson_laplace","sampling_rate":0.1,"scale":1,"count":1}"#),
-        "standard input: events[0].mechanism: poisson_laplace needs the pld accountant",
+        &events(
+            r#"{"mechanism":"mixture_gaussian","sites":0,"sampling_rate":0.1,"noise_multiplier":1,"count":1}"#,
+        ),
+        "standard input: events[0].sites: expected a number from 1 to 256, came 0",
     );
     check(
         "calibrate --epsilon 0 --delta 1e-5 --sampling-rate 0.1 --steps 10",
@@ -123,9 +157,15 @@ fn refusals_exit_with_2_and_say_why() {
     );
     check("calibrate --epsilon 1 --delta 1e-5 --sampling-rate 0.1 --steps 0", "", "steps: expected");
     check(
-        "calibrate --epsilon 1 --delta 1e-5 --sampling-rate 0.1 --steps 10 --accountant pld",
+        "calibrate --epsilon 1 --delta 1e-5 --sampling-rate 0.1 --steps 10 --accountant prv",
         "",
-        "only rdp",
+        "expected pld or rdp",
+    );
+    check("calibrate --epsilon 1 --delta 1e-5 --sampling-rate 0.1", "", "give two of --noise-multiplier");
+    check(
+        "calibrate --epsilon 0.001 --delta 1e-9 --sampling-rate 0.5 --noise-multiplier 1",
+        "",
+        "epsilon 0.001 cannot be met: it is ",
     );
 }
 

@@ -1,10 +1,13 @@
-//! The least noise that meets a target ε, by the accountant that budgets are charged by.
+//! The least noise, the highest sampling rate or the most steps that meet a target ε.
 //!
-//! Answers lie on a decimal grid, so that a study file can hold them exactly, and are rounded up: ε at
-//! the answer was computed and is at most the target.
+//! Answers lie on a decimal grid, so that a study file can hold them exactly, and are rounded towards
+//! privacy: ε at the answer was computed and is at most the target (by PLD, at most a ten-thousandth below
+//! it), and at the next more costly point of the grid it was computed and is above.
 
-use super::accountant::{InvalidEvent, checked_delta, checked_epsilon, epsilon};
+use super::accountant::{Accountant, InvalidEvent, checked_delta, checked_epsilon, epsilon_by};
 use super::mechanism::Event;
+use libm::log;
+use std::ops::RangeInclusive;
 
 /// Grid points per unit of [`noise_multiplier`]'s answer.
 const GRID: u32 = 10_000;
@@ -14,30 +17,42 @@ const NOISE_MULTIPLIER_MAX: u32 = 100_000_000;
 const DIGITS: u32 = 5;
 /// Powers of ten that [`smallest_scale`] searches: from 0.001 to just below 10^9.
 const DECADES: std::ops::Range<i32> = -3..9;
+/// Powers of ten that [`sampling_rate_by`] searches, below 1.
+const RATE_DECADES: std::ops::Range<i32> = -9..0;
+/// The largest answer of [`steps_by`].
+const STEPS_MAX: u64 = 1_000_000_000;
 
-/// Why there is no noise to propose.
+/// Share of the target that stays unspent where PLD is asked, so that other people's accountants, which
+/// read up to so much more on their usual grids, find the target met too.
+const HEADROOM: f64 = 1e-4;
+
+/// Why there is nothing to propose.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CannotCalibrate {
     /// The target, or the events, cannot be priced.
     #[error(transparent)]
     Invalid(#[from] InvalidEvent),
-    /// Some events do not shrink enough with the noise.
-    #[error("epsilon {target} cannot be met: it is {reached} even at noise {largest}")]
+    /// Some events do not shrink enough.
+    #[error("epsilon {target} cannot be met: it is {reached} even at {what} {least_costly}")]
     Unattainable {
         /// The ε asked for.
         target: f64,
-        /// ε at the most noise tried.
+        /// ε at the least costly value tried.
         reached: f64,
-        /// The most noise tried.
-        largest: f64,
+        /// Which parameter was looked for.
+        what: &'static str,
+        /// Its least costly value.
+        least_costly: f64,
     },
 }
 
 /// The smallest σ (per unit of sensitivity) on a grid of 10^-4 at which `steps` steps on Poisson samples
-/// of rate `sampling_rate` cost at most `target` at `delta`.
+/// of rate `sampling_rate` cost at most `target` at `delta`, by the accountant that declared lists are
+/// priced by.
 ///
 /// # Privacy
-/// At the answer, [`accountant::epsilon`](epsilon) of exactly this event is at most `target`.
+/// At the answer, [`accountant::epsilon`](super::accountant::epsilon) of exactly this event is at most
+/// `target`.
 ///
 /// # Errors
 /// A parameter is out of range, or even σ = 10^8 does not meet the target.
@@ -47,31 +62,92 @@ pub fn noise_multiplier(
     sampling_rate: f64,
     steps: u64,
 ) -> Result<f64, CannotCalibrate> {
-    if steps == 0 {
-        let found = InvalidEvent::Parameter { name: "steps", expected: "a number above 0", found: 0.0 };
-        return Err(found.into());
-    }
+    noise_multiplier_by(Accountant::CHARGED, target, delta, sampling_rate, steps)
+}
+
+/// As [`noise_multiplier`], by a named accountant.
+///
+/// # Privacy
+/// As [`noise_multiplier`].
+///
+/// # Errors
+/// As [`noise_multiplier`].
+pub fn noise_multiplier_by(
+    accountant: Accountant,
+    target: f64,
+    delta: f64,
+    sampling_rate: f64,
+    steps: u64,
+) -> Result<f64, CannotCalibrate> {
+    checked_steps(steps)?;
     let sigma = |point: u64| point as f64 / f64::from(GRID);
     let events =
-        |noise_multiplier| vec![Event::PoissonGaussian { sampling_rate, noise_multiplier, count: steps }];
+        |point| vec![Event::PoissonGaussian { sampling_rate, noise_multiplier: sigma(point), count: steps }];
     let points = 1..=u64::from(NOISE_MULTIPLIER_MAX) * u64::from(GRID);
-    smallest(target, delta, points, sigma, events).map_err(|error| match error {
-        // There is no list to point into: the field is our own argument.
-        CannotCalibrate::Invalid(InvalidEvent::Event { field, expected, found, .. }) => {
-            InvalidEvent::Parameter { name: field, expected, found }.into()
-        }
-        other => other,
-    })
+    let search = Search { accountant, target, delta, what: "noise" };
+    search.least(points, sigma, sigma, events).map(sigma).map_err(without_place)
+}
+
+/// The highest sampling rate, of five significant digits, at which `steps` steps with noise
+/// `noise_multiplier` cost at most `target` at `delta`.
+///
+/// # Privacy
+/// At the answer, ε of exactly this event is at most `target`.
+///
+/// # Errors
+/// A parameter is out of range, or even a rate of 10^-9 does not meet the target.
+pub fn sampling_rate_by(
+    accountant: Accountant,
+    target: f64,
+    delta: f64,
+    noise_multiplier: f64,
+    steps: u64,
+) -> Result<f64, CannotCalibrate> {
+    checked_steps(steps)?;
+    let points = decimals(&RATE_DECADES);
+    // From 1 downwards.
+    let rate = |point: u64| if point == 0 { 1.0 } else { decimal(&RATE_DECADES, points - point) };
+    let events =
+        |point| vec![Event::PoissonGaussian { sampling_rate: rate(point), noise_multiplier, count: steps }];
+    let search = Search { accountant, target, delta, what: "sampling rate" };
+    search.least(0..=points, |point| 1.0 / rate(point), rate, events).map(rate).map_err(without_place)
+}
+
+/// The most steps, up to 10^9, with noise `noise_multiplier` on Poisson samples of rate `sampling_rate`
+/// that cost at most `target` at `delta`.
+///
+/// # Privacy
+/// At the answer, ε of exactly this event is at most `target`.
+///
+/// # Errors
+/// A parameter is out of range, or one step does not meet the target.
+pub fn steps_by(
+    accountant: Accountant,
+    target: f64,
+    delta: f64,
+    sampling_rate: f64,
+    noise_multiplier: f64,
+) -> Result<u64, CannotCalibrate> {
+    let steps = |point: u64| STEPS_MAX - point;
+    let events =
+        |point| vec![Event::PoissonGaussian { sampling_rate, noise_multiplier, count: steps(point) }];
+    let search = Search { accountant, target, delta, what: "steps" };
+    let value = |point| steps(point) as f64;
+    search
+        .least(0..=STEPS_MAX - 1, |point| 1.0 / value(point), value, events)
+        .map(steps)
+        .map_err(without_place)
 }
 
 /// The smallest scale, of five significant digits, at which the list `events(scale)` costs at most
-/// `target` at `delta`. Parts of the list may not depend on the scale.
+/// `target` at `delta`, by the accountant that declared lists are priced by. Parts of the list may not
+/// depend on the scale.
 ///
 /// The list must not get more costly as the scale grows; if it does, the answer still meets the target
 /// but need not be the smallest.
 ///
 /// # Privacy
-/// At the answer, [`accountant::epsilon`](epsilon) of the list is at most `target`.
+/// At the answer, [`accountant::epsilon`](super::accountant::epsilon) of the list is at most `target`.
 ///
 /// # Errors
 /// `target`, `delta` or an event is out of range, or even a scale of nearly 10^9 does not meet the target.
@@ -80,47 +156,162 @@ pub fn smallest_scale(
     delta: f64,
     events: impl Fn(f64) -> Vec<Event>,
 ) -> Result<f64, CannotCalibrate> {
-    let first = 10_u64.pow(DIGITS - 1);
-    let per_decade = 9 * first;
-    let scale = |point: u64| {
-        let digits = (first + point % per_decade) as f64;
-        let decade = DECADES.start + i32::try_from(point / per_decade).expect("few decades");
-        let power = decade - (DIGITS as i32 - 1);
-        // Powers of ten up to 22 are exact, so that this is the f64 nearest to the decimal number.
-        if power < 0 { digits / 10_f64.powi(-power) } else { digits * 10_f64.powi(power) }
-    };
-    let points = 0..=per_decade * DECADES.len() as u64 - 1;
-    smallest(target, delta, points, scale, events)
+    let scale = |point| decimal(&DECADES, point);
+    let search = Search { accountant: Accountant::CHARGED, target, delta, what: "noise" };
+    search.least(0..=decimals(&DECADES) - 1, scale, scale, |point| events(scale(point))).map(scale)
 }
 
-/// Bisection over grid points: the first whose list meets the target, its cost falling with the point.
-fn smallest(
+fn checked_steps(steps: u64) -> Result<(), InvalidEvent> {
+    let found = InvalidEvent::Parameter { name: "steps", expected: "a number above 0", found: 0.0 };
+    if steps == 0 { Err(found) } else { Ok(()) }
+}
+
+/// There is no list to point into: the field is the caller's own argument.
+fn without_place(error: CannotCalibrate) -> CannotCalibrate {
+    match error {
+        CannotCalibrate::Invalid(InvalidEvent::Event { field, expected, found, .. }) => {
+            InvalidEvent::Parameter { name: field, expected, found }.into()
+        }
+        other => other,
+    }
+}
+
+const PER_DECADE: u64 = 9 * 10_u64.pow(DIGITS - 1);
+
+/// How many numbers of five significant digits there are.
+fn decimals(decades: &std::ops::Range<i32>) -> u64 {
+    PER_DECADE * decades.len() as u64
+}
+
+/// The number of that rank.
+fn decimal(decades: &std::ops::Range<i32>, rank: u64) -> f64 {
+    let digits = (10_u64.pow(DIGITS - 1) + rank % PER_DECADE) as f64;
+    let decade = decades.start + i32::try_from(rank / PER_DECADE).expect("few decades");
+    let power = decade - (DIGITS as i32 - 1);
+    // Powers of ten up to 22 are exact, so that this is the f64 nearest to the decimal number.
+    if power < 0 { digits / 10_f64.powi(-power) } else { digits * 10_f64.powi(power) }
+}
+
+/// A search for the first of many grid points, each less costly than the one before.
+struct Search {
+    accountant: Accountant,
     target: f64,
     delta: f64,
-    points: std::ops::RangeInclusive<u64>,
-    noise: impl Fn(u64) -> f64,
-    events: impl Fn(f64) -> Vec<Event>,
-) -> Result<f64, CannotCalibrate> {
-    let (target, delta) = (checked_epsilon(target)?, checked_delta(delta)?);
-    let (mut low, mut meets) = (*points.start(), *points.end());
-    let reached = epsilon(&events(noise(meets)), delta)?;
-    if reached > target {
-        return Err(CannotCalibrate::Unattainable { target, reached, largest: noise(meets) });
-    }
-    while low < meets {
-        let middle = low + (meets - low) / 2;
-        if epsilon(&events(noise(middle)), delta)? <= target {
-            meets = middle;
-        } else {
-            low = middle + 1;
+    what: &'static str,
+}
+
+impl Search {
+    /// `coordinate` rises with the point and makes ln ε a smooth function of its logarithm; `value` is
+    /// what the error names.
+    fn least(
+        &self,
+        points: RangeInclusive<u64>,
+        coordinate: impl Fn(u64) -> f64,
+        value: impl Fn(u64) -> f64,
+        events: impl Fn(u64) -> Vec<Event>,
+    ) -> Result<u64, CannotCalibrate> {
+        let (target, delta) = (checked_epsilon(self.target)?, checked_delta(self.delta)?);
+        let (first, last) = (*points.start(), *points.end());
+        let price = |accountant, point| epsilon_by(accountant, &events(point), delta);
+        let asked = target;
+        let target = match self.accountant {
+            Accountant::Pld => asked * (1.0 - HEADROOM),
+            Accountant::Rdp => asked,
+        };
+        let reached = price(self.accountant, last)?;
+        if reached > target {
+            let least_costly = value(last);
+            return Err(CannotCalibrate::Unattainable {
+                target: asked,
+                reached,
+                what: self.what,
+                least_costly,
+            });
         }
+        // By the quick accountant first. The other one is never above it.
+        let (mut low, mut meets) = (first, last);
+        while low < meets {
+            let middle = low + (meets - low) / 2;
+            if price(Accountant::Rdp, middle)? <= target {
+                meets = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        if self.accountant == Accountant::Rdp || meets == first {
+            return Ok(meets);
+        }
+        // ln(ε/target), at least a number.
+        let excess = |point| -> Result<f64, InvalidEvent> {
+            Ok(log((price(self.accountant, point)? / target).max(1e-9)))
+        };
+        let at = |point: u64| log(coordinate(point));
+        let point_at = |ln: f64, low: u64, high: u64| {
+            let (mut low, mut high) = (low, high);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if at(middle) >= ln { high = middle } else { low = middle + 1 }
+            }
+            low
+        };
+        let mut met = (meets, excess(meets)?);
+        // Down in growing steps until one is too costly.
+        let mut factor = 0.05;
+        let mut missed = loop {
+            let point = point_at(at(met.0) - factor, first, met.0 - 1);
+            let found = (point, excess(point)?);
+            if found.1 > 0.0 {
+                break found;
+            }
+            met = found;
+            if point == first {
+                return Ok(first);
+            }
+            factor *= 2.0;
+        };
+        // Between the two by interpolation, close to it by neighbours, and never more than half too slow.
+        let mut stride = 1;
+        let mut by_half = false;
+        while met.0 - missed.0 > 1 {
+            let (low, high) = (missed.0 + 1, met.0 - 1);
+            let before = met.0 - missed.0;
+            let share = missed.1 / (missed.1 - met.1);
+            let guess = if by_half {
+                low + (high - low) / 2
+            } else {
+                point_at(at(missed.0) + share * (at(met.0) - at(missed.0)), low, high)
+            };
+            let found = (guess, excess(guess)?);
+            if found.1 > 0.0 {
+                missed = found
+            } else {
+                met = found
+            }
+            // The root is near the guess: its neighbour on the other side, further off each time.
+            if met.0 - missed.0 > 1 && !by_half {
+                let other = if found.1 > 0.0 {
+                    (guess + stride).min(met.0 - 1)
+                } else {
+                    guess.saturating_sub(stride).max(missed.0 + 1)
+                };
+                let found = (other, excess(other)?);
+                if found.1 > 0.0 {
+                    missed = found
+                } else {
+                    met = found
+                }
+                stride *= 8;
+            }
+            by_half = met.0 - missed.0 > before / 2;
+        }
+        Ok(met.0)
     }
-    Ok(noise(meets))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privacy::accountant::epsilon;
     use proptest::prelude::*;
 
     fn step(sampling_rate: f64, noise_multiplier: f64, count: u64) -> Event {

@@ -127,8 +127,8 @@ impl Filter {
         if self.charged.take(events)? { Ok(()) } else { Err(ChargeRefused::NotCharged) }
     }
 
-    /// ε of everything charged, read as one list that was declared in advance: what
-    /// [`accountant::epsilon`](super::accountant::epsilon) says of it, so never above
+    /// ε of everything charged, read as one list that was declared in advance, at its best Rényi order:
+    /// what [`Accountant::Rdp`](super::accountant::Accountant::Rdp) says of it, so never above
     /// [`Filter::counted`]. For what is left under adaptive choices, see [`Filter::share_left`].
     #[must_use]
     pub fn spent(&self) -> f64 {
@@ -197,11 +197,16 @@ fn share_of_cap(curve: &Curve, index: usize, epsilon_cap: f64, delta: f64) -> f6
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::privacy::accountant::epsilon;
+    use crate::privacy::accountant::{Accountant, epsilon_by};
 
     const DELTA: f64 = 1e-5;
     const STUDY: Event = Event::PoissonGaussian { sampling_rate: 0.05, noise_multiplier: 1.5, count: 200 };
     const SURVEY: Event = Event::Gaussian { noise_multiplier: 10.0, count: 5 };
+
+    /// By the accountant that the filter is about.
+    fn epsilon(events: &[Event], delta: f64) -> Result<f64, InvalidEvent> {
+        epsilon_by(Accountant::Rdp, events, delta)
+    }
 
     fn filter(cap: f64) -> Filter {
         Filter::new(cap, DELTA).expect("valid cap")

@@ -32,7 +32,32 @@ pub enum Event {
         /// How many times.
         count: u64,
     },
+    /// The same on a Poisson sample, as for [`Event::PoissonGaussian`].
+    PoissonLaplace {
+        /// q, in (0, 1].
+        sampling_rate: f64,
+        /// b ÷ sensitivity.
+        scale: f64,
+        /// How many steps.
+        count: u64,
+    },
+    /// What a person pays who is known to `sites` sites of one secure sum, each of which samples and
+    /// clips them by itself: Gaussian noise on a sum that counts them Binomial(`sites`,
+    /// `sampling_rate`) times.
+    MixtureGaussian {
+        /// h, from 1 to [`SITES_MAX`].
+        sites: u32,
+        /// q, in (0, 1].
+        sampling_rate: f64,
+        /// σ of the whole sum's noise ÷ sensitivity to one of the person's contributions.
+        noise_multiplier: f64,
+        /// How many steps.
+        count: u64,
+    },
 }
+
+/// Most sites at which one person may be known, as far as they can be accounted for.
+pub const SITES_MAX: u32 = 256;
 
 impl Event {
     /// How many uses this event stands for.
@@ -41,7 +66,9 @@ impl Event {
         match *self {
             Self::Gaussian { count, .. }
             | Self::PoissonGaussian { count, .. }
-            | Self::Laplace { count, .. } => count,
+            | Self::Laplace { count, .. }
+            | Self::PoissonLaplace { count, .. }
+            | Self::MixtureGaussian { count, .. } => count,
         }
     }
 
@@ -54,6 +81,12 @@ impl Event {
                 Self::PoissonGaussian { sampling_rate, noise_multiplier, count }
             }
             Self::Laplace { scale, .. } => Self::Laplace { scale, count },
+            Self::PoissonLaplace { sampling_rate, scale, .. } => {
+                Self::PoissonLaplace { sampling_rate, scale, count }
+            }
+            Self::MixtureGaussian { sites, sampling_rate, noise_multiplier, .. } => {
+                Self::MixtureGaussian { sites, sampling_rate, noise_multiplier, count }
+            }
         }
     }
 }

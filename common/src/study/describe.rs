@@ -144,6 +144,13 @@ fn privacy(out: &mut String, study: &Study) {
                 count - 1
             ),
             Event::Laplace { scale, count } => format!("{count} times, Laplace noise of scale {scale}"),
+            Event::PoissonLaplace { sampling_rate, scale, count } => format!(
+                "{count} times, each person with probability {sampling_rate}, Laplace noise of scale {scale}"
+            ),
+            Event::MixtureGaussian { sites, sampling_rate, noise_multiplier, count } => format!(
+                "{count} noised steps at {sites} sites, each person with probability {sampling_rate} at each; \
+                 noise {noise_multiplier} times one person's largest effect at one site"
+            ),
         };
         paragraph(out, &format!("{}: ", earmark.name), &line);
     }

@@ -139,6 +139,22 @@ fn events(data: &ReportData) -> Html {
                 count,
             ),
             Event::Laplace { scale, count } => (format!("Laplace, b = {}", trimmed(scale)), count),
+            Event::PoissonLaplace { sampling_rate, scale, count } => (
+                format!(
+                    "Laplace on a Poisson sample, q = {}, b = {}",
+                    trimmed(sampling_rate),
+                    trimmed(scale)
+                ),
+                count,
+            ),
+            Event::MixtureGaussian { sites, sampling_rate, noise_multiplier, count } => (
+                format!(
+                    "Gaussian on Poisson samples at {sites} sites, q = {}, σ = {}",
+                    trimmed(sampling_rate),
+                    trimmed(noise_multiplier)
+                ),
+                count,
+            ),
         };
         let name = earmark.name.replace('*', " × ").replace('_', " ");
         fill(

@@ -124,6 +124,13 @@ fn words(event: &Event) -> String {
             )
         }
         Event::Laplace { scale, .. } => format!("Laplace, scale {scale} per person"),
+        Event::PoissonLaplace { sampling_rate, scale, .. } => {
+            format!("Laplace, scale {scale} per person, on a Poisson sample at rate {sampling_rate}")
+        }
+        Event::MixtureGaussian { sites, sampling_rate, noise_multiplier, .. } => format!(
+            "Gaussian, noise {noise_multiplier} per person and site, on Poisson samples at {sites} sites at \
+             rate {sampling_rate}"
+        ),
     }
 }
 

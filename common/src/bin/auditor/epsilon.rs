@@ -1,7 +1,7 @@
-//! `auditor epsilon`: ε of a list of events, from a file that anybody can write.
+//! `auditor epsilon`: ε at a δ, or δ at an ε, of a list of events from a file that anybody can write.
 
 use crate::{BAD_INPUT, Format, print_figure, refuse};
-use consilium_common::privacy::accountant::{Accountant, InvalidEvent, epsilon_by};
+use consilium_common::privacy::accountant::{Accountant, InvalidEvent, delta_by, epsilon_by};
 use consilium_common::privacy::mechanism::Event;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -19,10 +19,12 @@ const EXAMPLE: &str = r#"Example: 200 training steps, then five histograms
   ]}
   END
 
-Mechanisms: gaussian, poisson_gaussian, laplace (with "scale"). Noise is per unit of sensitivity,
-that of adding or removing one person."#;
+Mechanisms: gaussian, poisson_gaussian, laplace and poisson_laplace (with "scale"), and
+mixture_gaussian (with "sites": a person known to so many sites of one secure sum). Noise is per unit
+of sensitivity, that of adding or removing one person. With --epsilon instead of --delta, delta is
+computed."#;
 
-/// Compute epsilon of a list of events
+/// Compute epsilon, or delta, of a list of events
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
@@ -30,10 +32,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     events: PathBuf,
     /// Delta, above 0 and below 1
-    #[arg(long, value_name = "D")]
-    delta: f64,
-    /// How privacy loss is counted; only rdp in this version
-    #[arg(long, value_name = "NAME", default_value = Accountant::CHARGED.name())]
+    #[arg(long, value_name = "D", required_unless_present = "epsilon")]
+    delta: Option<f64>,
+    /// Epsilon, 0 or above: compute delta at it
+    #[arg(long, value_name = "E", conflicts_with = "delta")]
+    epsilon: Option<f64>,
+    /// How privacy loss is counted: pld or rdp
+    #[arg(long, value_name = "NAME", default_value = Accountant::Pld.name())]
     accountant: Accountant,
     /// Default: text on a terminal, json otherwise
     #[arg(long, value_name = "FORMAT")]
@@ -45,7 +50,10 @@ struct Answer {
     epsilon: f64,
     delta: f64,
     accountant: &'static str,
-    epsilon_rdp: f64,
+    /// By RDP, at the same δ; none at δ = 0.
+    epsilon_rdp: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta_rdp: Option<f64>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -82,9 +90,19 @@ fn answer(args: &Args) -> Result<Answer, InvalidInput> {
         InvalidEvent::Event { .. } => InvalidInput::Events { file: file.clone(), why: error.to_string() },
         InvalidEvent::Parameter { .. } => error.into(),
     };
-    let epsilon = epsilon_by(args.accountant, &events, args.delta).map_err(in_file)?;
-    let epsilon_rdp = epsilon_by(Accountant::Rdp, &events, args.delta).map_err(in_file)?;
-    Ok(Answer { epsilon, delta: args.delta, accountant: args.accountant.name(), epsilon_rdp })
+    let price = |accountant, delta| epsilon_by(accountant, &events, delta).map_err(in_file);
+    let accountant = args.accountant.name();
+    if let Some(epsilon) = args.epsilon {
+        let delta = delta_by(args.accountant, &events, epsilon).map_err(in_file)?;
+        let delta_rdp = Some(delta_by(Accountant::Rdp, &events, epsilon).map_err(in_file)?);
+        let in_range = delta > 0.0 && delta < 1.0;
+        let epsilon_rdp = if in_range { Some(price(Accountant::Rdp, delta)?) } else { None };
+        return Ok(Answer { epsilon, delta, accountant, epsilon_rdp, delta_rdp });
+    }
+    let delta = args.delta.expect("one of the two is required");
+    let epsilon = price(args.accountant, delta)?;
+    let epsilon_rdp = Some(price(Accountant::Rdp, delta)?);
+    Ok(Answer { epsilon, delta, accountant, epsilon_rdp, delta_rdp: None })
 }
 
 /// One byte more than allowed, at most: enough to see that it is too long.
@@ -101,7 +119,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 
 fn sentence(answer: &Answer) -> String {
     format!(
-        "epsilon {:.6} at delta {} (by {}; one person added or removed)",
+        "epsilon {:.6} at delta {:e} (by {}; one person added or removed)",
         answer.epsilon, answer.delta, answer.accountant
     )
 }
@@ -166,11 +184,25 @@ fn event(index: usize, raw: &RawEvent) -> Result<Event, String> {
             only(&["scale"])?;
             Ok(Event::Laplace { scale: needed("scale", raw.scale)?, count })
         }
-        name @ ("poisson_laplace" | "mixture_gaussian") => Err(format!(
-            "events[{index}].mechanism: {name} needs the pld accountant, which is not in this version"
-        )),
+        "poisson_laplace" => {
+            only(&["sampling_rate", "scale"])?;
+            let sampling_rate = needed("sampling_rate", raw.sampling_rate)?;
+            Ok(Event::PoissonLaplace { sampling_rate, scale: needed("scale", raw.scale)?, count })
+        }
+        "mixture_gaussian" => {
+            only(&["sites", "sampling_rate", "noise_multiplier"])?;
+            let sites = raw
+                .sites
+                .ok_or_else(|| format!("events[{index}].sites: mechanism mixture_gaussian needs it"))?;
+            let sampling_rate = needed("sampling_rate", raw.sampling_rate)?;
+            let noise_multiplier = needed("noise_multiplier", raw.noise_multiplier)?;
+            // What does not fit is above the most that is accounted for, and refused as that.
+            let sites = u32::try_from(sites).unwrap_or(u32::MAX);
+            Ok(Event::MixtureGaussian { sites, sampling_rate, noise_multiplier, count })
+        }
         other => Err(format!(
-            "events[{index}].mechanism: expected gaussian, poisson_gaussian or laplace, came {:?}",
+            "events[{index}].mechanism: expected gaussian, poisson_gaussian, laplace, poisson_laplace or \
+             mixture_gaussian, came {:?}",
             shortened(other)
         )),
     }
@@ -213,6 +245,8 @@ mod tests {
             Event::Gaussian { noise_multiplier: 2.0, count: 3 },
             Event::PoissonGaussian { sampling_rate: 0.05, noise_multiplier: 1.5, count: 500 },
             Event::Laplace { scale: 0.1, count: u64::MAX },
+            Event::PoissonLaplace { sampling_rate: 0.1, scale: 2.0, count: 4 },
+            Event::MixtureGaussian { sites: 2, sampling_rate: 0.05, noise_multiplier: 1.5, count: 500 },
         ] {
             let text = serde_json::to_string(&event).expect("plain numbers");
             assert_eq!(parse(file(&text).as_bytes()), Ok(vec![event]));
@@ -263,18 +297,16 @@ mod tests {
             "events[1].sampling_rate: mechanism poisson_gaussian needs it",
         );
         check(
-            &second(r#"{"mechanism":"poisson_laplace","sampling_rate":0.1,"scale":1,"count":1}"#),
-            "events[1].mechanism: poisson_laplace needs the pld accountant, which is not in this version",
+            &second(r#"{"mechanism":"poisson_laplace","scale":1,"count":1}"#),
+            "events[1].sampling_rate: mechanism poisson_laplace needs it",
         );
         check(
-            &second(
-                r#"{"mechanism":"mixture_gaussian","sites":2,"sampling_rate":0.1,"noise_multiplier":1,"count":1}"#,
-            ),
-            "events[1].mechanism: mixture_gaussian needs the pld accountant",
+            &second(r#"{"mechanism":"mixture_gaussian","sampling_rate":0.1,"noise_multiplier":1,"count":1}"#),
+            "events[1].sites: mechanism mixture_gaussian needs it",
         );
         check(
             &second(r#"{"mechanism":"exponential","count":1}"#),
-            "events[1].mechanism: expected gaussian, poisson_gaussian or laplace, came \"exponential\"",
+            "laplace, poisson_laplace or mixture_gaussian, came \"exponential\"",
         );
     }
 }

@@ -86,7 +86,10 @@ fn sigma_paid(event: &Event) -> Option<u64> {
         Event::Gaussian { noise_multiplier, .. } => {
             sigma_units(PERSON_UNITS.unsigned_abs(), noise_multiplier).ok()
         }
-        Event::PoissonGaussian { .. } | Event::Laplace { .. } => None,
+        Event::PoissonGaussian { .. }
+        | Event::Laplace { .. }
+        | Event::PoissonLaplace { .. }
+        | Event::MixtureGaussian { .. } => None,
     }
 }
 

@@ -143,8 +143,15 @@ fn check_training(event: &Event, caps: &Caps) -> Result<(), Broken> {
     let (sampling_rate, noise_multiplier) = match *event {
         Event::Gaussian { noise_multiplier, .. } => (1.0, noise_multiplier),
         Event::PoissonGaussian { sampling_rate, noise_multiplier, .. } => (sampling_rate, noise_multiplier),
-        Event::Laplace { .. } => {
+        Event::Laplace { .. } | Event::PoissonLaplace { .. } => {
             return broken("ledger.earmark", "training has Gaussian noise, came Laplace".to_owned());
+        }
+        // It is how a person at several sites is priced, not a mechanism that a site runs.
+        Event::MixtureGaussian { .. } => {
+            return broken(
+                "ledger.earmark",
+                "training is one site's own, came a mixture of sites".to_owned(),
+            );
         }
     };
     if noise_multiplier.is_nan() || noise_multiplier < caps.noise_multiplier_min {

@@ -1,9 +1,12 @@
 //! From events to ε: what a list of mechanisms costs one person.
 //!
-//! Unit: one person at one site. Neighbours: add or remove one person. This version charges by Rényi
-//! accounting ([`rdp`]). Every figure is rounded against the budget: an ε or δ from here is an upper
-//! bound, numerical error included, and has the same bits on every platform.
+//! Unit: one person at one site. Neighbours: add or remove one person. A list that was declared in
+//! advance is priced tightly by its privacy loss distribution ([`pld`]); what is chosen study by study is
+//! capped by Rényi accounting ([`rdp`], [`filter`](crate::privacy::filter)). Every figure is rounded
+//! against the budget: an ε or δ from here is an upper bound, numerical error included, and has the same
+//! bits on every platform.
 
+pub mod pld;
 pub mod rdp;
 pub(super) mod tally;
 
@@ -20,6 +23,8 @@ pub const NOISE_MAX: f64 = 1e12;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Accountant {
+    /// Privacy loss distributions: tight, for a list that was declared in advance.
+    Pld,
     /// Rényi differential privacy at integer orders.
     Rdp,
 }
@@ -32,6 +37,7 @@ impl Accountant {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Pld => "pld",
             Self::Rdp => "rdp",
         }
     }
@@ -45,7 +51,7 @@ impl fmt::Display for Accountant {
 
 /// There is no accountant of that name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("accountant {found:?} is not in this version: only rdp is")]
+#[error("there is no accountant {found:?}: expected pld or rdp")]
 pub struct UnknownAccountant {
     found: String,
 }
@@ -55,6 +61,7 @@ impl std::str::FromStr for Accountant {
 
     fn from_str(text: &str) -> Result<Self, UnknownAccountant> {
         match text {
+            "pld" => Ok(Self::Pld),
             "rdp" => Ok(Self::Rdp),
             _ => Err(UnknownAccountant { found: text.chars().take(40).collect() }),
         }
@@ -116,7 +123,28 @@ pub fn epsilon_by(accountant: Accountant, events: &[Event], delta: f64) -> Resul
     let delta = checked_delta(delta)?;
     let tally = Tally::of(events)?;
     Ok(match accountant {
+        Accountant::Pld => pld::epsilon(&tally, delta),
         Accountant::Rdp => tally.curve().epsilon(delta),
+    })
+}
+
+/// δ at `epsilon` of a list of events that was declared in advance, by a named accountant; 0 for no
+/// events. For any `d` in (0, 1), `delta_by(a, events, epsilon_by(a, events, d)?)? <= d`.
+///
+/// # Privacy
+/// As [`epsilon`]; the claim is (`epsilon`, δ)-differential privacy.
+///
+/// # Errors
+/// An event's parameter is out of range, or `epsilon` negative, infinite or not a number.
+pub fn delta_by(accountant: Accountant, events: &[Event], epsilon: f64) -> Result<f64, InvalidEvent> {
+    if !(epsilon >= 0.0 && epsilon.is_finite()) {
+        let expected = "a finite number, 0 or above";
+        return Err(InvalidEvent::Parameter { name: "epsilon", expected, found: epsilon });
+    }
+    let tally = Tally::of(events)?;
+    Ok(match accountant {
+        Accountant::Pld => pld::delta(&tally, epsilon),
+        Accountant::Rdp => tally.curve().delta(epsilon),
     })
 }
 
@@ -213,8 +241,10 @@ mod tests {
 
     #[test]
     fn accountants_by_name() {
-        assert_eq!("rdp".parse(), Ok(Accountant::Rdp));
-        let error = "pld".parse::<Accountant>().expect_err("not in this version");
-        assert_eq!(error.to_string(), "accountant \"pld\" is not in this version: only rdp is");
+        for accountant in [Accountant::Pld, Accountant::Rdp] {
+            assert_eq!(accountant.name().parse(), Ok(accountant));
+        }
+        let error = "prv".parse::<Accountant>().expect_err("not ours");
+        assert_eq!(error.to_string(), "there is no accountant \"prv\": expected pld or rdp");
     }
 }

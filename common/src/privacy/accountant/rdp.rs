@@ -70,7 +70,11 @@ impl Curve {
     /// # Privacy
     /// Unit: one person; neighbours: add or remove one. Gaussian: Mironov 2017, Proposition 7.
     /// Poisson-subsampled Gaussian: Mironov, Talwar and Zhang 2019, equation 3 with Theorem 5 (both
-    /// directions). Laplace: Mironov 2017, Proposition 6.
+    /// directions). Laplace: Mironov 2017, Proposition 6. Poisson-subsampled Laplace: the same sum with
+    /// the Laplace mechanism's moments; its two centres can be swapped by a reflection too, so that
+    /// Theorem 5 gives both directions. Mixture of Gaussians at h sites: an upper bound, since the sum is
+    /// post-processing of h Poisson-subsampled Gaussians of noise σ/√h; it meets the exact value for
+    /// everybody (rate 1) and for much noise.
     ///
     /// # Errors
     /// A parameter is out of range (index 0 stands for `event`).
@@ -83,6 +87,11 @@ impl Curve {
             Mechanism::Gaussian { noise } => gaussian(noise.value()),
             Mechanism::PoissonGaussian { rate, noise } => poisson_gaussian(rate.value(), noise.value()),
             Mechanism::Laplace { scale } => laplace(scale.value()),
+            Mechanism::PoissonLaplace { rate, scale } => poisson_laplace(rate.value(), scale.value()),
+            Mechanism::MixtureGaussian { sites, rate, noise } => {
+                let share = (noise.value() / f64::from(sites).sqrt()).next_down();
+                poisson_gaussian(rate.value(), share).times(sites.into())
+            }
         }
     }
 
@@ -203,15 +212,40 @@ fn gaussian(noise: f64) -> Curve {
 /// the weights times expm1((k²−k)/2σ²): positive terms only, so that a loss of 1e-30 is as exact as one
 /// of 1e9.
 fn poisson_gaussian(rate: f64, noise: f64) -> Curve {
+    sampled(rate, |k| {
+        let exponent = k * (k - 1.0) / (2.0 * noise * noise);
+        let growth = ln_expm1(exponent);
+        (growth, exponent + 1.0 + growth.abs())
+    })
+}
+
+/// The same sum with the moments of the Laplace mechanism, E e^(kL) = k/(2k−1) e^((k−1)/b) +
+/// (k−1)/(2k−1) e^(−k/b), which are 1 for k < 2 too.
+fn poisson_laplace(rate: f64, scale: f64) -> Curve {
+    let unit = 1.0 / scale;
+    sampled(rate, |k| {
+        if k < 2.0 {
+            return (f64::NEG_INFINITY, 1.0);
+        }
+        let growth = match laplace_growth(k, unit) {
+            Growth::Small(growth) => log(growth),
+            Growth::Log(ln_moment) => ln_moment + log1p(-exp(-ln_moment)),
+        };
+        (growth, MANY / FEW * (2.0 * k * unit + 1.0 + growth.abs()))
+    })
+}
+
+/// ln A / (α − 1) with A − 1 = Σ_{k ≥ 2} C(α,k) (1−q)^(α−k) q^k g(k), from ln g(k) and the sizes that its
+/// error bound needs.
+fn sampled(rate: f64, ln_growth: impl Fn(f64) -> (f64, f64)) -> Curve {
     let ln_factorial = ln_factorials();
     let (ln_rate, ln_rest) = (log(rate), log1p(-rate));
-    // What of term k does not depend on α, and the sizes that its error bound needs.
+    // What of term k does not depend on α.
     let by_k: Vec<(f64, f64)> = (0..=ORDER_MAX)
         .map(|k| {
             let k = k as f64;
-            let exponent = k * (k - 1.0) / (2.0 * noise * noise);
-            let growth = ln_expm1(exponent);
-            (k * ln_rate + growth, exponent + 1.0 + growth.abs() - k * ln_rate)
+            let (growth, sizes) = ln_growth(k);
+            (k * ln_rate + growth, sizes - k * ln_rate)
         })
         .collect();
     let mut terms = Vec::with_capacity(ORDER_MAX);
@@ -234,16 +268,30 @@ fn laplace(scale: f64) -> Curve {
     let unit = 1.0 / scale;
     Curve(ORDERS.map(|order| {
         let alpha = f64::from(order);
-        let (up, down) = ((alpha - 1.0) * unit, alpha * unit);
-        let (weight_up, weight_down) = (alpha / (2.0 * alpha - 1.0), (alpha - 1.0) / (2.0 * alpha - 1.0));
-        let ln_a = if up > 30.0 {
-            up + log(weight_up) + log1p(weight_down / weight_up * exp(-up - down))
-        } else {
-            // The linear parts of the two exponentials cancel exactly; what is left is positive.
-            log1p(weight_up * exp_beyond_line(up) + weight_down * exp_beyond_line(-down))
+        let ln_a = match laplace_growth(alpha, unit) {
+            Growth::Small(growth) => log1p(growth),
+            Growth::Log(ln_a) => ln_a,
         };
         ln_a / (alpha - 1.0) * (1.0 + MANY)
     }))
+}
+
+/// A number above 1: itself minus 1, or its logarithm where it is large.
+enum Growth {
+    Small(f64),
+    Log(f64),
+}
+
+/// A of [`laplace`], for α ≥ 2.
+fn laplace_growth(alpha: f64, unit: f64) -> Growth {
+    let (up, down) = ((alpha - 1.0) * unit, alpha * unit);
+    let (weight_up, weight_down) = (alpha / (2.0 * alpha - 1.0), (alpha - 1.0) / (2.0 * alpha - 1.0));
+    if up > 30.0 {
+        Growth::Log(up + log(weight_up) + log1p(weight_down / weight_up * exp(-up - down)))
+    } else {
+        // The linear parts of the two exponentials cancel exactly; what is left is positive.
+        Growth::Small(weight_up * exp_beyond_line(up) + weight_down * exp_beyond_line(-down))
+    }
 }
 
 /// e^x − 1 − x to full relative precision.

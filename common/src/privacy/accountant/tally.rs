@@ -2,7 +2,7 @@
 
 use super::rdp::Curve;
 use super::{InvalidEvent, NOISE_MAX, NOISE_MIN};
-use crate::privacy::mechanism::Event;
+use crate::privacy::mechanism::{Event, SITES_MAX};
 use std::collections::BTreeMap;
 
 /// A finite number above 0, kept as its bits: these order as the numbers do.
@@ -22,9 +22,26 @@ impl Positive {
 /// One use of a mechanism, its parameters checked. A sampling rate is below 1: at 1 it is the Gaussian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mechanism {
-    Gaussian { noise: Positive },
-    PoissonGaussian { rate: Positive, noise: Positive },
-    Laplace { scale: Positive },
+    Gaussian {
+        noise: Positive,
+    },
+    PoissonGaussian {
+        rate: Positive,
+        noise: Positive,
+    },
+    Laplace {
+        scale: Positive,
+    },
+    PoissonLaplace {
+        rate: Positive,
+        scale: Positive,
+    },
+    /// At two sites or more.
+    MixtureGaussian {
+        sites: u32,
+        rate: Positive,
+        noise: Positive,
+    },
 }
 
 impl Mechanism {
@@ -37,27 +54,59 @@ impl Mechanism {
                 found: value,
             })
         };
-        match *event {
+        let rate = |value| {
+            Positive::within(f64::from_bits(1), 1.0, value).ok_or(InvalidEvent::Event {
+                index,
+                field: "sampling_rate",
+                expected: "a number above 0, at most 1",
+                found: value,
+            })
+        };
+        Ok(match *event {
             Event::Gaussian { noise_multiplier, .. } => {
-                Ok(Self::Gaussian { noise: noise("noise_multiplier", noise_multiplier)? })
+                Self::Gaussian { noise: noise("noise_multiplier", noise_multiplier)? }
             }
             Event::PoissonGaussian { sampling_rate, noise_multiplier, .. } => {
-                let rate = Positive::within(f64::from_bits(1), 1.0, sampling_rate);
-                let rate = rate.ok_or(InvalidEvent::Event {
-                    index,
-                    field: "sampling_rate",
-                    expected: "a number above 0, at most 1",
-                    found: sampling_rate,
-                })?;
+                let rate = rate(sampling_rate)?;
                 let noise = noise("noise_multiplier", noise_multiplier)?;
-                Ok(if rate.value() == 1.0 {
+                if rate.value() == 1.0 {
                     Self::Gaussian { noise }
                 } else {
                     Self::PoissonGaussian { rate, noise }
-                })
+                }
             }
-            Event::Laplace { scale, .. } => Ok(Self::Laplace { scale: noise("scale", scale)? }),
-        }
+            Event::Laplace { scale, .. } => Self::Laplace { scale: noise("scale", scale)? },
+            Event::PoissonLaplace { sampling_rate, scale, .. } => {
+                let rate = rate(sampling_rate)?;
+                let scale = noise("scale", scale)?;
+                if rate.value() == 1.0 {
+                    Self::Laplace { scale }
+                } else {
+                    Self::PoissonLaplace { rate, scale }
+                }
+            }
+            Event::MixtureGaussian { sites, sampling_rate, noise_multiplier, .. } => {
+                if !(1..=SITES_MAX).contains(&sites) {
+                    return Err(InvalidEvent::Event {
+                        index,
+                        field: "sites",
+                        expected: "a number from 1 to 256",
+                        found: f64::from(sites),
+                    });
+                }
+                let rate = rate(sampling_rate)?;
+                let noise = noise("noise_multiplier", noise_multiplier)?;
+                match (sites, rate.value() == 1.0) {
+                    (1, true) => Self::Gaussian { noise },
+                    // Counted `sites` times for sure; rounded down, against the budget.
+                    (_, true) => Self::Gaussian {
+                        noise: Positive((noise.value() / f64::from(sites)).next_down().to_bits()),
+                    },
+                    (1, false) => Self::PoissonGaussian { rate, noise },
+                    (_, false) => Self::MixtureGaussian { sites, rate, noise },
+                }
+            }
+        })
     }
 }
 
@@ -108,6 +157,11 @@ impl Tally {
             sum.add(&uses.once.times(uses.count));
         }
         sum
+    }
+
+    /// Each mechanism with its count, in a fixed order.
+    pub(super) fn uses(&self) -> impl Iterator<Item = (Mechanism, u128)> {
+        self.0.iter().map(|(mechanism, uses)| (*mechanism, uses.count))
     }
 
     pub(in crate::privacy) fn is_empty(&self) -> bool {

@@ -86,6 +86,99 @@ fn the_sum_as_printed() {
     }
 }
 
+/// The subsampled Laplace against E_Q[(P/Q)^α] by Simpson's rule, and that of Q against P, which is
+/// never above.
+#[test]
+fn sampled_laplace_by_quadrature() {
+    fn check(rate: f64, scale: f64, order: u32) {
+        let alpha = f64::from(order);
+        let density = |x: f64| (-x.abs() / scale).exp() / (2.0 * scale);
+        let ratio = |x: f64| 1.0 - rate + rate * ((x.abs() - (x - 1.0).abs()) / scale).exp();
+        // The ratio is constant below 0 and above 1: the tails are in closed form.
+        let whole = |power: f64| {
+            let (n, mut sum) = (2000, 0.0);
+            for i in 0..=n {
+                let x = f64::from(i) / f64::from(n);
+                let weight = if i == 0 || i == n {
+                    1.0
+                } else if i % 2 == 1 {
+                    4.0
+                } else {
+                    2.0
+                };
+                sum += weight * density(x) * ratio(x).powf(power);
+            }
+            let below = 0.5 * ratio(0.0).powf(power);
+            let above = 0.5 * (-1.0 / scale).exp() * ratio(1.0).powf(power);
+            sum / f64::from(3 * n) + below + above
+        };
+        let found = at_order(&Curve::of(&sampled_laplace(rate, scale, 1)).expect("in range"), order);
+        let expected = whole(alpha).ln() / (alpha - 1.0);
+        assert!((found / expected - 1.0).abs() < 1e-9, "{found} for {expected}");
+        let other_way = whole(1.0 - alpha).ln() / (alpha - 1.0);
+        assert!(found >= other_way, "{found} below {other_way}");
+    }
+    for order in [2, 3, 8, 40] {
+        check(0.1, 1.0, order);
+        check(0.5, 3.0, order);
+        check(0.9, 0.7, order);
+    }
+    // For everybody it is the Laplace mechanism; nearly everybody is near it.
+    assert_eq!(Curve::of(&sampled_laplace(1.0, 2.0, 3)), Ok(noisy_counts(2.0, 3)));
+    for order in ORDERS {
+        let nearly = Curve::of(&sampled_laplace(1.0 - 1e-12, 2.0, 3)).expect("in range");
+        let (nearly, whole) = (at_order(&nearly, order), at_order(&noisy_counts(2.0, 3), order));
+        assert!((nearly - whole).abs() <= 1e-8 * whole, "order {order}: {nearly} for {whole}");
+    }
+}
+
+fn sampled_laplace(sampling_rate: f64, scale: f64, count: u64) -> Event {
+    Event::PoissonLaplace { sampling_rate, scale, count }
+}
+
+/// The mixture's bound is at least its exact value, which at order α is the mean of
+/// e^(((Σi)² − Σi²)/2σ²) over α independent binomial counts i; close to it for much noise, equal for
+/// everybody.
+#[test]
+fn mixtures_are_bounded() {
+    fn check(sites: u32, rate: f64, noise: f64, order: u32, tolerance: f64) {
+        let event = Event::MixtureGaussian { sites, sampling_rate: rate, noise_multiplier: noise, count: 1 };
+        let found = at_order(&Curve::of(&event).expect("in range"), order);
+        let mut choose = 1.0;
+        let mut weights = Vec::new();
+        for i in 0..=sites {
+            let k = f64::from(i);
+            let shift = (-k * k / (2.0 * noise * noise)).exp();
+            weights.push(choose * rate.powf(k) * (1.0 - rate).powf(f64::from(sites) - k) * shift);
+            choose *= (f64::from(sites) - k) / (k + 1.0);
+        }
+        let mut sums = vec![1.0];
+        for _ in 0..order {
+            let mut next = vec![0.0; sums.len() + weights.len() - 1];
+            for (s, sum) in sums.iter().enumerate() {
+                for (i, weight) in weights.iter().enumerate() {
+                    next[s + i] += sum * weight;
+                }
+            }
+            sums = next;
+        }
+        let mean: f64 = sums
+            .iter()
+            .enumerate()
+            .map(|(s, weight)| weight * ((s * s) as f64 / (2.0 * noise * noise)).exp())
+            .sum();
+        let exact = mean.ln() / (f64::from(order) - 1.0);
+        assert!(found >= exact * (1.0 - 1e-9), "{found} below {exact}");
+        assert!(found <= exact * (1.0 + tolerance), "{found} far above {exact}");
+    }
+    for order in [2, 3, 6] {
+        check(2, 0.1, 10.0, order, 0.2);
+        check(3, 0.05, 20.0, order, 0.1);
+        check(5, 0.3, 2.0, order, 4.0);
+        check(4, 1.0, 3.0, order, 1e-9);
+    }
+}
+
 /// Near a full sample the loss approaches the Gaussian's, which the full sample equals.
 #[test]
 fn nearly_everybody() {
@@ -199,6 +292,13 @@ fn event() -> impl Strategy<Value = Event> {
             }
         ),
         (log(0.1, 1e3), 1..10_000_u64).prop_map(|(scale, count)| Event::Laplace { scale, count }),
+        (log(1e-6, 0.999), log(0.1, 1e3), 1..10_000_u64)
+            .prop_map(|(sampling_rate, scale, count)| Event::PoissonLaplace { sampling_rate, scale, count }),
+        (1..9_u32, log(1e-6, 0.999), log(0.3, 1e3), 1..10_000_u64).prop_map(
+            |(sites, sampling_rate, noise_multiplier, count)| {
+                Event::MixtureGaussian { sites, sampling_rate, noise_multiplier, count }
+            }
+        ),
     ]
 }
 
@@ -218,6 +318,19 @@ fn costlier(event: Event, factor: f64) -> [Event; 2] {
             Event::PoissonGaussian { sampling_rate, noise_multiplier: noise_multiplier / factor, count },
         ],
         Event::Laplace { scale, count } => [more, Event::Laplace { scale: scale / factor, count }],
+        Event::PoissonLaplace { sampling_rate, scale, count } => [
+            Event::PoissonLaplace { sampling_rate: (sampling_rate * factor).min(1.0), scale, count },
+            Event::PoissonLaplace { sampling_rate, scale: scale / factor, count },
+        ],
+        Event::MixtureGaussian { sites, sampling_rate, noise_multiplier, count } => [
+            Event::MixtureGaussian { sites: sites + 1, sampling_rate, noise_multiplier, count },
+            Event::MixtureGaussian {
+                sites,
+                sampling_rate,
+                noise_multiplier: noise_multiplier / factor,
+                count,
+            },
+        ],
     }
 }
 
