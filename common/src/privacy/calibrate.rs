@@ -1,8 +1,8 @@
 //! The least noise, the highest sampling rate or the most steps that meet a target ε.
 //!
 //! Answers lie on a decimal grid, so that a study file can hold them exactly, and are rounded towards
-//! privacy: ε at the answer was computed and is at most the target (by PLD, at most a ten-thousandth below
-//! it), and at the next more costly point of the grid it was computed and is above.
+//! privacy: ε at the answer was computed and is at most the target, and at the next more costly point of
+//! the grid it was computed and is above. Noise by PLD leaves a ten-thousandth of the target unspent.
 
 use super::accountant::{Accountant, InvalidEvent, checked_delta, checked_epsilon, epsilon_by};
 use super::mechanism::Event;
@@ -22,7 +22,7 @@ const RATE_DECADES: std::ops::Range<i32> = -9..0;
 /// The largest answer of [`steps_by`].
 const STEPS_MAX: u64 = 1_000_000_000;
 
-/// Share of the target that stays unspent where PLD is asked, so that other people's accountants, which
+/// Share of the target that stays unspent where PLD is asked for noise, so that other people's accountants, which
 /// read up to so much more on their usual grids, find the target met too.
 const HEADROOM: f64 = 1e-4;
 
@@ -84,7 +84,7 @@ pub fn noise_multiplier_by(
     let events =
         |point| vec![Event::PoissonGaussian { sampling_rate, noise_multiplier: sigma(point), count: steps }];
     let points = 1..=u64::from(NOISE_MULTIPLIER_MAX) * u64::from(GRID);
-    let search = Search { accountant, target, delta, what: "noise" };
+    let search = Search { accountant, target, delta, what: "noise", headroom: headroom(accountant) };
     search.least(points, sigma, sigma, events).map(sigma).map_err(without_place)
 }
 
@@ -109,7 +109,7 @@ pub fn sampling_rate_by(
     let rate = |point: u64| if point == 0 { 1.0 } else { decimal(&RATE_DECADES, points - point) };
     let events =
         |point| vec![Event::PoissonGaussian { sampling_rate: rate(point), noise_multiplier, count: steps }];
-    let search = Search { accountant, target, delta, what: "sampling rate" };
+    let search = Search { accountant, target, delta, what: "sampling rate", headroom: 0.0 };
     search.least(0..=points, |point| 1.0 / rate(point), rate, events).map(rate).map_err(without_place)
 }
 
@@ -131,7 +131,7 @@ pub fn steps_by(
     let steps = |point: u64| STEPS_MAX - point;
     let events =
         |point| vec![Event::PoissonGaussian { sampling_rate, noise_multiplier, count: steps(point) }];
-    let search = Search { accountant, target, delta, what: "steps" };
+    let search = Search { accountant, target, delta, what: "steps", headroom: 0.0 };
     let value = |point| steps(point) as f64;
     search
         .least(0..=STEPS_MAX - 1, |point| 1.0 / value(point), value, events)
@@ -157,8 +157,16 @@ pub fn smallest_scale(
     events: impl Fn(f64) -> Vec<Event>,
 ) -> Result<f64, CannotCalibrate> {
     let scale = |point| decimal(&DECADES, point);
-    let search = Search { accountant: Accountant::CHARGED, target, delta, what: "noise" };
+    let accountant = Accountant::CHARGED;
+    let search = Search { accountant, target, delta, what: "noise", headroom: headroom(accountant) };
     search.least(0..=decimals(&DECADES) - 1, scale, scale, |point| events(scale(point))).map(scale)
+}
+
+fn headroom(accountant: Accountant) -> f64 {
+    match accountant {
+        Accountant::Pld => HEADROOM,
+        Accountant::Rdp => 0.0,
+    }
 }
 
 fn checked_steps(steps: u64) -> Result<(), InvalidEvent> {
@@ -198,6 +206,8 @@ struct Search {
     target: f64,
     delta: f64,
     what: &'static str,
+    /// Share of the target to leave unspent.
+    headroom: f64,
 }
 
 impl Search {
@@ -214,10 +224,7 @@ impl Search {
         let (first, last) = (*points.start(), *points.end());
         let price = |accountant, point| epsilon_by(accountant, &events(point), delta);
         let asked = target;
-        let target = match self.accountant {
-            Accountant::Pld => asked * (1.0 - HEADROOM),
-            Accountant::Rdp => asked,
-        };
+        let target = asked * (1.0 - self.headroom);
         let reached = price(self.accountant, last)?;
         if reached > target {
             let least_costly = value(last);

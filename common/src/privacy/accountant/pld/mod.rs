@@ -35,7 +35,7 @@ use pair::{Direction, Pair};
 use tilt::{Grid, log_weight_max};
 
 /// What the grid may add to ε, relative to ε.
-const INFLATION: f64 = 1e-5;
+const INFLATION: f64 = 2e-5;
 /// ε below this is computed as precisely as this is, absolutely.
 const EPSILON_SMALL: f64 = 0.1;
 /// Share of δ that may be numerical slack before another tilt is tried.
@@ -356,7 +356,6 @@ impl Search<'_> {
                 let length = (length.ceil() as usize).next_power_of_two();
                 let plan = Plan { direction: self.direction, h, lambda, further: (up, down), length, cut };
                 if let Ok(total) = Total::of(&self.uses.0, &plan) {
-                    // Going back takes a grid half as coarse.
                     let at_limits = h > wanted || 2 * length > LENGTH_MAX;
                     let (value, share) = match self.goal {
                         Goal::Delta(delta) => total.epsilon(delta).unwrap_or((f64::INFINITY, 1.0)),
@@ -365,7 +364,12 @@ impl Search<'_> {
                             (delta.value, delta.slack / delta.value)
                         }
                     };
-                    return Some(Answer { value, share, lambda, at_limits });
+                    // Going back takes a grid half as coarse, if it finds the same tilt: so if the coarse grid
+                    // was right about where the answer is.
+                    let foreseen = grid.epsilon(lambda);
+                    let astray =
+                        matches!(self.goal, Goal::Delta(_)) && (value - foreseen).abs() > 0.1 * value;
+                    return Some(Answer { value, share, lambda, at_limits: at_limits || astray });
                 }
             }
             h *= 2.0;
