@@ -372,7 +372,9 @@ fn expected_names() {
     // Dunmore is on the roster, and declined.
     report.expect_names(["dunmore", "elsewhere", "corby"]);
     let lines: Vec<_> = report.findings.iter().map(ToString::to_string).collect();
-    let missing = |name| format!("bundle.json: expected {name}: neither the study nor a site that took part");
+    let missing = |name| {
+        format!("bundle.json: expected {name}: neither the study nor a site that took part [expected]")
+    };
     assert_eq!(lines, ["dunmore", "elsewhere"].map(missing));
 }
 

@@ -7,6 +7,7 @@ use crate::id::{Digest, SiteName};
 use crate::privacy::accountant::{Accountant, InvalidEvent, epsilon_by};
 use crate::privacy::mechanism::Event;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// The budget of one study over its sites. Every ε is at [`Budget::delta`] and of the uses that
 /// were burnt, unless its name says otherwise.
@@ -27,6 +28,8 @@ pub struct Budget {
     /// The most that a person known to two of the sites paid, at the worst mix of roles; none with
     /// one site.
     pub epsilon_two_hospitals: Option<f64>,
+    /// The same for three of the sites; none with fewer.
+    pub epsilon_three_hospitals: Option<f64>,
     /// Every site.
     pub sites: Vec<SiteBudget>,
 }
@@ -44,6 +47,8 @@ pub struct SiteBudget {
     pub epsilon_person_max: f64,
     /// What a person known to this site and to one other paid at most.
     pub epsilon_two_hospitals: Option<f64>,
+    /// What a person known to this site and to two others paid at most.
+    pub epsilon_three_hospitals: Option<f64>,
     /// Training steps burnt.
     pub steps: u64,
     /// What its training people would pay if every earmark were burnt.
@@ -102,7 +107,6 @@ impl Budget {
     /// A site that never opened the study, or events that have no privacy loss (no replayed ledger
     /// holds one).
     pub fn of(study: &Digest, delta: f64, ledgers: &[&State]) -> Result<Self, NoBudget> {
-        let epsilon = |events: &[Event]| epsilon_by(Accountant::CHARGED, events, delta);
         let burnt = ledgers
             .iter()
             .map(|ledger| {
@@ -110,18 +114,14 @@ impl Budget {
                 Ok(Role::ALL.map(|role| record.burnt_events(role)))
             })
             .collect::<Result<Vec<_>, NoBudget>>()?;
+        let mut prices = Prices { delta, known: BTreeMap::new() };
         let mut sites = Vec::new();
         for (i, ledger) in ledgers.iter().enumerate() {
-            let mut with_another = None;
-            for other in burnt.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, other)| other) {
-                for (mine, theirs) in
-                    burnt[i].iter().flat_map(|mine| other.iter().map(move |theirs| (mine, theirs)))
-                {
-                    let both = epsilon(&[mine.as_slice(), theirs].concat())?;
-                    with_another = larger(with_another, both);
-                }
-            }
-            sites.push(site(study, ledger, &burnt[i], with_another, epsilon)?);
+            let others: Vec<&[Vec<Event>; 2]> =
+                burnt.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, other)| other).collect();
+            let two = worst(&burnt[i], &others, 1, &mut prices)?;
+            let three = worst(&burnt[i], &others, 2, &mut prices)?;
+            sites.push(site(study, ledger, &burnt[i], [two, three], |events| prices.epsilon(events))?);
         }
         Ok(Self {
             study: *study,
@@ -131,6 +131,10 @@ impl Budget {
             neighbours: "add_remove_one",
             epsilon_person_max: sites.iter().map(|s| s.epsilon_person_max).fold(0.0, f64::max),
             epsilon_two_hospitals: sites.iter().filter_map(|s| s.epsilon_two_hospitals).fold(None, larger),
+            epsilon_three_hospitals: sites
+                .iter()
+                .filter_map(|s| s.epsilon_three_hospitals)
+                .fold(None, larger),
             sites,
         })
     }
@@ -140,16 +144,14 @@ fn site(
     study: &Digest,
     ledger: &State,
     burnt: &[Vec<Event>; 2],
-    epsilon_two_hospitals: Option<f64>,
-    epsilon: impl Fn(&[Event]) -> Result<f64, InvalidEvent>,
+    [epsilon_two_hospitals, epsilon_three_hospitals]: [Option<f64>; 2],
+    mut epsilon: impl FnMut(&[Event]) -> Result<f64, InvalidEvent>,
 ) -> Result<SiteBudget, NoBudget> {
     let record = ledger.study(study).ok_or_else(|| NoBudget::NotOpened(ledger.site().clone()))?;
     let caps = ledger.caps();
     let [training, evaluation] = burnt;
     let (epsilon_training, epsilon_evaluation) = (epsilon(training)?, epsilon(evaluation)?);
-    // The cap is held by the RDP filter, whatever budgets are reported by.
-    let charged = |role| ledger.filter(role).counted();
-    let epsilon_total_charged = charged(Role::Training).max(charged(Role::Evaluation));
+    let epsilon_total_charged = charged_in_all(ledger);
     let uses = record.earmarks.iter().zip(&record.burnt);
     Ok(SiteBudget {
         name: ledger.site().clone(),
@@ -157,6 +159,7 @@ fn site(
         epsilon_evaluation,
         epsilon_person_max: epsilon_training.max(epsilon_evaluation),
         epsilon_two_hospitals,
+        epsilon_three_hospitals,
         steps: uses.clone().filter(|(earmark, _)| earmark.is_training()).map(|(_, burnt)| *burnt).sum(),
         epsilon_training_earmarked: epsilon(&record.earmarked_events(Role::Training))?,
         epsilon_evaluation_earmarked: epsilon(&record.earmarked_events(Role::Evaluation))?,
@@ -172,6 +175,72 @@ fn site(
 impl EarmarkUse {
     fn of(earmark: &Earmark, burnt: u64) -> Self {
         Self { name: earmark.name.clone(), account: earmark.account, event: earmark.event, burnt }
+    }
+}
+
+/// What the cap over all studies is compared with, for the role that pays more: held by the RDP filter,
+/// whatever budgets are reported by.
+#[must_use]
+pub fn charged_in_all(ledger: &State) -> f64 {
+    Role::ALL.into_iter().map(|role| ledger.filter(role).counted()).fold(0.0, f64::max)
+}
+
+/// The most that a person pays who is known to this site and to `more` of the others, over every choice of
+/// the others and of the role at each.
+fn worst(
+    mine: &[Vec<Event>; 2],
+    others: &[&[Vec<Event>; 2]],
+    more: usize,
+    prices: &mut Prices,
+) -> Result<Option<f64>, InvalidEvent> {
+    /// Calls `visit` with what `more` of the others add to `so_far`.
+    fn each(
+        so_far: &[Event],
+        others: &[&[Vec<Event>; 2]],
+        more: usize,
+        visit: &mut impl FnMut(&[Event]) -> Result<(), InvalidEvent>,
+    ) -> Result<(), InvalidEvent> {
+        if more == 0 {
+            return visit(so_far);
+        }
+        for (i, other) in others.iter().enumerate() {
+            for role in *other {
+                each(&[so_far, role].concat(), &others[i + 1..], more - 1, visit)?;
+            }
+        }
+        Ok(())
+    }
+    let mut most = None;
+    for role in mine {
+        each(role, others, more, &mut |events| {
+            most = larger(most, prices.epsilon(events)?);
+            Ok(())
+        })?;
+    }
+    Ok(most)
+}
+
+/// ε of lists of events, each list priced once: sites that did the same have the same lists.
+struct Prices {
+    delta: f64,
+    known: BTreeMap<Vec<(String, u64)>, f64>,
+}
+
+impl Prices {
+    fn epsilon(&mut self, events: &[Event]) -> Result<f64, InvalidEvent> {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for event in events {
+            let mechanism = serde_json::to_string(&event.with_count(0)).expect("an event is plain data");
+            let count = counts.entry(mechanism).or_default();
+            *count = count.saturating_add(event.count());
+        }
+        let key: Vec<(String, u64)> = counts.into_iter().collect();
+        if let Some(known) = self.known.get(&key) {
+            return Ok(*known);
+        }
+        let epsilon = epsilon_by(Accountant::CHARGED, events, self.delta)?;
+        self.known.insert(key, epsilon);
+        Ok(epsilon)
     }
 }
 

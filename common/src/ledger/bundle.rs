@@ -2,24 +2,35 @@
 //! [rules](super::rules), every output against the ledger that committed to it, and every model
 //! recomputed from the updates, bit for bit. The layout is in ARCHITECTURE.md.
 //!
+//! Every finding names its kind, the file, and in a ledger the first entry that is at fault.
+//!
 //! Nothing is trusted but the keys, and those only as far as [`Trust`] pins them. A file that is
 //! missing, and one that does not belong here, are findings too.
 
 mod decisions;
+mod diagnosis;
+pub mod difference;
 mod evaluation;
 mod files;
+mod finding;
 mod rounds;
 mod site;
+pub mod trace;
+mod trust;
 
 pub use files::Files;
+pub use finding::Finding;
+pub use trust::{InvalidTrust, Trust};
 
-use super::rules::State;
+use super::history::History;
+use super::rules::{Slot, State};
 use crate::id::{Digest, SiteName};
 use crate::key::PublicKey;
+use crate::protocol::Approval;
 use crate::study::Study;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// The format of `bundle.json`.
@@ -42,26 +53,6 @@ pub struct Manifest {
     pub sites: Vec<SiteName>,
 }
 
-/// Keys that the auditor got elsewhere. What is not pinned is believed as the bundle carries it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trust {
-    /// The coordinator's key.
-    pub coordinator: Option<PublicKey>,
-    /// Keys of sites.
-    pub sites: BTreeMap<SiteName, PublicKey>,
-}
-
-/// What is wrong, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// The file, within the bundle.
-    pub file: String,
-    /// The entry's index, where a ledger is at fault.
-    pub entry: Option<u64>,
-    /// What was expected and what came.
-    pub what: String,
-}
-
 /// What verification found out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
@@ -69,10 +60,21 @@ pub struct Report {
     pub study: Option<Study>,
     /// The coordinator's key, and whether it was pinned.
     pub coordinator: Option<(PublicKey, bool)>,
+    /// When the coordinator signed the start.
+    pub started: Option<Time>,
+    /// The decision of every site that decided, each verified under the roster's key; in the
+    /// roster's order.
+    pub decisions: Vec<Approval>,
     /// Every site that took part.
     pub sites: Vec<SiteReport>,
     /// Rounds of training in the bundle.
     pub rounds: u32,
+    /// The file and the digest of the model that each round started from, then of the final one.
+    pub models: Vec<(String, Digest)>,
+    /// The digest of `model.safetensors`, where it is the final model.
+    pub exported: Option<Digest>,
+    /// Every output of a site that the bundle holds, in the order of rounds, then of groupings.
+    pub outputs: Vec<Output>,
     /// Everything that is wrong. Empty: the bundle verifies.
     pub findings: Vec<Finding>,
     /// Legal, but worth a reader's eye.
@@ -94,6 +96,30 @@ pub struct SiteReport {
     pub root: Option<Digest>,
     /// The ledger replayed; `None` if that failed.
     pub ledger: Option<State>,
+    /// What its entries say of policy, refusals and times; up to the first that may not be there.
+    pub history: History,
+}
+
+/// Something that left a site and that the bundle holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// From whom.
+    pub site: SiteName,
+    /// What for.
+    pub slot: Slot,
+    /// The file, within the bundle.
+    pub file: String,
+    /// SHA-256 of the exact bytes.
+    pub digest: Digest,
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+impl Output {
+    fn of(site: &SiteName, slot: Slot, file: &str, bytes: &[u8]) -> Self {
+        let (digest, bytes) = (Digest::of(bytes), bytes.len() as u64);
+        Self { site: site.clone(), slot, file: file.to_owned(), digest, bytes }
+    }
 }
 
 /// Verifies a bundle.
@@ -103,8 +129,13 @@ pub fn verify(files: &Files<'_>, trust: &Trust) -> Report {
     let mut report = Report {
         study: None,
         coordinator: None,
+        started: None,
+        decisions: Vec::new(),
         sites: Vec::new(),
         rounds: 0,
+        models: Vec::new(),
+        exported: None,
+        outputs: Vec::new(),
         findings: Vec::new(),
         notes: Vec::new(),
     };
@@ -120,14 +151,20 @@ pub fn verify(files: &Files<'_>, trust: &Trust) -> Report {
             };
             audit.pin("study.toml", name.as_str(), trust.sites.get(name).copied(), roster.key);
             let pinned = trust.sites.contains_key(name);
-            report.sites.push(audit.site(roster, pinned, &manifest, &study, &approvals));
+            report.sites.push(audit.site(roster, pinned, &manifest, &study, &approvals, trust));
         }
+        audit.foreign_checkpoints(trust, &report.sites);
         let (rounds, last) = audit.rounds(&study, &report.sites);
         report.rounds = rounds;
         audit.evaluation(&study, &report.sites, last.as_ref());
         audit.surplus();
         report.study = Some(study);
     }
+    report.started = audit.started;
+    report.decisions = audit.decided;
+    report.models = audit.models;
+    report.exported = audit.exported;
+    report.outputs = audit.outputs;
     report.findings = audit.findings;
     report.notes = audit.notes;
     report
@@ -139,27 +176,48 @@ struct Audit<'a> {
     seen: BTreeSet<String>,
     /// When the coordinator signed the start.
     started: Option<Time>,
+    decided: Vec<Approval>,
+    models: Vec<(String, Digest)>,
+    exported: Option<Digest>,
+    outputs: Vec<Output>,
     findings: Vec<Finding>,
     notes: Vec<String>,
 }
 
 impl<'a> Audit<'a> {
     fn new(files: &'a Files<'a>) -> Self {
-        Self { files, seen: BTreeSet::new(), started: None, findings: Vec::new(), notes: Vec::new() }
+        Self {
+            files,
+            seen: BTreeSet::new(),
+            started: None,
+            decided: Vec::new(),
+            models: Vec::new(),
+            exported: None,
+            outputs: Vec::new(),
+            findings: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
+    /// A finding whose kind is that of its file.
     fn found(&mut self, file: &str, what: impl fmt::Display) {
-        self.findings.push(Finding { file: file.to_owned(), entry: None, what: what.to_string() });
+        self.findings.push(Finding::new(finding::kind_of(file), file, None, what));
     }
 
+    /// The same at an entry of a ledger.
     fn found_in(&mut self, file: &str, entry: u64, what: impl fmt::Display) {
-        self.findings.push(Finding { file: file.to_owned(), entry: Some(entry), what: what.to_string() });
+        self.findings.push(Finding::new(finding::kind_of(file), file, Some(entry), what));
+    }
+
+    /// A finding of a kind of its own.
+    fn found_as(&mut self, kind: &'static str, file: &str, what: impl fmt::Display) {
+        self.findings.push(Finding::new(kind, file, None, what));
     }
 
     /// A file's bytes; `None`, and a finding, when it is not there or cannot be read.
     fn take(&mut self, path: &str) -> Option<Vec<u8>> {
         if !self.files.has(path) {
-            self.found(path, "missing");
+            self.found_as("missing", path, "missing");
             return None;
         }
         self.take_if_there(path)
@@ -215,7 +273,8 @@ impl<'a> Audit<'a> {
 
     fn pin(&mut self, file: &str, who: &str, pinned: Option<PublicKey>, carried: PublicKey) {
         if let Some(pinned) = pinned.filter(|pinned| *pinned != carried) {
-            self.found(file, format!("{who} has the key {carried}, the trust file pins {pinned}"));
+            let what = format!("{who} has the key {carried}, the trust file pins {pinned}");
+            self.found_as("key", file, what);
         }
     }
 
@@ -223,16 +282,7 @@ impl<'a> Audit<'a> {
         let surplus: Vec<String> =
             self.files.paths().filter(|path| !self.seen.contains(*path)).cloned().collect();
         for path in surplus {
-            self.found(&path, "does not belong in this bundle");
-        }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.entry {
-            Some(entry) => write!(f, "{}, entry {entry}: {}", self.file, self.what),
-            None => write!(f, "{}: {}", self.file, self.what),
+            self.found_as("surplus", &path, "does not belong in this bundle");
         }
     }
 }
@@ -246,11 +296,8 @@ impl Report {
             let is_study =
                 study.is_some_and(|study| study.id.as_str() == name || study.digest.to_string() == name);
             if !is_study && !self.sites.iter().any(|site| site.name.as_str() == name) {
-                self.findings.push(Finding {
-                    file: "bundle.json".to_owned(),
-                    entry: None,
-                    what: format!("expected {name}: neither the study nor a site that took part"),
-                });
+                let what = format!("expected {name}: neither the study nor a site that took part");
+                self.findings.push(Finding::new("expected", "bundle.json", None, what));
             }
         }
     }
@@ -260,44 +307,4 @@ impl Report {
     pub fn keys_are_pinned(&self) -> bool {
         self.coordinator.is_some_and(|(_, pinned)| pinned) && self.sites.iter().all(|site| site.pinned)
     }
-}
-
-impl std::str::FromStr for Trust {
-    type Err = InvalidTrust;
-
-    /// Lines `SITE KEY` and `coordinator KEY`; `#` starts a comment.
-    fn from_str(text: &str) -> Result<Self, InvalidTrust> {
-        let mut trust = Self::default();
-        for (i, line) in text.lines().enumerate() {
-            let line = line.split('#').next().unwrap_or_default().trim();
-            if line.is_empty() {
-                continue;
-            }
-            let at = |what: String| InvalidTrust { line: i + 1, what };
-            // Whatever file this is, what stands in it is not repeated.
-            let form =
-                || at("expected a site's name (or coordinator) and ed25519: with 64 hex digits".to_owned());
-            let (name, key) = line.split_once(char::is_whitespace).ok_or_else(form)?;
-            let key: PublicKey = key.trim().parse().map_err(|_| form())?;
-            let before = if name == "coordinator" {
-                trust.coordinator.replace(key)
-            } else {
-                trust.sites.insert(name.parse().map_err(|_| form())?, key)
-            };
-            if before.is_some() {
-                return Err(at(format!("{name} is there twice")));
-            }
-        }
-        Ok(trust)
-    }
-}
-
-/// A trust file that does not parse.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {what}")]
-pub struct InvalidTrust {
-    /// Counted from 1.
-    pub line: usize,
-    /// What was expected.
-    pub what: String,
 }

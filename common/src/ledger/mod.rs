@@ -5,6 +5,7 @@ pub mod budget;
 pub mod bundle;
 pub mod checkpoint;
 pub mod entry;
+pub mod history;
 pub mod merkle;
 pub mod rules;
 pub mod tiles;

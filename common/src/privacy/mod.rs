@@ -9,4 +9,5 @@ pub mod clip;
 pub mod filter;
 pub mod mechanism;
 pub mod noise;
+pub mod odds;
 pub mod sampling;

@@ -1,11 +1,14 @@
 //! `auditor budget`: what the study cost, recomputed from the ledgers' events.
 
-use crate::{BAD_INPUT, Format, OUR_FAULT, print_answer, refuse, verify};
+use crate::figures::{epsilon, percent};
+use crate::source::{Source, unsound};
+use crate::{BAD_INPUT, Format, OUR_FAULT, print_answer, refuse};
 use comfy_table::{Table, presets};
 use consilium_common::ledger::budget::{Budget, SiteBudget};
+use consilium_common::ledger::bundle::Report;
 use consilium_common::privacy::mechanism::Event;
+use consilium_common::privacy::odds::Odds;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 const EXAMPLE: &str = "\
@@ -20,34 +23,22 @@ read. Exit code 1: the bundle does not verify, so that its budget would mean not
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
-    /// Folder with the bundle
-    #[arg(value_name = "BUNDLE")]
-    bundle: PathBuf,
-    /// Fingerprints got elsewhere, as for `auditor verify`
-    #[arg(long, value_name = "FILE")]
-    trust: Option<PathBuf>,
+    #[command(flatten)]
+    source: Source,
     /// How the budget is printed
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let report = match verify::report(&args.bundle, args.trust.as_deref()) {
-        Ok(report) => report,
+    let report = match args.source.verify() {
+        Ok((_, report)) => report,
         Err(error) => return refuse(BAD_INPUT, &error),
     };
-    if let Some(first) = report.findings.first() {
-        let count = report.findings.len();
-        return refuse(
-            1,
-            &format!("the bundle does not verify ({count} findings, the first: {first}); see auditor verify"),
-        );
+    if let Some(why) = unsound(&report) {
+        return refuse(1, &why);
     }
-    let ledgers: Vec<_> = report.sites.iter().filter_map(|site| site.ledger.as_ref()).collect();
-    let Some(study) = report.study.as_ref().filter(|_| ledgers.len() == report.sites.len()) else {
-        return refuse(OUR_FAULT, "the bundle verified without a study or a ledger");
-    };
-    match Budget::of(&study.digest, study.privacy.delta, &ledgers) {
+    match of(&report) {
         Ok(budget) => {
             let answer = match args.format {
                 Format::Json => {
@@ -57,8 +48,17 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             };
             print_answer(&answer, true)
         }
-        Err(error) => refuse(OUR_FAULT, &error.to_string()),
+        Err(error) => refuse(OUR_FAULT, &error),
     }
+}
+
+/// The budget of a bundle that verifies.
+pub(crate) fn of(report: &Report) -> Result<Budget, String> {
+    let ledgers: Vec<_> = report.sites.iter().filter_map(|site| site.ledger.as_ref()).collect();
+    let Some(study) = report.study.as_ref().filter(|_| ledgers.len() == report.sites.len()) else {
+        return Err("the bundle verified without a study or a ledger".to_owned());
+    };
+    Budget::of(&study.digest, study.privacy.delta, &ledgers).map_err(|error| error.to_string())
 }
 
 fn text(budget: &Budget) -> String {
@@ -76,6 +76,7 @@ fn text(budget: &Budget) -> String {
         "evaluation people",
         "one person at most",
         "known to two hospitals",
+        "known to three",
         "steps",
     ]);
     for site in &budget.sites {
@@ -85,10 +86,12 @@ fn text(budget: &Budget) -> String {
             epsilon(site.epsilon_evaluation),
             epsilon(site.epsilon_person_max),
             site.epsilon_two_hospitals.map_or_else(|| "-".to_owned(), epsilon),
+            site.epsilon_three_hospitals.map_or_else(|| "-".to_owned(), epsilon),
             site.steps.to_string(),
         ]);
     }
     line(format_args!("{table}"));
+    line(format_args!("\n{}", odds(budget)));
     for site in &budget.sites {
         line(format_args!("\n{}", caps(site)));
         for earmark in &site.earmarks {
@@ -97,6 +100,19 @@ fn text(budget: &Budget) -> String {
         }
     }
     out
+}
+
+/// What the largest ε means for somebody, and what it does not limit.
+fn odds(budget: &Budget) -> String {
+    let odds = Odds::of(budget.epsilon_person_max, budget.delta);
+    let limit = if odds.no_practical_limit() { ", which is no practical limit" } else { "" };
+    format!(
+        "at most, for one person at one hospital: a 50:50 guess whether their record was used becomes right {} \
+         of the time;\n1% sure becomes {}; with 1% false alarms {} of those in the data are found{limit}",
+        percent(odds.right_guess),
+        percent(odds.from_one_percent),
+        percent(odds.found)
+    )
 }
 
 fn caps(site: &SiteBudget) -> String {
@@ -113,7 +129,7 @@ fn caps(site: &SiteBudget) -> String {
 }
 
 /// One use of a mechanism.
-fn words(event: &Event) -> String {
+pub(crate) fn words(event: &Event) -> String {
     match event {
         Event::Gaussian { noise_multiplier, .. } => {
             format!("Gaussian, noise {noise_multiplier} per person")
@@ -132,9 +148,4 @@ fn words(event: &Event) -> String {
              rate {sampling_rate}"
         ),
     }
-}
-
-/// Rounded up: a loss is never understated.
-fn epsilon(value: f64) -> String {
-    format!("{:.4}", (value * 1e4).ceil() / 1e4)
 }

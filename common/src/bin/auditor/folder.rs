@@ -1,6 +1,7 @@
 //! A bundle on disk: a folder, read with limits.
 
 use consilium_common::ledger::bundle::Files;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ const DEPTH_MAX: usize = 16;
 pub(crate) enum InvalidFolder {
     #[error("{path}: {error}")]
     Io { path: PathBuf, error: std::io::Error },
-    #[error("{path}: expected a folder with a bundle")]
+    #[error("{path}: expected a folder")]
     NotAFolder { path: PathBuf },
     #[error("{path}: neither a file nor a folder; a bundle has no links")]
     Kind { path: PathBuf },
@@ -28,8 +29,30 @@ pub(crate) enum InvalidFolder {
     TooMany { path: PathBuf },
 }
 
-/// Lists a bundle's files; they are read when they are asked for.
-pub(crate) fn open(root: &Path) -> Result<Files<'_>, InvalidFolder> {
+/// Lists a bundle's files; they are read when they are asked for. `updates` is a folder with the updates of
+/// sites, as `ROUND/SITE`, that stand in for those that the bundle does not hold.
+pub(crate) fn open<'a>(root: &'a Path, updates: Option<&'a Path>) -> Result<Files<'a>, InvalidFolder> {
+    let paths = list(root)?;
+    let beside: BTreeMap<String, PathBuf> = match updates {
+        None => BTreeMap::new(),
+        Some(folder) => list(folder)?
+            .into_iter()
+            .filter_map(|path| {
+                let (round, site) = path.split_once('/')?;
+                Some((format!("rounds/{round}/updates/{site}"), folder.join(&path)))
+            })
+            .filter(|(path, _)| !paths.contains(path))
+            .collect(),
+    };
+    let all: Vec<String> = paths.into_iter().chain(beside.keys().cloned()).collect();
+    Ok(Files::new(all, move |path| {
+        let place = beside.get(path).cloned().unwrap_or_else(|| root.join(path));
+        read(&place).map_err(|error| error.to_string())
+    }))
+}
+
+/// The paths of all files of a folder, relative to it.
+fn list(root: &Path) -> Result<BTreeSet<String>, InvalidFolder> {
     let io = |path: &Path| {
         let path = path.to_owned();
         move |error| InvalidFolder::Io { path, error }
@@ -37,7 +60,7 @@ pub(crate) fn open(root: &Path) -> Result<Files<'_>, InvalidFolder> {
     if !std::fs::metadata(root).map_err(io(root))?.is_dir() {
         return Err(InvalidFolder::NotAFolder { path: root.to_owned() });
     }
-    let mut paths = Vec::new();
+    let mut paths = BTreeSet::new();
     let mut folders = vec![(root.to_owned(), String::new(), 0)];
     while let Some((folder, prefix, depth)) = folders.pop() {
         for item in std::fs::read_dir(&folder).map_err(io(&folder))? {
@@ -56,14 +79,14 @@ pub(crate) fn open(root: &Path) -> Result<Files<'_>, InvalidFolder> {
             } else if metadata.len() > FILE_BYTES_MAX {
                 return Err(InvalidFolder::TooLarge { path, found: metadata.len() });
             } else {
-                paths.push(within);
+                paths.insert(within);
             }
             if depth >= DEPTH_MAX || paths.len() > FILES_MAX {
                 return Err(InvalidFolder::TooMany { path });
             }
         }
     }
-    Ok(Files::new(paths, |path| read(&root.join(path)).map_err(|error| error.to_string())))
+    Ok(paths)
 }
 
 /// A file's bytes, no more than the limit.

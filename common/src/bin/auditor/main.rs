@@ -5,8 +5,13 @@
 
 mod budget;
 mod calibrate;
+mod diff;
 mod epsilon;
+mod figures;
 mod folder;
+mod report;
+mod source;
+mod trace;
 mod verify;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -30,6 +35,9 @@ struct Auditor {
 enum Command {
     Verify(verify::Args),
     Budget(budget::Args),
+    Trace(trace::Args),
+    Diff(diff::Args),
+    Report(report::Args),
     Epsilon(epsilon::Args),
     Calibrate(calibrate::Args),
 }
@@ -52,6 +60,9 @@ fn main() -> ExitCode {
     match Auditor::parse().command {
         Command::Verify(args) => verify::run(&args),
         Command::Budget(args) => budget::run(&args),
+        Command::Trace(args) => trace::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Epsilon(args) => epsilon::run(&args),
         Command::Calibrate(args) => calibrate::run(&args),
     }

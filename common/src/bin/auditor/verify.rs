@@ -1,10 +1,10 @@
 //! `auditor verify`: does the bundle hold together?
 
-use crate::{BAD_INPUT, Format, folder, print_answer, refuse};
-use consilium_common::ledger::bundle::{Report, Trust, verify};
+use crate::source::Source;
+use crate::{BAD_INPUT, Format, print_answer, refuse};
+use consilium_common::ledger::bundle::Report;
 use serde_json::json;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const EXAMPLE: &str = "\
@@ -13,30 +13,23 @@ Example: with fingerprints that each hospital and the consortium read out on the
   auditor verify bundle --trust fingerprints.txt --expect heart-disease --expect st-elsewhere
 
 fingerprints.txt has a line for each: a site's name or the word coordinator, and ed25519:…
+Each finding names its kind, the file, and in a ledger the first entry that is at fault.
 Exit code 0: everything verifies. 1: something does not, each finding is a line. 2: not readable.";
 
 /// Verify a bundle: signatures, ledgers, approvals, and every model recomputed from the updates
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
-    /// Folder with the bundle
-    #[arg(value_name = "BUNDLE")]
-    bundle: PathBuf,
-    /// Fingerprints got elsewhere; without them, keys are believed as the bundle carries them
-    #[arg(long, value_name = "FILE")]
-    trust: Option<PathBuf>,
-    /// A study (id or digest) or a site that must be in the bundle; may be given several times
-    #[arg(long, value_name = "NAME")]
-    expect: Vec<String>,
+    #[command(flatten)]
+    source: Source,
     /// How the verdict is printed
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    match report(&args.bundle, args.trust.as_deref()) {
-        Ok(mut report) => {
-            report.expect_names(args.expect.iter().map(String::as_str));
+    match args.source.verify() {
+        Ok((_, report)) => {
             let answer = match args.format {
                 Format::Json => json(&report),
                 Format::Text => text(&report),
@@ -45,20 +38,6 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         }
         Err(error) => refuse(BAD_INPUT, &error),
     }
-}
-
-/// Verifies the bundle in a folder, with the keys of a trust file.
-pub(crate) fn report(bundle: &Path, trust: Option<&Path>) -> Result<Report, String> {
-    let trust = trust.map_or_else(|| Ok(Trust::default()), read_trust)?;
-    let files = folder::open(bundle).map_err(|error| error.to_string())?;
-    Ok(verify(&files, &trust))
-}
-
-fn read_trust(path: &Path) -> Result<Trust, String> {
-    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let bytes = folder::read(path).map_err(|error| named(&error))?;
-    let text = String::from_utf8(bytes).map_err(|_| named(&"expected UTF-8"))?;
-    text.parse().map_err(|error| named(&error))
 }
 
 fn text(report: &Report) -> String {
@@ -101,7 +80,7 @@ const fn pinned(is_pinned: bool) -> &'static str {
     if is_pinned { " (pinned)" } else { "" }
 }
 
-fn keys(report: &Report) -> String {
+pub(crate) fn keys(report: &Report) -> String {
     if report.keys_are_pinned() {
         return "pinned by the trust file".to_owned();
     }

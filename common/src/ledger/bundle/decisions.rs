@@ -20,7 +20,7 @@ impl Audit<'_> {
         let start = match signed.verify(&manifest.coordinator) {
             Ok(start) => start.into_inner(),
             Err(error) => {
-                self.found(FILE, error);
+                self.found_as("signature", FILE, error);
                 return approvals;
             }
         };
@@ -82,6 +82,7 @@ impl Audit<'_> {
                 };
                 self.notes.push(format!("{} {word}", roster.name));
             }
+            self.decided.push(approval);
         }
     }
 
@@ -94,7 +95,7 @@ impl Audit<'_> {
         let approval = match signed.verify(&roster.key) {
             Ok(approval) => approval.into_inner(),
             Err(error) => {
-                self.found(file, format!("{}: {error}", roster.name));
+                self.found_as("signature", file, format!("{}: {error}", roster.name));
                 return None;
             }
         };

@@ -2,7 +2,7 @@
 
 use super::rounds::FinalModel;
 use super::site::is_committed;
-use super::{Audit, SiteReport};
+use super::{Audit, Output, SiteReport};
 use crate::evaluation::histogram::{Histogram, PERSON_UNITS};
 use crate::ledger::entry::Earmark;
 use crate::ledger::rules::{Slot, State};
@@ -49,8 +49,9 @@ impl Audit<'_> {
         }
         let Some(bytes) = self.take(file) else { return };
         if let Err(what) = is_committed(committed, &bytes) {
-            self.found(file, what);
+            self.found_as("commitment", file, what);
         }
+        self.outputs.push(Output::of(site, slot, file, &bytes));
         let histogram: Histogram = match serde_json::from_slice(&bytes) {
             Ok(histogram) => histogram,
             Err(error) => {

@@ -1,7 +1,7 @@
 //! Training: each round's updates against the ledgers, each model recomputed from them.
 
 use super::site::is_committed;
-use super::{Audit, SiteReport};
+use super::{Audit, Output, SiteReport};
 use crate::id::Digest;
 use crate::ledger::rules::Slot;
 use crate::model::aggregate::WeightedSum;
@@ -69,9 +69,12 @@ impl Audit<'_> {
         {
             let source =
                 if round == 0 { "the study's initial model" } else { "the updates of the round before" };
-            self.found(file, format!("not the model that follows from {source}: parameter {at} differs"));
+            let what = format!("not the model that follows from {source}: parameter {at} differs");
+            self.found_as("aggregate", file, what);
         }
-        Some(Model { values, digest: Digest::of(&bytes) })
+        let digest = Digest::of(&bytes);
+        self.models.push((file.to_owned(), digest));
+        Some(Model { values, digest })
     }
 
     /// Checks a round's updates; the model that follows from them, unless one is at fault.
@@ -140,7 +143,7 @@ impl Audit<'_> {
         if let Some(ledger) = &site.ledger {
             let slot = Slot::Round(round);
             if let Err(what) = is_committed(ledger.committed(&study.digest, slot), &bytes) {
-                self.found(file, what);
+                self.found_as("commitment", file, what);
             }
             if let Some((entry, burn)) =
                 ledger.slot(&study.digest, slot).filter(|(_, b)| b.model != model.digest)
@@ -154,6 +157,7 @@ impl Audit<'_> {
                 );
             }
         }
+        self.outputs.push(Output::of(&site.name, Slot::Round(round), file, &bytes));
         Some(values)
     }
 
@@ -181,8 +185,10 @@ impl Audit<'_> {
     fn export(&mut self, study: &Study, round: u32, model: &Model) {
         const FILE: &str = "model.safetensors";
         let expected = crate::model::export::safetensors_bytes(&header_of(study, round), &model.values);
-        if self.take(FILE).is_some_and(|bytes| bytes != expected) {
-            self.found(FILE, "not the final model");
+        match self.take(FILE) {
+            Some(bytes) if bytes == expected => self.exported = Some(Digest::of(&bytes)),
+            Some(_) => self.found(FILE, "not the final model"),
+            None => {}
         }
         const CARD: &str = "model.json";
         let inputs = crate::study::card::inputs(study);

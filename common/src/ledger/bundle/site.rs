@@ -2,11 +2,16 @@
 //! study's file and the start say.
 
 use super::decisions::Approvals;
-use super::{Audit, CLOCK_SKEW_MS, Manifest, SiteReport};
+use super::diagnosis::Evidence;
+use super::finding::Finding;
+use super::{Audit, CLOCK_SKEW_MS, Files, Manifest, SiteReport, Trust};
 use crate::id::{Digest, SiteName};
 use crate::key::PublicKey;
-use crate::ledger::checkpoint::{COORDINATOR, Note};
-use crate::ledger::rules::{self, Slot, State, StudyRecord};
+use crate::ledger::checkpoint::{COORDINATOR, InvalidNote, Note};
+use crate::ledger::entry::Entry;
+use crate::ledger::history::History;
+use crate::ledger::merkle::Tree;
+use crate::ledger::rules::{Illegal, Slot, State, StudyRecord};
 use crate::ledger::tiles;
 use crate::study::{RosterSite, Study};
 use std::borrow::Cow;
@@ -20,37 +25,58 @@ impl Audit<'_> {
         manifest: &Manifest,
         study: &Study,
         approvals: &Approvals,
+        trust: &Trust,
     ) -> SiteReport {
         let folder = ledger_folder(&roster.name);
         let (name, key) = (roster.name.clone(), roster.key);
-        let mut report = SiteReport { name, key, pinned, cosigned: None, root: None, ledger: None };
+        let history = History::default();
+        let mut report = SiteReport { name, key, pinned, cosigned: None, root: None, ledger: None, history };
         let checkpoint = format!("{folder}/checkpoint");
         let Some(bytes) = self.take(&checkpoint) else { return report };
         let note = match Note::parse(&bytes) {
             Ok(note) => note,
             Err(error) => {
-                self.found(&checkpoint, error);
+                self.found_as("checkpoint", &checkpoint, error);
                 return report;
             }
         };
         report.root = Some(note.checkpoint.root);
-        let Some(entries) = self.entries(&folder, &note) else { return report };
-        match rules::replay(&entries) {
+        // Whose ledger it is stands in its first entry; whether the site signed can be told before.
+        if let Err(error) = note.verify(&note.checkpoint.origin, &roster.key) {
+            self.found_as("signature", &checkpoint, error);
+        }
+        let Some((entries, tree)) = self.entries(&folder, &checkpoint, &note) else { return report };
+        self.kept_elsewhere(trust, &roster.name, roster.key, &note, &tree);
+        match replay(&entries, &mut report.history) {
             Ok(state) => {
                 self.checkpoint(&checkpoint, &note, roster, &state, manifest.coordinator, &mut report);
                 self.opened(&folder, &state, study, approvals);
                 report.ledger = Some(state);
             }
-            Err(illegal) => {
-                self.found_in(&folder, illegal.entry, format!("{}: {}", illegal.rule, illegal.what))
-            }
+            Err(illegal) => self.illegal(&folder, entries, &illegal),
         }
         report
     }
 
-    fn entries(&mut self, folder: &str, note: &Note) -> Option<Vec<Vec<u8>>> {
-        let size = note.checkpoint.size;
-        let files = self.files;
+    /// An entry that may not be there. One that does not follow the one before it was tampered with:
+    /// then what happened to it is said, too.
+    fn illegal(&mut self, folder: &str, entries: Vec<Vec<u8>>, illegal: &Illegal) {
+        let what = format!("{}: {}", illegal.rule, illegal.what);
+        if matches!(illegal.rule, "ledger.previous" | "ledger.entry") {
+            let size = entries.len() as u64;
+            if let Some(bad) = Evidence::of(entries).first_bad(size) {
+                let entry = Some(bad.entry);
+                self.findings.push(Finding::new(bad.kind, folder, entry, format!("{} ({what})", bad.what)));
+                return;
+            }
+        }
+        self.findings.push(Finding::new(illegal.rule, folder, Some(illegal.entry), what));
+    }
+
+    /// The ledger's entries and their tree. Files that do not fit together are a finding that names the
+    /// first bad entry, and there are no entries then: nothing more can be said of them.
+    fn entries(&mut self, folder: &str, checkpoint: &str, note: &Note) -> Option<(Vec<Vec<u8>>, Tree)> {
+        let (size, files) = (note.checkpoint.size, self.files);
         let mut unreadable = None;
         let read = tiles::read(size, |path| {
             let path = format!("{folder}/{path}");
@@ -62,22 +88,109 @@ impl Audit<'_> {
         if let Some((path, error)) = unreadable {
             self.found(&path, format!("cannot be read: {error}"));
         }
-        let prefix = format!("{folder}/tile/");
         let (entries, tree) = match read {
             Ok(read) => read,
             Err(error) => {
                 // Which files belong here is not known: they are not surplus.
+                let prefix = format!("{folder}/tile/");
                 self.seen.extend(files.paths().filter(|path| path.starts_with(&prefix)).cloned());
-                self.found(folder, error);
+                match self.evidence(folder).first_bad(size) {
+                    Some(bad) => {
+                        let what = format!("{} ({error})", bad.what);
+                        self.findings.push(Finding::new(bad.kind, folder, Some(bad.entry), what));
+                    }
+                    None => self.found_as("tile", folder, error),
+                }
                 return None;
             }
         };
         self.seen.extend(tiles::paths(size).into_iter().map(|path| format!("{folder}/{path}")));
         if tree.root() != note.checkpoint.root {
             let (expected, found) = (note.checkpoint.root, tree.root());
-            self.found(folder, format!("the checkpoint's tree head is {expected}, the entries make {found}"));
+            let what = format!("the checkpoint's tree head is {expected}, the entries make {found}");
+            match Evidence::of(entries).first_bad(size) {
+                Some(bad) => {
+                    let what = format!("{} ({what})", bad.what);
+                    self.findings.push(Finding::new(bad.kind, folder, Some(bad.entry), what));
+                }
+                None => self.found_as(
+                    "checkpoint.fork",
+                    checkpoint,
+                    format!(
+                        "{what}: it is of another history, or entries were rewritten from some place to the                          end; an older bundle tells where (auditor diff)"
+                    ),
+                ),
+            }
+            return None;
         }
-        Some(entries)
+        Some((entries, tree))
+    }
+
+    /// What the ledger's files hold, whether or not they fit the checkpoint.
+    fn evidence(&mut self, folder: &str) -> Evidence {
+        let files = self.files;
+        let row = |row: &str| {
+            let prefix = format!("{folder}/tile/{row}/");
+            // A partial tile sorts where its full one would: after all before it.
+            let mut paths: Vec<&String> = files.paths().filter(|path| path.starts_with(&prefix)).collect();
+            paths.sort_by_key(|path| place(&path[prefix.len()..]));
+            paths.into_iter().filter_map(|path| files.read(path).ok()).collect::<Vec<_>>()
+        };
+        let (bundles, tiles) = (row("entries"), row("0"));
+        Evidence::read(bundles.iter().map(Vec::as_slice), tiles.iter().map(Vec::as_slice))
+    }
+
+    /// Checkpoints that somebody else kept must be of this ledger's past.
+    fn kept_elsewhere(&mut self, trust: &Trust, site: &SiteName, key: PublicKey, note: &Note, tree: &Tree) {
+        let origin = &note.checkpoint.origin;
+        for (name, bytes) in &trust.checkpoints {
+            // What is no checkpoint, or of no ledger here, is told once for the whole bundle.
+            let Ok(kept) = Note::parse(bytes) else { continue };
+            if ledger_site(&kept.checkpoint.origin) != Some(site.as_str()) {
+                continue;
+            }
+            let file = format!("{}/checkpoint", ledger_folder(site));
+            if let Err(error) = kept.verify(origin, &key) {
+                self.found_as("signature", &file, format!("{name}: {error}"));
+                continue;
+            }
+            let (size, root) = (kept.checkpoint.size, kept.checkpoint.root);
+            match tree.root_at(size) {
+                Some(here) if here == root => {}
+                Some(here) => self.found_as(
+                    "checkpoint.fork",
+                    &file,
+                    format!(
+                        "{site} signed two histories: at {size} entries {name} has the tree head {root},                          the bundle {here}"
+                    ),
+                ),
+                None => self.found_as(
+                    "checkpoint.rollback",
+                    &file,
+                    format!(
+                        "{site} has signed {size} entries ({name}), the bundle has {}: entries were                          rolled back or left out",
+                        tree.size()
+                    ),
+                ),
+            }
+        }
+    }
+
+    /// Checkpoints got elsewhere that are of no ledger in the bundle prove nothing, and that is said.
+    pub(super) fn foreign_checkpoints(&mut self, trust: &Trust, sites: &[SiteReport]) {
+        for (name, bytes) in &trust.checkpoints {
+            match Note::parse(bytes) {
+                Err(error) => self.found_as("checkpoint", "bundle.json", format!("{name}: {error}")),
+                Ok(note) => {
+                    let site = ledger_site(&note.checkpoint.origin);
+                    if !sites.iter().any(|here| site == Some(here.name.as_str())) {
+                        let origin = &note.checkpoint.origin;
+                        self.notes
+                            .push(format!("{name}: a checkpoint of {origin}, which is not in the bundle"));
+                    }
+                }
+            }
+        }
     }
 
     fn checkpoint(
@@ -100,7 +213,10 @@ impl Audit<'_> {
             );
         }
         if let Err(error) = note.verify(&state.origin(), &roster.key) {
-            self.found(file, error);
+            // A signature that does not verify was found before.
+            if !matches!(error, InvalidNote::BadSignature { .. } | InvalidNote::NotSigned { .. }) {
+                self.found(file, error);
+            }
         }
         match note.cosignature(COORDINATOR, &coordinator) {
             Ok(Some(time)) => {
@@ -110,8 +226,8 @@ impl Audit<'_> {
                     self.found_in(file, entry, format!("written at {last}, cosigned before, at {time}"));
                 }
             }
-            Ok(None) => self.found(file, "not cosigned by the coordinator"),
-            Err(error) => self.found(file, error),
+            Ok(None) => self.found_as("cosignature", file, "not cosigned by the coordinator"),
+            Err(error) => self.found_as("cosignature", file, error),
         }
     }
 
@@ -169,7 +285,8 @@ impl Audit<'_> {
             };
             if burn.count != whole {
                 let found = burn.count;
-                self.found_in(folder, index, format!("{what} burns {whole} uses, came {found}"));
+                let what = format!("{what} burns {whole} uses, came {found}");
+                self.findings.push(Finding::new("ledger.burn", folder, Some(index), what));
             }
         }
     }
@@ -191,6 +308,45 @@ impl Audit<'_> {
             self.notes.push(format!("{}: the study is not closed in its ledger", state.site()));
         }
     }
+}
+
+/// As [`crate::ledger::rules::replay`], taking notes.
+fn replay(entries: &[Vec<u8>], history: &mut History) -> Result<State, Illegal> {
+    let (first, rest) = entries.split_first().ok_or_else(|| Illegal {
+        entry: 0,
+        rule: "ledger.genesis",
+        what: "expected a genesis, the ledger is empty".to_owned(),
+    })?;
+    let mut state = State::begin(first)?;
+    history.note(0, &Entry::from_bytes(first).expect("the state began with it"));
+    for bytes in rest {
+        let index = state.size();
+        history.note(index, &state.apply(bytes)?);
+    }
+    Ok(state)
+}
+
+/// The site that a checkpoint's origin names: `consilium/ledger/SITE/DATASET`.
+fn ledger_site(origin: &str) -> Option<&str> {
+    origin.strip_prefix("consilium/ledger/")?.split('/').next()
+}
+
+/// The number of a tile by its path within its row, `x001/x234/067.p/5`, and its width.
+fn place(path: &str) -> (u64, u64) {
+    let (number, width) = path.split_once(".p/").unwrap_or((path, "256"));
+    let digits = number.split('/').map(|group| group.trim_start_matches('x').parse().unwrap_or(u64::MAX));
+    (
+        digits.fold(0, |sum: u64, group| sum.saturating_mul(1000).saturating_add(group)),
+        width.parse().unwrap_or(0),
+    )
+}
+
+/// A site's ledger read again: its entries and their tree; `None` unless the files fit together.
+pub(super) fn ledger(files: &Files<'_>, site: &SiteName) -> Option<(Vec<Vec<u8>>, Tree)> {
+    let folder = ledger_folder(site);
+    let note = Note::parse(&files.read(&format!("{folder}/checkpoint")).ok()?).ok()?;
+    let read = |path: &str| files.read(&format!("{folder}/{path}")).ok().map(Cow::Owned);
+    tiles::read(note.checkpoint.size, read).ok()
 }
 
 /// Where a site's ledger is.

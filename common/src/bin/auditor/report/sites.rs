@@ -1,0 +1,248 @@
+//! The budget over all sites, and site by site what left, when, to whom, under which approval.
+
+use super::html::{Html, all, fill, table, text};
+use super::page::minute;
+use super::{Audited, Sound};
+use crate::budget::words;
+use crate::figures::{bytes, epsilon_short, left};
+use consilium_common::ledger::budget::SiteBudget;
+use consilium_common::ledger::bundle::SiteReport;
+use consilium_common::ledger::bundle::trace::OutputLine;
+use consilium_common::ledger::entry::{Account, Role};
+use consilium_common::ledger::rules::Slot;
+use consilium_common::privacy::accountant::{Accountant, epsilon_by};
+use consilium_common::study::earmarks;
+use std::collections::BTreeMap;
+
+pub(super) fn budget(audited: &Audited<'_>) -> Html {
+    let Some(Sound { budget, .. }) = audited.sound else { return Html::default() };
+    let some = |value: Option<f64>| text(value.map_or_else(|| "–".to_owned(), epsilon_short));
+    let row = |site: &SiteBudget| {
+        vec![
+            text(site.name.as_str()),
+            text(epsilon_short(site.epsilon_training)),
+            text(epsilon_short(site.epsilon_evaluation)),
+            fill("<b>{}</b>", &[&epsilon_short(site.epsilon_person_max)]),
+            some(site.epsilon_two_hospitals),
+            some(site.epsilon_three_hospitals),
+            text(epsilon_short(site.epsilon_training_earmarked.max(site.epsilon_evaluation_earmarked))),
+            text(site.epsilon_per_study_cap.to_string()),
+            text(site.steps.to_string()),
+        ]
+    };
+    let total = vec![
+        text("All hospitals, at most"),
+        text(""),
+        text(""),
+        fill("<b>{}</b>", &[&epsilon_short(budget.epsilon_person_max)]),
+        some(budget.epsilon_two_hospitals),
+        some(budget.epsilon_three_hospitals),
+        text(""),
+        text(""),
+        text(""),
+    ];
+    let over_all = budget.sites.iter().map(|site| {
+        vec![
+            text(site.name.as_str()),
+            text(epsilon_short(site.epsilon_total_charged)),
+            text(site.epsilon_total_cap.to_string()),
+            text(left(site.epsilon_total_left)),
+            text(site.caps_delta.to_string()),
+        ]
+    });
+    fill(
+        "<section id=\"budget\"><h2>What it cost</h2>\
+         <p>ε at δ = {}, by {} accounting, recomputed from the burnt events in each ledger: no figure that anybody \
+         wrote down is believed. What was reserved counts as spent, whether or not anything came of it.</p>{}\
+         <p class=\"quiet\">“If everything were used” prices the whole declared list, spare attempts included. A \
+         person known to several hospitals pays at each; shown is the worst mix of roles and of hospitals.</p>\
+         <h3>Over all studies on the same people</h3>{}\
+         <p class=\"quiet\">ε of everything charged, at the hospital’s own δ and at the order that its filter fixed \
+         before the first release; so it may exceed the figures above. Only the hospital’s own policy file can raise \
+         a cap, and each change is an entry in its ledger.</p></section>",
+        &[
+            &budget.delta.to_string(),
+            &budget.accountant,
+            &table(
+                &[
+                    "Hospital",
+                    "ε, training people",
+                    "ε, evaluation people",
+                    "ε of a person, at most",
+                    "… known to two",
+                    "… to three",
+                    "If everything were used",
+                    "Cap on one study",
+                    "Steps",
+                ],
+                budget.sites.iter().map(row).chain([total]),
+            ),
+            &table(&["Hospital", "Charged", "Cap", "Left", "δ of the policy"], over_all),
+        ],
+    )
+}
+
+pub(super) fn each(audited: &Audited<'_>) -> Html {
+    all(audited.report.sites.iter().map(|site| one(audited, site)))
+}
+
+fn one(audited: &Audited<'_>, site: &SiteReport) -> Html {
+    let ledger = site.ledger.as_ref();
+    let facts = fill(
+        "<dl class=\"facts\"><dt>Ledger</dt><dd>{}</dd><dt>Entries</dt><dd>{}</dd><dt>Cosigned</dt><dd>{}</dd>\
+         <dt>Written by</dt><dd>{}, as it says of itself</dd></dl>",
+        &[
+            &ledger.map_or_else(|| "could not be replayed".to_owned(), |ledger| ledger.origin()),
+            &ledger.map_or_else(|| "–".to_owned(), |ledger| ledger.size().to_string()),
+            &site
+                .cosigned
+                .map_or_else(|| "no".to_owned(), |time| format!("by the coordinator, {}", minute(time))),
+            &site.history.software.as_deref().unwrap_or("–"),
+        ],
+    );
+    let left = match audited.sound {
+        Some(sound) => left_the_building(audited, sound, site),
+        None => Html::default(),
+    };
+    fill(
+        "<section class=\"site\"><h2>{}</h2>{}{}<h3>What was refused</h3>{}<h3>The hospital’s policy</h3>{}</section>",
+        &[&site.name.as_str(), &facts, &left, &refusals(site), &policies(site)],
+    )
+}
+
+fn left_the_building(audited: &Audited<'_>, sound: &Sound, site: &SiteReport) -> Html {
+    let approval = audited.report.decisions.iter().find(|decision| decision.site == site.name);
+    let under = approval.map_or_else(String::new, |approval| {
+        let by = if approval.approver.is_empty() { "no name given" } else { &approval.approver };
+        format!("{by}, {}", approval.time.day())
+    });
+    let mut outputs: Vec<&OutputLine> =
+        sound.outputs.iter().filter(|output| output.site == site.name).collect();
+    outputs.sort_by_key(|output| output.commit);
+    let so_far = spent_until(audited, site);
+    let marks = earmarks(audited.study);
+    let what = |slot: Slot| match slot {
+        Slot::Round(round) => format!("update of round {round}"),
+        Slot::Grouping(index) => {
+            let name =
+                usize::try_from(index).ok().and_then(|index| marks.get(index)).map(|mark| mark.name.as_str());
+            format!("histogram “{}”", name.unwrap_or("?"))
+        }
+    };
+    let rows = outputs.iter().map(|output| {
+        let spent = so_far.get(&output.reserve).copied().unwrap_or_default();
+        vec![
+            text(minute(output.committed.unwrap_or(output.reserved))),
+            text(what(output.slot)),
+            text(bytes(output.bytes)),
+            text(format!("{} and {}", output.reserve, output.commit)),
+            text(epsilon_short(spent[0])),
+            text(epsilon_short(spent[1])),
+        ]
+    });
+    let mechanisms = all(marks.iter().map(|mark| {
+        fill(
+            "<li>{}: {}, declared {} times, paid by {}</li>",
+            &[
+                &mark.name,
+                &words(&mark.event),
+                &mark.event.count(),
+                &match mark.account {
+                    Account::Training => "training people",
+                    Account::Evaluation => "evaluation people",
+                    Account::Both => "everybody",
+                },
+            ],
+        )
+    }));
+    fill(
+        "<h3>What left the hospital</h3>\
+         <p>To the coordinator, which averages the updates and passes the averages on to the sites. Under the \
+         hospital’s approval by {}. Every line carries noise; no record and no exact count left.</p>{}\
+         <p class=\"quiet\">Entries: the reserve before the data were read, and the commit to the exact bytes. ε so \
+         far: by Rényi accounting, an upper bound, failed attempts included.</p>\
+         <details open><summary>The mechanisms</summary><ul>{}</ul></details>",
+        &[
+            &under,
+            &table(
+                &[
+                    "When",
+                    "What",
+                    "Size",
+                    "Entries",
+                    "ε so far, training people",
+                    "ε so far, evaluation people",
+                ],
+                rows,
+            ),
+            &mechanisms,
+        ],
+    )
+}
+
+/// What training and evaluation people had paid right after each reserve or release, by its index.
+fn spent_until(audited: &Audited<'_>, site: &SiteReport) -> BTreeMap<u64, [f64; 2]> {
+    let (Some(ledger), delta) = (&site.ledger, audited.study.privacy.delta) else { return BTreeMap::new() };
+    let marks = earmarks(audited.study);
+    let mut burnt = vec![0_u64; marks.len()];
+    let mut spent = BTreeMap::new();
+    for (index, burn) in ledger.burns(&audited.study.digest) {
+        burnt[burn.earmark as usize] += burn.count;
+        let of = |role: Role| {
+            let events: Vec<_> = marks
+                .iter()
+                .zip(&burnt)
+                .filter(|(mark, count)| mark.account.is_paid_by(role) && **count > 0)
+                .map(|(mark, count)| mark.event.with_count(*count))
+                .collect();
+            epsilon_by(Accountant::Rdp, &events, delta)
+                .expect("the ledger was replayed: its events are priced")
+        };
+        spent.insert(index, Role::ALL.map(of));
+    }
+    spent
+}
+
+fn refusals(site: &SiteReport) -> Html {
+    if site.history.refusals.is_empty() {
+        return Html::raw("<p>No request, as far as the ledger goes back.</p>");
+    }
+    let rows = site.history.refusals.iter().map(|refused| {
+        let study = refused.study.map_or_else(|| "–".to_owned(), |study| study.short());
+        vec![
+            text(refused.time.day().to_string()),
+            fill("<code>{}</code>", &[&refused.rule]),
+            text(study),
+            text(refused.count.to_string()),
+            text(refused.entry.to_string()),
+        ]
+    });
+    table(&["Day", "Rule that refused", "Study", "Requests", "Entry"], rows)
+}
+
+fn policies(site: &SiteReport) -> Html {
+    let rows = site.history.policies.iter().map(|policy| {
+        let caps = &policy.caps;
+        vec![
+            text(minute(policy.time)),
+            text(caps.epsilon_per_study.to_string()),
+            text(caps.epsilon_total.to_string()),
+            text(caps.delta.to_string()),
+            text(caps.noise_multiplier_min.to_string()),
+            text(caps.sampling_rate_max.to_string()),
+            text(caps.steps_max.to_string()),
+            fill("<code>{}</code>", &[&caps.policy.short()]),
+        ]
+    });
+    let heads = [
+        "From",
+        "ε, one study",
+        "ε, all studies",
+        "δ",
+        "Least noise",
+        "Largest sample",
+        "Most steps",
+        "Policy file",
+    ];
+    table(&heads, rows)
+}

@@ -1,0 +1,103 @@
+//! What was approved, by whom, and who is protected.
+
+use super::Audited;
+use super::html::{Html, all, fill, table, text};
+use super::lay::paragraphs;
+use super::page::minute;
+use crate::figures::{grouped, one_in};
+use consilium_common::protocol::Decision;
+use consilium_common::study::SplitBy;
+
+pub(super) fn section(audited: &Audited<'_>) -> Html {
+    all([approved(audited), protected(audited)])
+}
+
+fn approved(audited: &Audited<'_>) -> Html {
+    let (report, study) = (audited.report, audited.study);
+    let (intended, governance) = (&study.intended_use, &study.governance);
+    let decisions = report.decisions.iter().map(|approval| {
+        let word = match approval.decision {
+            Decision::Approve => "approved".to_owned(),
+            Decision::Decline { reason } => {
+                let reason = serde_json::to_value(reason).expect("a plain name");
+                format!("declined ({})", reason.as_str().unwrap_or_default())
+            }
+        };
+        let took_part = report.sites.iter().any(|site| site.name == approval.site);
+        let by = if approval.approver.is_empty() { "no name given" } else { &approval.approver };
+        vec![
+            text(approval.site.as_str()),
+            text(word),
+            text(by),
+            text(minute(approval.time)),
+            text(if took_part { "yes" } else { "no" }),
+        ]
+    });
+    let outside = governance.approvals.iter().map(|approval| {
+        vec![
+            text(&approval.kind),
+            text(&approval.reference),
+            text(approval.expires.map_or_else(|| "–".to_owned(), |day| day.to_string())),
+            text(approval.changed.as_deref().unwrap_or("–")),
+        ]
+    });
+    let never = all(intended.prohibited.iter().map(|use_| fill("<li>{}</li>", &[use_])));
+    fill(
+        "<section id=\"approved\"><h2>What was approved, and by whom</h2>\
+         <div class=\"quote\">{}</div>\
+         <p><strong>For:</strong> {}</p><p><strong>Never for:</strong></p><ul>{}</ul>\
+         <p>{} answers for it; purpose “{}”; valid {} to {}. Started by the coordinator at {}.</p>\
+         <p class=\"quiet\">Every approval is a signature over this exact file: <code>{}</code></p>\
+         <h3>Decisions of the hospitals, signed</h3>{}\
+         <h3>Approvals by others, as the study’s file names them</h3>{}</section>",
+        &[
+            &paragraphs(&governance.lay_summary),
+            &intended.statement,
+            &never,
+            &governance.sponsor,
+            &governance.permitted_purpose,
+            &governance.valid_from.to_string(),
+            &governance.valid_until.to_string(),
+            &report.started.map_or_else(|| "–".to_owned(), minute),
+            &study.digest.to_string(),
+            &table(&["Hospital", "Decision", "Signed by", "When", "Took part"], decisions),
+            &table(&["By", "Reference", "Until", "What it changed"], outside),
+        ],
+    )
+}
+
+fn protected(audited: &Audited<'_>) -> Html {
+    let study = audited.study;
+    let roles = match study.split.by {
+        SplitBy::SiteHash => {
+            "A person trains or evaluates, never both: the role comes from the hospital’s own secret key and is \
+             the same in every study. A person pays the larger of the two accounts."
+        }
+        SplitBy::Column { .. } => {
+            "The role comes from a column of the table. Nothing keeps people in one role over several studies, \
+             so everybody is charged for both accounts."
+        }
+    };
+    let rows = study.sites.iter().map(|site| {
+        vec![
+            text(site.name.as_str()),
+            text(grouped(site.people_public as f64)),
+            text(format!("{:.2}", f64::from(site.weight) / 65_536.0)),
+        ]
+    });
+    fill(
+        "<section id=\"who\"><h2>Who is protected</h2>\
+         <dl class=\"facts\"><dt>Unit</dt><dd>one person at one hospital, with all their records and visits together</dd>\
+         <dt>Neighbours</dt><dd>add or remove one person</dd>\
+         <dt>Against whom</dt><dd>everybody outside the hospital: each hospital’s own noise suffices, so that neither \
+         the coordinator nor another hospital has to be trusted</dd>\
+         <dt>Over what</dt><dd>everything that the hospital sends for the study; the hospital’s cap over all studies \
+         on the same people is in its own section</dd>\
+         <dt>δ</dt><dd>{}</dd><dt>Two accounts</dt><dd>{}</dd></dl>{}</section>",
+        &[
+            &one_in(study.privacy.delta),
+            &roles,
+            &table(&["Hospital", "People, as published", "Weight in the average"], rows),
+        ],
+    )
+}

@@ -1,0 +1,180 @@
+//! `auditor trace`: from a model file back to who approved it.
+
+use crate::figures::plain;
+use crate::source::{Elsewhere, unsound};
+use crate::{BAD_INPUT, Format, figures, folder, print_answer, refuse, verify};
+use consilium_common::id::Digest;
+use consilium_common::ledger::bundle::Report;
+use consilium_common::ledger::bundle::trace::{DecisionLine, OutputLine, Trace};
+use consilium_common::protocol::Decision;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const EXAMPLE: &str = "\
+Example:
+
+  auditor trace model.safetensors --bundle results/bundle
+
+MODEL is any model of the bundle: model.safetensors, final/model, or what a round started from
+(rounds/3/model). Exit code 1: the bundle does not verify, or MODEL is no model of it.";
+
+/// Follow a model file back to its rounds, updates, approvals, policies and study
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct Args {
+    /// The model file
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// Folder with the bundle; without it, the folder `bundle` beside MODEL, or the one that MODEL is in
+    #[arg(long, value_name = "BUNDLE")]
+    bundle: Option<PathBuf>,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
+    /// How the answer is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+}
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let model = match folder::read(&args.model) {
+        Ok(bytes) => Digest::of(&bytes),
+        Err(error) => return refuse(BAD_INPUT, &format!("{}: {error}", args.model.display())),
+    };
+    let Some(bundle) = args.bundle.clone().or_else(|| bundle_of(&args.model)) else {
+        let why = format!("{}: no bundle beside it: give --bundle", args.model.display());
+        return refuse(BAD_INPUT, &why);
+    };
+    let report = match args.elsewhere.verify(&bundle) {
+        Ok((_, report)) => report,
+        Err(error) => return refuse(BAD_INPUT, &error),
+    };
+    if let Some(why) = unsound(&report) {
+        return refuse(1, &why);
+    }
+    match Trace::of(&report, &model) {
+        Some(trace) => {
+            let answer = match args.format {
+                Format::Json => {
+                    serde_json::to_string_pretty(&trace).expect("finite numbers and plain names") + "\n"
+                }
+                Format::Text => text(&trace, &report, &args.model),
+            };
+            print_answer(&answer, true)
+        }
+        None => refuse(1, &stranger(&args.model, &model, &bundle, &report)),
+    }
+}
+
+/// The bundle that a model file lies in or beside.
+fn bundle_of(model: &Path) -> Option<PathBuf> {
+    let folder = model.parent()?;
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let candidates = folder.ancestors().map(Path::to_path_buf).take(4);
+    [folder.join("bundle")].into_iter().chain(candidates).find(|path| path.join("bundle.json").is_file())
+}
+
+fn stranger(path: &Path, model: &Digest, bundle: &Path, report: &Report) -> String {
+    let last = report.models.last().map_or_else(String::new, |(_, digest)| digest.to_string());
+    let exported = report.exported.map_or_else(String::new, |digest| digest.to_string());
+    format!(
+        "{} is no model of {}: its digest is {model}; model.safetensors there is {exported}, final/model {last}",
+        path.display(),
+        bundle.display()
+    )
+}
+
+fn text(trace: &Trace, report: &Report, path: &Path) -> String {
+    let mut out = String::new();
+    let mut line = |text: std::fmt::Arguments<'_>| writeln!(out, "{text}").expect("writing to a string");
+    let study = &trace.study;
+    line(format_args!("model       {} ({})", path.display(), trace.model));
+    let which = if trace.is_final { "the final model" } else { "an intermediate model" };
+    line(format_args!(
+        "is          {which} of the bundle ({}), {} rounds of training in it",
+        trace.file, trace.rounds_in_it
+    ));
+    line(format_args!("study       {} version {}: {}", study.id, plain(&study.version), plain(&study.title)));
+    line(format_args!("            {}", study.digest));
+    line(format_args!(
+        "            for {}; {}, valid {} to {}",
+        plain(&study.sponsor),
+        study.purpose,
+        study.valid[0],
+        study.valid[1]
+    ));
+    line(format_args!("use         {}", plain(&study.intended_use)));
+    for prohibited in &study.prohibited {
+        line(format_args!("never       {}", plain(prohibited)));
+    }
+    for [kind, reference] in &study.governance {
+        line(format_args!("approval    {kind}: {} (as the study's file says)", plain(reference)));
+    }
+    line(format_args!("\nwho decided on these exact bytes (signed)"));
+    for decision in &trace.decisions {
+        line(format_args!("  {}", decided(decision)));
+    }
+    if let Some(started) = trace.started {
+        line(format_args!("  started by the coordinator at {started} ({})", trace.coordinator));
+    }
+    line(format_args!("\nunder which policy (in force when the study was opened)"));
+    for site in &trace.sites {
+        let (entry, time) = site.opened;
+        line(format_args!(
+            "  {}: opened at {time} (entry {entry}); ε at most {} a study and {} over all at δ = {}, σ from {}, \
+             q to {}, {} steps; policy {} (entry {})",
+            site.site,
+            site.caps.epsilon_per_study,
+            site.caps.epsilon_total,
+            site.caps.delta,
+            site.caps.noise_multiplier_min,
+            site.caps.sampling_rate_max,
+            site.caps.steps_max,
+            site.caps.policy.short(),
+            site.policy_entry
+        ));
+        line(format_args!("    key {}{}", site.key, if site.key_pinned { " (pinned)" } else { "" }));
+    }
+    for round in &trace.rounds {
+        line(format_args!("\nround {} from model {}", round.round, round.model.short()));
+        for update in &round.updates {
+            line(format_args!("  {}", paid(update, "steps")));
+        }
+    }
+    if !trace.evaluation.is_empty() {
+        line(format_args!("\nreleased to judge it"));
+        for release in &trace.evaluation {
+            line(format_args!("  {} {}", release.file, paid(release, "uses")));
+        }
+    }
+    line(format_args!("\nkeys: {}", verify::keys(report)));
+    out
+}
+
+fn decided(decision: &DecisionLine) -> String {
+    let word = match decision.decision {
+        Decision::Approve if decision.took_part => "approved".to_owned(),
+        Decision::Approve => "approved, took no part".to_owned(),
+        Decision::Decline { reason } => {
+            let reason = serde_json::to_value(reason).expect("a plain name");
+            format!("declined ({})", reason.as_str().unwrap_or_default())
+        }
+    };
+    let by = if decision.approver.is_empty() { "no name given" } else { &plain(&decision.approver) };
+    format!("{}: {word} at {} by {by}", decision.site, decision.time)
+}
+
+fn paid(output: &OutputLine, unit: &str) -> String {
+    format!(
+        "{}: {} {unit} paid for at {} (entry {}), {} of {} committed to at {} (entry {}), weight {}",
+        output.site,
+        output.uses,
+        output.reserved,
+        output.reserve,
+        figures::bytes(output.bytes),
+        output.digest.short(),
+        output.committed.map_or_else(String::new, |time| time.to_string()),
+        output.commit,
+        output.weight
+    )
+}

@@ -1,0 +1,264 @@
+//! From a model file back to who approved it: rounds, each site's committed updates, decisions, the study
+//! and the policies in force.
+
+use super::{Report, SiteReport};
+use crate::id::{Digest, SiteName, StudyId};
+use crate::key::PublicKey;
+use crate::ledger::entry::Caps;
+use crate::ledger::rules::Slot;
+use crate::protocol::Decision;
+use crate::study::Study;
+use crate::time::Time;
+use serde::Serialize;
+
+/// Where a model comes from. Of a bundle that verifies; otherwise it proves nothing.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Trace {
+    /// `trace/1`.
+    pub schema: &'static str,
+    /// SHA-256 of the model file.
+    pub model: Digest,
+    /// The file of the bundle that has these bytes.
+    pub file: String,
+    /// How many rounds of training are in it.
+    pub rounds_in_it: u32,
+    /// Whether more rounds came after it.
+    pub is_final: bool,
+    /// What was approved.
+    pub study: StudyLine,
+    /// Who signed the start.
+    pub coordinator: PublicKey,
+    /// When.
+    pub started: Option<Time>,
+    /// Every site that decided.
+    pub decisions: Vec<DecisionLine>,
+    /// Every site that took part.
+    pub sites: Vec<SiteLine>,
+    /// The rounds that are in the model, in order.
+    pub rounds: Vec<RoundLine>,
+    /// What was released of this model to judge it.
+    pub evaluation: Vec<OutputLine>,
+}
+
+/// The study, in short.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StudyLine {
+    /// Of the file's exact bytes: what every approval binds.
+    pub digest: Digest,
+    /// Stable name.
+    pub id: StudyId,
+    /// Version.
+    pub version: String,
+    /// One line for people.
+    pub title: String,
+    /// Who answers for it.
+    pub sponsor: String,
+    /// The permitted purpose.
+    pub purpose: String,
+    /// First and last day.
+    pub valid: [String; 2],
+    /// What the model is for.
+    pub intended_use: String,
+    /// What it must not be used for.
+    pub prohibited: Vec<String>,
+    /// Approvals by people outside the software: kind and reference.
+    pub governance: Vec<[String; 2]>,
+}
+
+/// One site's decision.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DecisionLine {
+    /// Whose.
+    pub site: SiteName,
+    /// Yes, or no and why.
+    #[serde(flatten)]
+    pub decision: Decision,
+    /// Who signed at the hospital, in their own words.
+    pub approver: String,
+    /// When.
+    pub time: Time,
+    /// Whether the site took part.
+    pub took_part: bool,
+}
+
+/// One site that took part.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SiteLine {
+    /// Its name.
+    pub site: SiteName,
+    /// Its key on the study's roster.
+    pub key: PublicKey,
+    /// Whether that key was pinned by a trust file.
+    pub key_pinned: bool,
+    /// The ledger's origin line.
+    pub ledger: String,
+    /// The entry by which it opened the study, and when.
+    pub opened: (u64, Time),
+    /// The entry that put the policy in force then.
+    pub policy_entry: u64,
+    /// That policy's caps, and the digest of its file.
+    pub caps: Caps,
+}
+
+/// One round.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RoundLine {
+    /// Counted from 0.
+    pub round: u32,
+    /// The model that it started from.
+    pub model: Digest,
+    /// The updates that made the next model.
+    pub updates: Vec<OutputLine>,
+}
+
+/// One output that left a site.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OutputLine {
+    /// From whom.
+    pub site: SiteName,
+    /// What for.
+    #[serde(skip)]
+    pub slot: Slot,
+    /// The file, within the bundle.
+    pub file: String,
+    /// SHA-256 of the exact bytes.
+    pub digest: Digest,
+    /// How many bytes.
+    pub bytes: u64,
+    /// The site's weight in the average.
+    pub weight: f64,
+    /// The entry that paid for it, before data were read.
+    pub reserve: u64,
+    /// When that was written.
+    pub reserved: Time,
+    /// Uses of the mechanism that it burnt.
+    pub uses: u64,
+    /// The entry that committed to these bytes.
+    pub commit: u64,
+    /// When that was written.
+    pub committed: Option<Time>,
+}
+
+impl Trace {
+    /// Follows a model by its digest; `None` if it is no model of this bundle, or if the bundle's ledgers
+    /// were not replayed.
+    #[must_use]
+    pub fn of(report: &Report, model: &Digest) -> Option<Self> {
+        let study = report.study.as_ref()?;
+        let (coordinator, _) = report.coordinator?;
+        let exported = report.exported.as_ref() == Some(model);
+        let last = report.models.len().checked_sub(1)?;
+        let at =
+            if exported { last } else { report.models.iter().position(|(_, digest)| digest == model)? };
+        let (file, digest) = &report.models[at];
+        let rounds_in_it = u32::try_from(at).ok()?;
+        let sites = report.sites.iter().map(|site| site_line(site, study)).collect::<Option<_>>()?;
+        let rounds = (0..rounds_in_it)
+            .zip(&report.models)
+            .map(|(round, (_, model))| RoundLine {
+                round,
+                model: *model,
+                updates: outputs(report, study, |slot, _| slot == Slot::Round(round)),
+            })
+            .collect();
+        let is_of_it = |slot, of: Digest| matches!(slot, Slot::Grouping(_)) && of == *digest;
+        Some(Self {
+            schema: "trace/1",
+            model: *model,
+            file: if exported { "model.safetensors".to_owned() } else { file.clone() },
+            rounds_in_it,
+            is_final: at == last,
+            study: StudyLine::of(study),
+            coordinator,
+            started: report.started,
+            decisions: report
+                .decisions
+                .iter()
+                .map(|approval| {
+                    let took_part = report.sites.iter().any(|site| site.name == approval.site);
+                    let (site, approver) = (approval.site.clone(), approval.approver.clone());
+                    DecisionLine {
+                        site,
+                        decision: approval.decision,
+                        approver,
+                        time: approval.time,
+                        took_part,
+                    }
+                })
+                .collect(),
+            sites,
+            rounds,
+            evaluation: outputs(report, study, is_of_it),
+        })
+    }
+}
+
+impl StudyLine {
+    fn of(study: &Study) -> Self {
+        let governance = &study.governance;
+        Self {
+            digest: study.digest,
+            id: study.id.clone(),
+            version: study.version.clone(),
+            title: study.title.clone(),
+            sponsor: governance.sponsor.clone(),
+            purpose: governance.permitted_purpose.clone(),
+            valid: [governance.valid_from.to_string(), governance.valid_until.to_string()],
+            intended_use: study.intended_use.statement.clone(),
+            prohibited: study.intended_use.prohibited.clone(),
+            governance: governance.approvals.iter().map(|a| [a.kind.clone(), a.reference.clone()]).collect(),
+        }
+    }
+}
+
+fn site_line(site: &SiteReport, study: &Study) -> Option<SiteLine> {
+    let ledger = site.ledger.as_ref()?;
+    let record = ledger.study(&study.digest)?;
+    let policy = site.history.policy_at(record.opened)?;
+    Some(SiteLine {
+        site: site.name.clone(),
+        key: site.key,
+        key_pinned: site.pinned,
+        ledger: ledger.origin(),
+        opened: (record.opened, record.opened_at),
+        policy_entry: policy.entry,
+        caps: policy.caps.clone(),
+    })
+}
+
+/// The outputs whose slot and model `is_wanted`, each with the entries that paid for and committed to it.
+pub(super) fn outputs(
+    report: &Report,
+    study: &Study,
+    is_wanted: impl Fn(Slot, Digest) -> bool,
+) -> Vec<OutputLine> {
+    let line = |output: &super::Output| {
+        let site = report.sites.iter().find(|site| site.name == output.site)?;
+        let ledger = site.ledger.as_ref()?;
+        let (reserve, burn) = ledger.slot(&study.digest, output.slot)?;
+        let (_, commit) = ledger.committed(&study.digest, output.slot)?;
+        is_wanted(output.slot, burn.model).then(|| OutputLine {
+            site: output.site.clone(),
+            slot: output.slot,
+            file: output.file.clone(),
+            digest: output.digest,
+            bytes: output.bytes,
+            weight: study.site(&output.site).map_or(0.0, |roster| f64::from(roster.weight) / 65_536.0),
+            reserve,
+            reserved: burn.time,
+            uses: burn.count,
+            commit,
+            committed: site.history.committed.get(&commit).copied(),
+        })
+    };
+    report.outputs.iter().filter_map(line).collect()
+}
+
+impl Report {
+    /// Everything that left the sites for the study, in the order of rounds and groupings; empty unless
+    /// the bundle's ledgers were replayed.
+    #[must_use]
+    pub fn outputs_paid(&self) -> Vec<OutputLine> {
+        self.study.as_ref().map_or_else(Vec::new, |study| outputs(self, study, |_, _| true))
+    }
+}
