@@ -2,14 +2,16 @@
 //! Three sites take part, a fourth declines; in round 0 one site is interrupted and uses a spare
 //! attempt, in round 1 one site's update comes too late and is not used.
 
+#![allow(dead_code, reason = "each file of tests uses its part")]
+
 use consilium_common::evaluation::histogram::{Histogram, PERSON_UNITS};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::SecretKey;
 use consilium_common::ledger::bundle::{Files, SCHEMA};
 use consilium_common::ledger::bundle::{Manifest, Report, Trust, verify};
 use consilium_common::ledger::checkpoint::{COORDINATOR, Checkpoint};
-use consilium_common::ledger::entry::{Body, Caps, Participant};
-use consilium_common::ledger::merkle::Tree;
+use consilium_common::ledger::entry::{Body, Caps, Entry, Participant};
+use consilium_common::ledger::merkle::{Tree, leaf_hash};
 use consilium_common::ledger::rules::{self, State};
 use consilium_common::ledger::tiles;
 use consilium_common::model::aggregate::WeightedSum;
@@ -111,6 +113,21 @@ pub fn write_ledger(
     map.extend(
         tiles::files(entries, &tree).into_iter().map(|(path, bytes)| (format!("{prefix}{path}"), bytes)),
     );
+}
+
+/// Changes one entry; the others stay, so that the chain breaks behind it.
+pub fn edit(entries: &mut [Vec<u8>], at: usize, change: impl FnOnce(&mut Entry)) {
+    let mut entry = Entry::from_bytes(&entries[at]).expect("an entry");
+    change(&mut entry);
+    entries[at] = entry.to_bytes().expect("short");
+}
+
+/// Each entry follows the one before it again.
+pub fn relink(entries: &mut [Vec<u8>]) {
+    for at in 1..entries.len() {
+        let previous = leaf_hash(&entries[at - 1]);
+        edit(entries, at, |entry| entry.previous = previous);
+    }
 }
 
 fn caps() -> Caps {

@@ -138,13 +138,15 @@ fn text(trace: &Trace, report: &Report, path: &Path) -> String {
     for round in &trace.rounds {
         line(format_args!("\nround {} from model {}", round.round, round.model.short()));
         for update in &round.updates {
-            line(format_args!("  {}", paid(update, "steps")));
+            let weight = (update.weight * 1e4).round() / 1e4;
+            line(format_args!("  {}, weight {weight}", paid(update, "steps")));
         }
     }
     if !trace.evaluation.is_empty() {
         line(format_args!("\nreleased to judge it"));
         for release in &trace.evaluation {
-            line(format_args!("  {} {}", release.file, paid(release, "uses")));
+            line(format_args!("  {}", paid(release, "use of a histogram")));
+            line(format_args!("    {}", release.file));
         }
     }
     line(format_args!("\nkeys: {}", verify::keys(report)));
@@ -166,7 +168,7 @@ fn decided(decision: &DecisionLine) -> String {
 
 fn paid(output: &OutputLine, unit: &str) -> String {
     format!(
-        "{}: {} {unit} paid for at {} (entry {}), {} of {} committed to at {} (entry {}), weight {}",
+        "{}: {} {unit} paid for at {} (entry {}), {} of {} committed to at {} (entry {})",
         output.site,
         output.uses,
         output.reserved,
@@ -174,7 +176,6 @@ fn paid(output: &OutputLine, unit: &str) -> String {
         figures::bytes(output.bytes),
         output.digest.short(),
         output.committed.map_or_else(String::new, |time| time.to_string()),
-        output.commit,
-        output.weight
+        output.commit
     )
 }

@@ -147,8 +147,8 @@ impl Evidence {
             );
         }
         let what = format!(
-            "entry {index} follows another: this one was changed, or one after it was dropped, and what \
-             covers it was written anew"
+            "entry {index} follows another than entry {before}: that one was changed, or one after it was \
+             dropped, and what covers it was written anew"
         );
         bad("entry.changed", before, what)
     }

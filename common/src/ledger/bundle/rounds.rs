@@ -109,7 +109,10 @@ impl Audit<'_> {
         if updates < quorum {
             self.found(
                 &format!("rounds/{round}/updates"),
-                format!("{updates} updates, the quorum is {quorum}"),
+                format!(
+                    "{updates} updates, the quorum is {quorum}; updates that are kept elsewhere are read with \
+                     --updates"
+                ),
             );
         }
         if !sound || updates == 0 {

@@ -62,15 +62,22 @@ impl Audit<'_> {
     /// then what happened to it is said, too.
     fn illegal(&mut self, folder: &str, entries: Vec<Vec<u8>>, illegal: &Illegal) {
         let what = format!("{}: {}", illegal.rule, illegal.what);
-        if matches!(illegal.rule, "ledger.previous" | "ledger.entry") {
-            let size = entries.len() as u64;
-            if let Some(bad) = Evidence::of(entries).first_bad(size) {
-                let entry = Some(bad.entry);
-                self.findings.push(Finding::new(bad.kind, folder, entry, format!("{} ({what})", bad.what)));
-                return;
+        let tampered = match illegal.rule {
+            "ledger.previous" | "ledger.entry" => {
+                let size = entries.len() as u64;
+                Evidence::of(entries).first_bad(size)
             }
-        }
-        self.findings.push(Finding::new(illegal.rule, folder, Some(illegal.entry), what));
+            _ => None,
+        };
+        let finding = match tampered {
+            // Whoever signs anew can have dropped an entry without a gap: only the one after it tells.
+            Some(bad) if bad.entry + 1 == illegal.entry => {
+                Finding::new(illegal.rule, folder, Some(illegal.entry), format!("{} ({what})", bad.what))
+            }
+            Some(bad) => Finding::new(bad.kind, folder, Some(bad.entry), format!("{} ({what})", bad.what)),
+            None => Finding::new(illegal.rule, folder, Some(illegal.entry), what),
+        };
+        self.findings.push(finding);
     }
 
     /// The ledger's entries and their tree. Files that do not fit together are a finding that names the

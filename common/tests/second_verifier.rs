@@ -1,0 +1,139 @@
+//! The verifier in Python, `docs/verify.py`, which shares no line with ours, on a bundle that is good and on bundles
+//! that are not; its ε beside that of `auditor budget`.
+//!
+//! It needs Python with the packages of `docs/verify-requirements.txt`; `CONSILIUM_PYTHON` names the interpreter
+//! (default: python3). Without them the test says that it was skipped, unless `CONSILIUM_REQUIRE_PYTHON` is set, as
+//! `.ci/run` does.
+
+#![expect(clippy::disallowed_methods, reason = "tests read and write files")]
+
+mod bundle;
+
+use bundle::{Map, make};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Python that can run the verifier; `None`, having said so, where a machine has none.
+fn python() -> Option<PathBuf> {
+    let python = std::env::var_os("CONSILIUM_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from);
+    let probe = Command::new(&python).args(["-c", "import tomllib, dp_accounting, cryptography"]).output();
+    match probe {
+        Ok(output) if output.status.success() => Some(python),
+        found => {
+            let why = match found {
+                Ok(output) => {
+                    String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned()
+                }
+                Err(error) => error.to_string(),
+            };
+            let required = std::env::var_os("CONSILIUM_REQUIRE_PYTHON").is_some();
+            assert!(!required, "{}: {why}: see docs/verify-requirements.txt", python.display());
+            eprintln!("SKIPPED: {}: {why}; the second verifier was not run", python.display());
+            None
+        }
+    }
+}
+
+fn verifier(python: &Path, bundle: &Path) -> (Option<i32>, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/verify.py");
+    let Output { status, stdout, stderr } =
+        Command::new(python).arg(script).arg(bundle).arg("--json").output().expect("runs");
+    (status.code(), String::from_utf8_lossy(if stdout.is_empty() { &stderr } else { &stdout }).into_owned())
+}
+
+fn write(map: &Map, root: &Path) {
+    for (path, bytes) in map {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().expect("within the root")).expect("a folder");
+        std::fs::write(path, bytes).expect("written");
+    }
+}
+
+#[test]
+fn the_second_verifier_agrees() {
+    let Some(python) = python() else { return };
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/ledger/golden");
+    let (code, text) = verifier(&python, &golden);
+    assert_eq!(code, Some(0), "{text}");
+    let theirs: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(theirs["signatures_checked"], true);
+    let ours = Command::new(env!("CARGO_BIN_EXE_auditor"))
+        .args(["budget", "--format", "json"])
+        .arg(&golden)
+        .output()
+        .expect("runs");
+    let ours: Value = serde_json::from_slice(&ours.stdout).expect("JSON");
+    assert_eq!((&ours["study"], &ours["delta"]), (&theirs["study"], &theirs["delta"]));
+    let (mine, yours) =
+        (ours["sites"].as_array().expect("sites"), theirs["sites"].as_array().expect("sites"));
+    assert_eq!((mine.len(), yours.len()), (3, 3));
+    // Both compute Rényi losses exactly at the same orders. By PLD ours must not be below theirs by more than the
+    // grid of 1e-4 that theirs rounds up on, and not above by more than ours.
+    let by = ours["accountant"].as_str().expect("a name");
+    let tolerance = if by == "rdp" { 1e-6 } else { 1e-3 };
+    for (mine, yours) in mine.iter().zip(yours) {
+        assert_eq!(mine["name"], yours["name"]);
+        for key in ["epsilon_training", "epsilon_evaluation", "epsilon_person_max", "epsilon_two_hospitals"] {
+            let (mine, theirs) = (mine[key].as_f64().expect(key), yours[by][key].as_f64().expect(key));
+            assert!((mine - theirs).abs() <= tolerance * theirs, "{key} by {by}: {mine} and {theirs}");
+            let (pld, rdp) = (yours["pld"][key].as_f64().expect(key), yours["rdp"][key].as_f64().expect(key));
+            assert!(pld < rdp && rdp < 2.0 * pld, "{key}: {pld} by PLD, {rdp} by RDP");
+        }
+    }
+}
+
+#[test]
+fn the_second_verifier_finds_what_is_wrong() {
+    let Some(python) = python() else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    let (map, sites) = make();
+    let ledger = "sites/ashford/ledger";
+    let path_of = |part: &str| {
+        map.keys().find(|path| path.starts_with(&format!("{ledger}/{part}"))).expect("there").clone()
+    };
+    let mut number = 0;
+    let mut check = |what: &str, change: &dyn Fn(&mut Map)| {
+        let mut changed = map.clone();
+        change(&mut changed);
+        number += 1;
+        let folder = dir.path().join(number.to_string());
+        write(&changed, &folder);
+        let (code, text) = verifier(&python, &folder);
+        assert_eq!(code, Some(1), "{what}: {text}");
+        assert!(text.contains(what), "{what}: {text}");
+    };
+    let flip = |map: &mut Map, path: &str, at: usize| map.get_mut(path).expect("there")[at] ^= 1;
+    let in_entry_4 = sites[0].entries[..4].iter().map(|entry| entry.len() + 2).sum::<usize>() + 60;
+    check("ashford: entry 4: not what the hash tile", &|map| flip(map, &path_of("tile/entries"), in_entry_4));
+    check("ashford: entry 3: not what the hash tile", &|map| flip(map, &path_of("tile/0"), 3 * 32));
+    check("ashford: the site's signature does not verify", &|map| {
+        let path = path_of("checkpoint");
+        let text = String::from_utf8(map[&path].clone()).expect("text").replacen("\n14\n", "\n13\n", 1);
+        map.insert(path, text.into_bytes());
+    });
+    check("ashford: the coordinator did not cosign", &|map| {
+        let mut other = Map::new();
+        sites[0].write(&mut other, false);
+        map.extend(other);
+    });
+    check("study.toml: another file", &|map| map.get_mut("study.toml").expect("there").extend(b"# x\n"));
+    check("rounds/0/updates/ashford: not what the ledger committed to", &|map| {
+        flip(map, "rounds/0/updates/ashford", 70);
+    });
+    check("evaluation/overall/ashford.json: not what the ledger", &|map| {
+        flip(map, "evaluation/overall/ashford.json", 70);
+    });
+    // Signed anew by colluding parties: the rules tell.
+    check("ashford: entry 5 (commit): without an open reserve", &|map| {
+        let mut entries = sites[0].entries.clone();
+        entries.remove(5);
+        bundle::relink(&mut entries);
+        bundle::write_ledger(&sites[0].name, 1, sites[0].state.origin(), &entries, map, true);
+    });
+    check("ashford: entry 5 (dataset_version): does not follow", &|map| {
+        let mut entries = sites[0].entries.clone();
+        entries.insert(5, entries[3].clone());
+        bundle::write_ledger(&sites[0].name, 1, sites[0].state.origin(), &entries, map, true);
+    });
+}

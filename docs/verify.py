@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+"""A second verifier of a Consilium bundle, which shares no line with the first.
+
+    python3 -m venv v && v/bin/pip install -r docs/verify-requirements.txt
+    v/bin/python docs/verify.py BUNDLE [--json]
+
+Reads the ledgers' tiles itself, recomputes every leaf hash and the tree head, checks signatures, replays what
+may follow what, compares every output with the entry that committed to it, and computes epsilon of each site and
+account with Google's dp-accounting, by PLD and by RDP. Exit code: 0 it all holds, 1 it does not, 2 not readable.
+
+What it leaves to `auditor verify`: computing the models again from the updates, the shape of each file, and the
+Renyi filter over several studies. Without the package `cryptography` signatures are not checked, and it says so.
+"""
+import base64, collections, functools, hashlib, itertools, json, pathlib, sys, tomllib
+
+try:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+except ImportError:
+    Ed25519PublicKey = None
+
+ORDERS = [*range(2, 257), 320, 384, 512, 768, 1024]  # integer orders only: exact for the subsampled Gaussian
+EMPTY = hashlib.sha256(b"").hexdigest()
+
+
+class Bad(Exception):
+    """What does not hold, and where."""
+
+
+def need(holds, what):
+    if not holds:
+        raise Bad(what)
+
+
+# Hashes, tiles and notes: RFC 6962 and C2SP tlog-tiles, signed-note, tlog-cosignature.
+def leaf(entry):
+    return hashlib.sha256(b"\0" + entry).digest()
+
+
+def head(hashes):
+    if len(hashes) < 2:
+        return hashes[0] if hashes else hashlib.sha256(b"").digest()
+    k = 1 << (len(hashes) - 1).bit_length() - 1
+    return hashlib.sha256(b"\1" + head(hashes[:k]) + head(hashes[k:])).digest()
+
+
+def tile(folder, row, n, width):
+    digits = f"{n % 1000:03}"
+    while n := n // 1000:
+        digits = f"x{n % 1000:03}/{digits}"
+    return (folder / "tile" / row / (digits if width == 256 else f"{digits}.p/{width}")).read_bytes()
+
+
+def ledger_entries(folder, size):
+    entries, rows = [], []
+    for n, start in enumerate(range(0, size, 256)):
+        width, data = min(256, size - start), tile(folder, "entries", n, min(256, size - start))
+        for _ in range(width):
+            length = int.from_bytes(data[:2], "big")
+            need(len(data) >= 2 + length, f"entry {len(entries)} is cut off")
+            entries.append(data[2 : 2 + length])
+            data = data[2 + length :]
+        need(not data, f"bytes after entry {len(entries) - 1}")
+    row, level = [leaf(entry) for entry in entries], 0
+    leaves = row
+    while row:
+        for n, start in enumerate(range(0, len(row), 256)):
+            part = row[start : start + 256]
+            found = tile(folder, str(level), n, len(part))
+            if found != b"".join(part):
+                at = next(i for i, h in enumerate(part) if found[32 * i : 32 * i + 32] != h) if len(found) else 0
+                raise Bad(f"entry {(start + at) << 8 * level}: not what the hash tile of level {level} names")
+        row = [head(row[i : i + 256]) for i in range(0, len(row) - len(row) % 256, 256)]
+        level += 1
+    return entries, leaves
+
+
+def signed_by(key, signature, message):
+    if Ed25519PublicKey is None:
+        return True
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.removeprefix("ed25519:"))).verify(signature, message)
+        return True
+    except InvalidSignature:
+        return False
+
+
+def statement(signed, key, context):
+    need(signed["key"] == key, f"signed by {signed['key']}, expected {key}")
+    message = f"{context}\n{signed['statement']}".encode()
+    need(signed_by(key, bytes.fromhex(signed["signature"]), message), f"{context}: the signature does not verify")
+    return json.loads(signed["statement"])
+
+
+def key_id(name, kind, key):
+    return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + bytes.fromhex(key.removeprefix("ed25519:"))).digest()[:4]
+
+
+def checkpoint(note, site, key, coordinator):
+    text, _, lines = note.rpartition("\n\n")
+    text += "\n"
+    origin, size, root = text.splitlines()
+    need(origin.startswith(f"consilium/ledger/{site}/"), f"the checkpoint is of {origin}")
+    signed = cosigned = False
+    for line in lines.splitlines():
+        _, name, data = line.split(" ")
+        data = base64.b64decode(data)
+        if name == origin and data[:4] == key_id(origin, 1, key):
+            need(signed_by(key, data[4:], text.encode()), "the site's signature does not verify")
+            signed = True
+        if name == "consilium/coordinator" and data[:4] == key_id(name, 4, coordinator):
+            message = f"cosignature/v1\ntime {int.from_bytes(data[4:12], 'big')}\n{text}".encode()
+            need(signed_by(coordinator, data[12:], message), "the coordinator's cosignature does not verify")
+            cosigned = True
+    need(signed, "the site did not sign the checkpoint")
+    need(cosigned, "the coordinator did not cosign the checkpoint")
+    return origin, int(size), base64.b64decode(root)
+
+
+# The rules: what may follow what.
+def replay(entries, leaves, site, key):
+    caps, studies, burns, slots, notes, before, time = None, {}, {}, {}, [], EMPTY, ""
+    for i, raw in enumerate(entries):
+        e = json.loads(raw)
+        where, kind = f"entry {i} ({e['kind']})", e["kind"]
+        need(e["previous"] == f"sha256:{before}", f"{where}: does not follow the entry before it")
+        need(e["time"] >= time, f"{where}: is older than the entry before it")
+        before, time = leaves[i].hex(), e["time"]
+        need((kind == "genesis") == (i == 0), f"{where}: the first entry, and only that, is a genesis")
+        study = studies.get(e.get("study"))
+        if kind in ("genesis", "policy_change"):
+            caps = e["caps"]
+            if kind == "genesis":
+                need((e["site"], e["key"]) == (site, key), f"{where}: of {e['site']} with the key {e['key']}")
+                need((e["unit"], e["neighbours"]) == ("person", "add_remove_one"), f"{where}: another unit")
+        elif kind == "study_open":
+            need(study is None, f"{where}: the study was opened before")
+            approval = statement(e["approval"], key, "consilium/approval/1")
+            need((approval["study"], approval["site"]) == (e["study"], site), f"{where}: another approval")
+            need(approval["decision"]["decision"] == "approve", f"{where}: the site declined")
+            need(e["delta"] <= caps["delta"], f"{where}: delta is above the policy's")
+            training = [m for m in e["earmarks"] if m["name"] == "training"]
+            for m in training:
+                need(m["noise_multiplier"] >= caps["noise_multiplier_min"], f"{where}: less noise than the policy asks")
+                need(m.get("sampling_rate", 1) <= caps["sampling_rate_max"], f"{where}: a larger sample than allowed")
+            need(sum(m["count"] for m in training) <= caps["steps_max"], f"{where}: more steps than allowed")
+            for account in ("training", "evaluation"):
+                price = epsilon(events(e["earmarks"], [m["count"] for m in e["earmarks"]], account), caps["delta"], "rdp")
+                need(price <= caps["epsilon_per_study"] * (1 + 1e-9), f"{where}: {account} people would pay {price}")
+            studies[e["study"]] = {"entry": e, "burnt": [0] * len(e["earmarks"]), "closed": False, "caps": caps}
+        elif kind in ("reserve", "release", "dataset_version", "close"):
+            need(study and not study["closed"], f"{where}: the study is not open")
+            study["closed"] = kind == "close"
+            if kind in ("reserve", "release"):
+                need(e["first"] == study["burnt"][e["earmark"]], f"{where}: not the next use of earmark {e['earmark']}")
+                study["burnt"][e["earmark"]] += e["count"]
+                declared = study["entry"]["earmarks"][e["earmark"]]
+                need(0 < e["count"] and study["burnt"][e["earmark"]] <= declared["count"], f"{where}: more than declared")
+                need((declared["name"] == "training") == (kind == "reserve"), f"{where}: an earmark of the other kind")
+                slot = (e["study"], "round", e["round"]) if kind == "reserve" else (e["study"], "grouping", declared["name"])
+                earlier = burns.get(slots.get(slot))
+                need(earlier in (None, "aborted"), f"{where}: this output has an earlier entry that is not aborted")
+                burns[i], slots[slot] = "open", i
+        elif kind in ("commit", "abort"):
+            need(burns.get(e["reserve"]) == "open", f"{where}: without an open reserve")
+            burns[e["reserve"]] = e["output"] if kind == "commit" else "aborted"
+        elif kind != "refusal":
+            notes.append(f"{where}: a kind that this program does not replay")
+    return studies, {slot: burns[at] for slot, at in slots.items()}, notes
+
+
+# Epsilon, by somebody else's library.
+def events(earmarks, counts, account):
+    """Uses of each mechanism that people on an account pay for."""
+    uses = collections.Counter()
+    for m, n in zip(earmarks, counts):
+        if n and m["account"] in (account, "both"):
+            uses[json.dumps({k: v for k, v in m.items() if k not in ("name", "account", "count")}, sort_keys=True)] += n
+    return uses
+
+
+def epsilon(uses, delta, by):
+    return priced(tuple(sorted(uses.items())), delta, by)
+
+
+@functools.cache
+def priced(uses, delta, by):
+    import dp_accounting as dp
+
+    make = {
+        "gaussian": lambda m: dp.GaussianDpEvent(m["noise_multiplier"]),
+        "poisson_gaussian": lambda m: dp.PoissonSampledDpEvent(m["sampling_rate"], dp.GaussianDpEvent(m["noise_multiplier"])),
+        "laplace": lambda m: dp.LaplaceDpEvent(m["scale"]),
+        "poisson_laplace": lambda m: dp.PoissonSampledDpEvent(m["sampling_rate"], dp.LaplaceDpEvent(m["scale"])),
+    }
+    accountant = dp.rdp.RdpAccountant(ORDERS) if by == "rdp" else dp.pld.PLDAccountant()
+    for m, count in ((json.loads(text), count) for text, count in uses):
+        accountant.compose(make[m["mechanism"]](m), count)
+    return float(accountant.get_epsilon(delta)) if uses else 0.0
+
+
+def outputs(bundle, study, site, committed):
+    """Every output in the bundle is what the ledger committed to."""
+    found = [(p, "round", int(p.parts[-3])) for p in bundle.glob(f"rounds/*/updates/{site}")]
+    found += [(p, "grouping", p.parts[-2].replace("+", "*")) for p in bundle.glob(f"evaluation/*/{site}.json")]
+    for path, *slot in found:
+        digest = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+        need(committed.get((study, *slot)) == digest, f"{path.relative_to(bundle)}: not what the ledger committed to")
+    return len(found)
+
+
+def verify(bundle):
+    manifest = json.loads((bundle / "bundle.json").read_bytes())
+    file = (bundle / "study.toml").read_bytes()
+    study, coordinator = "sha256:" + hashlib.sha256(file).hexdigest(), manifest["coordinator"]
+    keys = {s["name"]: s["key"] for s in tomllib.loads(file.decode())["site"]}
+    problems, sites, spent, delta = [], [], {}, None
+    try:
+        need(study == manifest["study"], "study.toml: another file than bundle.json names")
+        start = statement(json.loads((bundle / "start.json").read_bytes()), coordinator, "consilium/start/1")
+        signers = sorted((statement(a, a["key"], "consilium/approval/1")["site"], a["key"]) for a in start["approvals"])
+        roster = [(site, keys[site]) for site in manifest["sites"]]
+        need((start["study"], signers) == (study, roster), "start.json: another study, other sites or other keys")
+    except (Bad, OSError, ValueError, KeyError) as error:
+        problems.append(str(error))
+    for site in manifest["sites"]:
+        folder = bundle / "sites" / site / "ledger"
+        try:
+            note = (folder / "checkpoint").read_text()
+            _, size, root = checkpoint(note, site, keys[site], coordinator)
+            entries, leaves = ledger_entries(folder, size)
+            studies, committed, notes = replay(entries, leaves, site, keys[site])
+            need(head(leaves) == root, "the entries do not make the signed tree head")
+            need(study in studies, "the study was never opened")
+            mine = studies[study]
+            delta = mine["entry"]["delta"]
+            spent[site] = {a: events(mine["entry"]["earmarks"], mine["burnt"], a) for a in ("training", "evaluation")}
+            sites.append({"name": site, "entries": size, "outputs": outputs(bundle, study, site, committed), "notes": notes})
+        except (Bad, OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            problems.append(f"{site}: {error if isinstance(error, (Bad, OSError)) else repr(error)}")
+    for row in [] if problems else sites:  # of a bundle that does not hold together no figure means anything
+        for by in ("pld", "rdp"):
+            accounts = {a: epsilon(e, delta, by) for a, e in spent[row["name"]].items()}
+            mixes = [a + b for o in spent if o != row["name"] for a, b in itertools.product(spent[row["name"]].values(), spent[o].values())]
+            row[by] = {f"epsilon_{a}": e for a, e in accounts.items()} | {"epsilon_person_max": max(accounts.values())}
+            row[by]["epsilon_two_hospitals"] = max((epsilon(mix, delta, by) for mix in mixes), default=None)
+    checked = Ed25519PublicKey is not None
+    return {"schema": "verify-py/1", "study": study, "delta": delta, "signatures_checked": checked, "sites": sites, "problems": problems}
+
+
+def main():
+    arguments = [a for a in sys.argv[1:] if a != "--json"]
+    if len(arguments) != 1:
+        sys.exit(print(__doc__) or 2)
+    try:
+        answer = verify(pathlib.Path(arguments[0]))
+    except (OSError, ValueError, KeyError) as error:
+        sys.exit(print(f"verify.py: {error!r}", file=sys.stderr) or 2)
+    if "--json" in sys.argv:
+        print(json.dumps(answer, indent=2))
+    else:
+        print(f"study {answer['study']}; epsilon at delta {answer['delta']}, of one person at one site, by PLD (by RDP)")
+        for row in [] if answer["problems"] else answer["sites"]:
+            show = lambda name: f"{row['pld'][name]:.4f} ({row['rdp'][name]:.4f})" if row["pld"][name] is not None else "-"
+            print(f"  {row['name']:20} {row['entries']} entries, {row['outputs']} outputs; training {show('epsilon_training')}, "
+                  f"evaluation {show('epsilon_evaluation')}, known to two hospitals {show('epsilon_two_hospitals')}")
+        for note in [f"{row['name']}: {note}" for row in answer["sites"] for note in row["notes"]]:
+            print("note:", note)
+        if not answer["signatures_checked"]:
+            print("signatures were NOT checked: install the package cryptography")
+        for problem in answer["problems"]:
+            print("PROBLEM:", problem)
+    sys.exit(1 if answer["problems"] else 0)
+
+
+if __name__ == "__main__":
+    main()
