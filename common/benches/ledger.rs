@@ -34,6 +34,7 @@ fn entries() -> Vec<Vec<u8>> {
         policy: Digest::of(b"policy"),
         epsilon_total: 8.0,
         epsilon_per_study: 8.0,
+        epsilon_per_year: None,
         delta: 1e-5,
         noise_multiplier_min: 1.0,
         sampling_rate_max: 0.1,

@@ -10,6 +10,7 @@
 mod bundle;
 
 use bundle::{Map, make};
+use consilium_common::ledger::entry::Body;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -81,6 +82,32 @@ fn the_second_verifier_agrees() {
             assert!(pld < rdp && rdp < 2.0 * pld, "{key}: {pld} by PLD, {rdp} by RDP");
         }
     }
+}
+
+/// A ledger of more than one tile.
+#[test]
+fn the_second_verifier_reads_tiles_of_every_row() {
+    let Some(python) = python() else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut map, mut sites) = make();
+    for number in 0..300 {
+        let rule = format!("policy.rule-{number}");
+        sites[0].append(Body::Refusal { rule, study: None, count: 1 });
+    }
+    sites[0].write(&mut map, true);
+    assert_eq!(bundle::check(&map).findings, vec![]);
+    let rows = |map: &Map| map.keys().filter(|path| path.starts_with("sites/ashford/ledger/tile/")).count();
+    assert_eq!(rows(&map), 5, "two bundles, two tiles of leaves, one above");
+    write(&map, &dir.path().join("good"));
+    let (code, text) = verifier(&python, &dir.path().join("good"));
+    assert_eq!(code, Some(0), "{text}");
+    let path =
+        map.keys().find(|path| path.starts_with("sites/ashford/ledger/tile/1/")).expect("there").clone();
+    map.get_mut(&path).expect("there")[0] ^= 1;
+    write(&map, &dir.path().join("bad"));
+    let (code, text) = verifier(&python, &dir.path().join("bad"));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("not what the hash tile of level 1 names"), "{text}");
 }
 
 #[test]

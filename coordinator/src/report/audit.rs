@@ -160,6 +160,14 @@ fn described(event: &Event) -> String {
             format!("σ = {}, {count} times", trimmed(noise_multiplier))
         }
         Event::Laplace { scale, count } => format!("b = {}, {count} times", trimmed(scale)),
+        Event::PoissonLaplace { sampling_rate, scale, count } => {
+            format!("q = {}, b = {}, {count} steps", trimmed(sampling_rate), trimmed(scale))
+        }
+        Event::MixtureGaussian { sites, sampling_rate, noise_multiplier, count } => format!(
+            "{sites} sites, q = {}, σ = {}, {count} steps",
+            trimmed(sampling_rate),
+            trimmed(noise_multiplier)
+        ),
     }
 }
 
