@@ -59,7 +59,11 @@ impl Hasher {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", self.hex())
+        // Without an allocation: a ledger has several digests in each entry.
+        let mut digits = [0; 64];
+        hex::encode_to_slice(self.0, &mut digits).expect("two digits for each byte");
+        f.write_str("sha256:")?;
+        f.write_str(std::str::from_utf8(&digits).expect("hex digits"))
     }
 }
 
@@ -73,10 +77,11 @@ impl std::str::FromStr for Digest {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let bytes = text.strip_prefix("sha256:").and_then(|rest| hex::decode(rest).ok());
-        match bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) {
-            Some(bytes) => Ok(Self(bytes)),
-            None => Err(InvalidName::new("a digest", "sha256: and 64 hex digits", text)),
+        let mut bytes = [0; 32];
+        let digits = text.strip_prefix("sha256:");
+        match digits.map(|digits| hex::decode_to_slice(digits, &mut bytes)) {
+            Some(Ok(())) => Ok(Self(bytes)),
+            _ => Err(InvalidName::new("a digest", "sha256: and 64 hex digits", text)),
         }
     }
 }
