@@ -68,7 +68,7 @@ mod tests {
     fn figures() {
         let check = |found: String, expected: &str| assert_eq!(found, expected);
         check(epsilon(2.00001), "2.0001");
-        check(epsilon_short(2.990_000_000_000_000_2), "2.99");
+        check(epsilon_short(2.99_f64.next_up()), "2.99");
         check(epsilon_short(2.991), "3.00");
         check(left(1.566), "1.56");
         check(left(-0.1), "0.00");
