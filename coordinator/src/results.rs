@@ -1,7 +1,6 @@
 //! Results of a study that has ended, computed from its bundle, and times from the log beside it: metrics,
 //! report, model. Whoever has the bundle can compute them again.
 
-mod hospitals;
 pub mod refusals;
 
 use self::refusals::Refusals;
@@ -16,9 +15,7 @@ use consilium_common::evaluation::sum;
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::ledger::budget::Budget;
 use consilium_common::ledger::bundle::{Files, Report, Trust, verify};
-use consilium_common::ledger::entry::Role;
 use consilium_common::ledger::rules::State;
-use consilium_common::privacy::mechanism::Event;
 use consilium_common::study::Study;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -60,9 +57,6 @@ pub struct Results {
     pub events: Vec<StudyEvent>,
     /// Requests that sites refused, by what their ledgers in the bundle say.
     pub refusals: Vec<Refusals>,
-    /// The most that a person known to three of the sites paid, site by site in the order of `budget`;
-    /// none with fewer than three sites.
-    pub epsilon_three_hospitals: Vec<Option<f64>>,
     /// Each grouping with the performance of each of its groups.
     pub performances: Vec<(Grouping, Vec<Performance>)>,
 }
@@ -154,15 +148,8 @@ fn read(folder: &Path, log: &Path) -> Result<Results, CommandError> {
         .collect::<Result<_, _>>()
         .map_err(|e| broken(&format!("events.jsonl: {e}")))?;
     let performances = evaluate(&study, folder)?;
-    let burnt: Vec<[Vec<Event>; 2]> = ledgers
-        .iter()
-        .filter_map(|ledger| ledger.study(&study.digest))
-        .map(|record| Role::ALL.map(|role| record.burnt_events(role)))
-        .collect();
-    let epsilon_three_hospitals =
-        hospitals::three(&burnt, study.privacy.delta).map_err(CommandError::fault)?;
     let refusals = refusals::of_bundle(folder, &study.digest, audit.sites.iter().map(|site| &site.name))?;
-    Ok(Results { study, audit, budget, events, refusals, epsilon_three_hospitals, performances })
+    Ok(Results { study, audit, budget, events, refusals, performances })
 }
 
 /// Each grouping's histograms added up and judged. Without the `overall` histograms of any site
@@ -223,14 +210,13 @@ fn metrics(results: &Results, extras: Option<&Extras>) -> Metrics {
         .filter(|(grouping, _)| !grouping.attributes.is_empty())
         .flat_map(|(grouping, performances)| metrics::subgroups(study, grouping, performances))
         .collect();
-    let budgets = results.budget.sites.iter().zip(&results.epsilon_three_hospitals);
-    let spent = budgets.map(|(site, three)| SitePrivacy {
+    let spent = results.budget.sites.iter().map(|site| SitePrivacy {
         name: site.name.clone(),
         epsilon_training: site.epsilon_training,
         epsilon_evaluation: site.epsilon_evaluation,
         epsilon_person_max: site.epsilon_person_max,
         epsilon_two_hospitals: site.epsilon_two_hospitals.unwrap_or(site.epsilon_person_max),
-        epsilon_three_hospitals: *three,
+        epsilon_three_hospitals: site.epsilon_three_hospitals,
         steps: site.steps,
     });
     Metrics {

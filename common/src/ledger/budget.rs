@@ -2,12 +2,12 @@
 //! that anybody wrote down as an ε is believed.
 
 use super::entry::{Account, Earmark, Role};
+use super::hospitals::worst;
 use super::rules::State;
 use crate::id::{Digest, SiteName};
 use crate::privacy::accountant::{Accountant, InvalidEvent, epsilon_by};
 use crate::privacy::mechanism::Event;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// The budget of one study over its sites. Every ε is at [`Budget::delta`] and of the uses that
 /// were burnt, unless its name says otherwise.
@@ -114,14 +114,21 @@ impl Budget {
                 Ok(Role::ALL.map(|role| record.burnt_events(role)))
             })
             .collect::<Result<Vec<_>, NoBudget>>()?;
-        let mut prices = Prices { delta, known: BTreeMap::new() };
+        let mut known: Vec<(Vec<Event>, f64)> = Vec::new();
+        // Sites that did the same have the same lists: each is priced once.
+        let mut epsilon = |events: &[Event]| match known.iter().find(|(list, _)| list == events) {
+            Some((_, epsilon)) => Ok(*epsilon),
+            None => {
+                let epsilon = epsilon_by(Accountant::CHARGED, events, delta)?;
+                known.push((events.to_vec(), epsilon));
+                Ok(epsilon)
+            }
+        };
+        let two = worst(&burnt, 1, &mut epsilon)?;
+        let three = worst(&burnt, 2, &mut epsilon)?;
         let mut sites = Vec::new();
-        for (i, ledger) in ledgers.iter().enumerate() {
-            let others: Vec<&[Vec<Event>; 2]> =
-                burnt.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, other)| other).collect();
-            let two = worst(&burnt[i], &others, 1, &mut prices)?;
-            let three = worst(&burnt[i], &others, 2, &mut prices)?;
-            sites.push(site(study, ledger, &burnt[i], [two, three], |events| prices.epsilon(events))?);
+        for ((ledger, burnt), several) in ledgers.iter().zip(&burnt).zip(two.into_iter().zip(three)) {
+            sites.push(site(study, ledger, burnt, several.into(), &mut epsilon)?);
         }
         Ok(Self {
             study: *study,
@@ -183,65 +190,6 @@ impl EarmarkUse {
 #[must_use]
 pub fn charged_in_all(ledger: &State) -> f64 {
     Role::ALL.into_iter().map(|role| ledger.filter(role).counted()).fold(0.0, f64::max)
-}
-
-/// The most that a person pays who is known to this site and to `more` of the others, over every choice of
-/// the others and of the role at each.
-fn worst(
-    mine: &[Vec<Event>; 2],
-    others: &[&[Vec<Event>; 2]],
-    more: usize,
-    prices: &mut Prices,
-) -> Result<Option<f64>, InvalidEvent> {
-    /// Calls `visit` with what `more` of the others add to `so_far`.
-    fn each(
-        so_far: &[Event],
-        others: &[&[Vec<Event>; 2]],
-        more: usize,
-        visit: &mut impl FnMut(&[Event]) -> Result<(), InvalidEvent>,
-    ) -> Result<(), InvalidEvent> {
-        if more == 0 {
-            return visit(so_far);
-        }
-        for (i, other) in others.iter().enumerate() {
-            for role in *other {
-                each(&[so_far, role].concat(), &others[i + 1..], more - 1, visit)?;
-            }
-        }
-        Ok(())
-    }
-    let mut most = None;
-    for role in mine {
-        each(role, others, more, &mut |events| {
-            most = larger(most, prices.epsilon(events)?);
-            Ok(())
-        })?;
-    }
-    Ok(most)
-}
-
-/// ε of lists of events, each list priced once: sites that did the same have the same lists.
-struct Prices {
-    delta: f64,
-    known: BTreeMap<Vec<(String, u64)>, f64>,
-}
-
-impl Prices {
-    fn epsilon(&mut self, events: &[Event]) -> Result<f64, InvalidEvent> {
-        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-        for event in events {
-            let mechanism = serde_json::to_string(&event.with_count(0)).expect("an event is plain data");
-            let count = counts.entry(mechanism).or_default();
-            *count = count.saturating_add(event.count());
-        }
-        let key: Vec<(String, u64)> = counts.into_iter().collect();
-        if let Some(known) = self.known.get(&key) {
-            return Ok(*known);
-        }
-        let epsilon = epsilon_by(Accountant::CHARGED, events, self.delta)?;
-        self.known.insert(key, epsilon);
-        Ok(epsilon)
-    }
 }
 
 /// The larger of a maximum so far and one more value.

@@ -6,6 +6,7 @@ pub mod bundle;
 pub mod checkpoint;
 pub mod entry;
 pub mod history;
+pub mod hospitals;
 pub mod merkle;
 pub mod rules;
 pub mod tiles;

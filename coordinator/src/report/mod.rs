@@ -13,7 +13,6 @@ mod html;
 mod lay;
 mod method;
 mod number;
-mod odds;
 mod page;
 mod results;
 #[cfg(test)]
@@ -21,7 +20,7 @@ pub(crate) mod sample;
 mod subgroups;
 
 pub use audit::{Audit, AuditFinding, AuditMutant, BYTES_MAX as AUDIT_BYTES_MAX};
-pub use odds::Odds;
+pub use consilium_common::privacy::odds::Odds;
 
 use crate::metrics::Metrics;
 use crate::results::refusals::Refusals;
