@@ -1,8 +1,9 @@
 //! Files that must be whole or absent: written beside, synced, renamed, and their folder synced.
 //! Private ones are readable by their owner only, and refused when they are not.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use crate::disk::{Disk, OsDisk};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A file that could not be read or written. Says path and cause, never content.
@@ -90,23 +91,27 @@ pub fn make_private_folder(path: &Path) -> Result<(), FileError> {
 /// # Errors
 /// IO (a full disk included); what was at `path` before is then still there.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    write_on(&OsDisk, path, bytes)
+}
+
+/// As [`write`], on this disk.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = folder.join(format!(".{name}.new"));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let write = || {
-        let mut file = options.open(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        sync_folder(folder)
+        let mut file = disk.create(&beside)?;
+        file.write_at(0, bytes)?;
+        file.sync()?;
+        disk.rename(&beside, path)?;
+        disk.sync_folder(folder)
     };
     write().map_err(|error| {
         // The half-written file beside is of no use; the error that matters is the first.
-        drop(fs::remove_file(&beside));
+        drop(disk.remove(&beside));
         FileError::Io { path: path.to_owned(), error }
     })
 }
@@ -145,14 +150,6 @@ pub fn read_private_text(path: &Path, limit: u64) -> Result<zeroize::Zeroizing<S
         }
     }
     read_text(path, limit).map(zeroize::Zeroizing::new)
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
-    #[cfg(not(unix))]
-    let _ = folder;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 
 mod disk;
 
+use crate::disk::{Disk, DiskFile, OsDisk};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::{PublicKey, SecretKey};
 use consilium_common::ledger::checkpoint::{COORDINATOR, Checkpoint, InvalidNote, Note, SignatureLine};
@@ -23,6 +24,7 @@ use consilium_common::ledger::tiles;
 use consilium_common::time::Time;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A clock that stepped back by no more is taken to stand still; by more, the agent stops.
 pub const CLOCK_BACK_MAX_MS: i64 = 5 * 60 * 1000;
@@ -43,10 +45,11 @@ pub struct Genesis {
 /// The one writer of a ledger.
 #[derive(Debug)]
 pub struct LedgerStore {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     key: SecretKey,
     coordinator: Option<PublicKey>,
-    entries: File,
+    entries: Box<dyn DiskFile>,
     /// Bytes of `entries` under the signed checkpoint.
     length: u64,
     state: State,
@@ -147,6 +150,21 @@ impl LedgerStore {
         genesis: Genesis,
         now: Time,
     ) -> Result<Self, LedgerError> {
+        Self::create_on(Arc::new(OsDisk), dir, key, coordinator, genesis, now)
+    }
+
+    /// As [`LedgerStore::create`], on this disk.
+    ///
+    /// # Errors
+    /// As [`LedgerStore::create`].
+    pub fn create_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        key: SecretKey,
+        coordinator: Option<PublicKey>,
+        genesis: Genesis,
+        now: Time,
+    ) -> Result<Self, LedgerError> {
         if !disk::is_absent_or_empty(dir)? {
             return Err(LedgerError::Exists { dir: dir.to_owned() });
         }
@@ -167,8 +185,9 @@ impl LedgerStore {
         let note = Checkpoint { origin: state.origin(), size: 1, root: tree.root() }.sign(&key);
         let mut framed = Vec::new();
         tiles::push_entry(&mut framed, &bytes);
-        disk::create_folder(dir, &[("entries", &framed), ("checkpoint", note.to_string().as_bytes())])?;
-        Self::open(dir, key, coordinator)
+        let note = note.to_string();
+        disk::create_folder(&*disk, dir, &[("entries", &framed), ("checkpoint", note.as_bytes())])?;
+        Self::open_on(disk, dir, key, coordinator)
     }
 
     /// Opens a ledger: locks it, checks everything signed, and cuts off what was not signed yet.
@@ -177,6 +196,19 @@ impl LedgerStore {
     /// No ledger, another process has it, something signed is missing or changed, or the disk says
     /// no.
     pub fn open(dir: &Path, key: SecretKey, coordinator: Option<PublicKey>) -> Result<Self, LedgerError> {
+        Self::open_on(Arc::new(OsDisk), dir, key, coordinator)
+    }
+
+    /// As [`LedgerStore::open`], on this disk.
+    ///
+    /// # Errors
+    /// As [`LedgerStore::open`].
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        key: SecretKey,
+        coordinator: Option<PublicKey>,
+    ) -> Result<Self, LedgerError> {
         let corrupt = |what: String| LedgerError::Corrupt { dir: dir.to_owned(), what };
         if disk::is_absent_or_empty(dir)? {
             return Err(LedgerError::Absent { dir: dir.to_owned() });
@@ -204,8 +236,9 @@ impl LedgerStore {
             )));
         }
         note.verify(&state.origin(), &key.public()).map_err(|e| corrupt(format!("checkpoint: {e}")))?;
-        let entries = disk::open_entries(dir, length, dropped)?;
+        let entries = disk::open_entries(&*disk, dir, length, dropped)?;
         let mut store = Self {
+            disk,
             dir: dir.to_owned(),
             key,
             coordinator,
@@ -236,18 +269,19 @@ impl LedgerStore {
         if let Some(why) = &self.stopped {
             return Err(LedgerError::Stopped { why: why.clone() });
         }
+        self.check_sole_writer()?;
         let now = self.not_before_the_last_entry(now)?;
         let bytes = self.state.decide(body, now)?;
         let mut framed = Vec::new();
         tiles::push_entry(&mut framed, &bytes);
-        if let Err(error) = disk::write_at(&mut self.entries, self.length, &framed) {
+        if let Err(error) = disk::write_at(&mut *self.entries, self.length, &framed) {
             self.roll_back();
             return Err(disk::io(&self.dir.join("entries"), "writing an entry")(error));
         }
         self.tree.push(leaf_hash(&bytes));
         let (origin, size, root) = (self.state.origin(), self.tree.size(), self.tree.root());
         let note = Checkpoint { origin, size, root }.sign(&self.key);
-        match disk::replace(&self.dir, "checkpoint", note.to_string().as_bytes()) {
+        match disk::replace(&*self.disk, &self.dir, "checkpoint", note.to_string().as_bytes()) {
             Ok(()) => {}
             Err(disk::Replace::NotDone(error)) => {
                 self.roll_back();
@@ -326,7 +360,7 @@ impl LedgerStore {
         if note.checkpoint.size < self.cosigned_size() {
             return Ok(());
         }
-        disk::replace(&self.dir, "cosigned", note.to_string().as_bytes())
+        disk::replace(&*self.disk, &self.dir, "cosigned", note.to_string().as_bytes())
             .map_err(|(disk::Replace::NotDone(error) | disk::Replace::Unknown(error))| error)?;
         self.cosigned = Some(note);
         Ok(())
@@ -376,10 +410,22 @@ impl LedgerStore {
         Ok(now.whole_second().max(last))
     }
 
+    /// The fence behind the lock: what lies there must be what this process signed last. Locks do not
+    /// reach over every network file system, and a copy may be put in place under a running agent.
+    fn check_sole_writer(&mut self) -> Result<(), LedgerError> {
+        let there = disk::read(&self.dir, "checkpoint")?;
+        if there.as_deref() == Some(self.checkpoint.to_string().as_bytes()) {
+            return Ok(());
+        }
+        let why = format!("{}: another process wrote to this ledger, or it was replaced", self.dir.display());
+        self.stopped = Some(why.clone());
+        Err(LedgerError::Stopped { why })
+    }
+
     /// Back to what is signed; where even that fails, nothing more is written.
     fn roll_back(&mut self) {
         self.tree.truncate(self.state.size());
-        if let Err(error) = disk::cut(&self.entries, self.length) {
+        if let Err(error) = disk::cut(&mut *self.entries, self.length) {
             self.stopped = Some(format!("an unsigned entry could not be taken back: {error}"));
         }
     }

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod compute;
 pub mod connect;
 pub mod data;
+pub mod disk;
 pub mod doctor;
 pub mod drive;
 pub mod enroll;

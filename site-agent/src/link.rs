@@ -114,12 +114,18 @@ pub struct Link {
 }
 
 impl Link {
+    /// Over a channel that is open already.
+    #[must_use]
+    pub fn over(channel: Channel) -> Self {
+        Self { federation: FederationClient::new(channel) }
+    }
+
     /// Connects and says hello.
     ///
     /// # Errors
     /// The coordinator cannot be reached or refuses this site; a refused certificate is named.
     pub async fn open(dialer: &Dialer) -> Result<(Self, Hello), CallError> {
-        let mut link = Self { federation: FederationClient::new(dialer.channel().await?) };
+        let mut link = Self::over(dialer.channel().await?);
         match link.hello().await {
             // A refused certificate shows only as a broken first call: ask for the alert itself.
             Err(error @ CallError::Broken { .. }) => {

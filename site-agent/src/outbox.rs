@@ -1,12 +1,14 @@
 //! Outputs that may be sent, and sent again: exact bytes under their digest. A retry sends the same
 //! bytes, never a second output on one reserve.
 
+use crate::disk::{Disk, OsDisk};
 use crate::files::{self, FileError};
 use consilium_common::id::Digest;
 use consilium_common::model::blob::{HEADER_MAX, PARAMETERS_MAX};
 use consilium_common::protocol::Receipt;
 use consilium_common::signed::Signed;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The largest output: header, line feed and four bytes a parameter.
 pub const OUTPUT_BYTES_MAX: u64 = (HEADER_MAX + 1 + 4 * PARAMETERS_MAX) as u64;
@@ -15,6 +17,7 @@ pub const OUTPUT_BYTES_MAX: u64 = (HEADER_MAX + 1 + 4 * PARAMETERS_MAX) as u64;
 #[derive(Debug, Clone)]
 pub struct Outbox {
     dir: PathBuf,
+    disk: Arc<dyn Disk>,
 }
 
 impl Outbox {
@@ -23,8 +26,16 @@ impl Outbox {
     /// # Errors
     /// IO.
     pub fn open(dir: &Path) -> Result<Self, FileError> {
+        Self::open_on(Arc::new(OsDisk), dir)
+    }
+
+    /// As [`Outbox::open`], on this disk.
+    ///
+    /// # Errors
+    /// IO.
+    pub fn open_on(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self, FileError> {
         files::create_private_folder(dir)?;
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self { dir: dir.to_owned(), disk })
     }
 
     /// Keeps an output; durable on return.
@@ -33,7 +44,7 @@ impl Outbox {
     /// IO.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, FileError> {
         let digest = Digest::of(bytes);
-        files::write(&self.path(&digest), bytes)?;
+        files::write_on(&*self.disk, &self.path(&digest), bytes)?;
         Ok(digest)
     }
 
@@ -57,7 +68,7 @@ impl Outbox {
     /// IO.
     pub fn keep_receipt(&self, digest: &Digest, receipt: &Signed<Receipt>) -> Result<(), FileError> {
         let text = serde_json::to_vec(receipt).expect("a receipt is plain data");
-        files::write(&self.receipt_path(digest), &text)
+        files::write_on(&*self.disk, &self.receipt_path(digest), &text)
     }
 
     /// Whether the coordinator has signed for an output.
@@ -72,7 +83,7 @@ impl Outbox {
     /// IO.
     pub fn forget(&self, digest: &Digest) -> Result<(), FileError> {
         let path = self.path(digest);
-        match std::fs::remove_file(&path) {
+        match self.disk.remove(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(FileError::Io { path, error }),
             _ => Ok(()),
         }

@@ -7,6 +7,7 @@ use super::round;
 use crate::approval::{KeptError, KeptStudy, all_kept, kept};
 use crate::compute::InvalidNoise;
 use crate::data::{self, InvalidTable, Loaded, SplitKey};
+use crate::disk::{Disk, OsDisk};
 use crate::failure::Failure;
 use crate::files::{self, FileError};
 use crate::home::{Config, Coordinator, Home, HomeError, entropy};
@@ -102,6 +103,7 @@ pub(super) struct Begun(());
 
 /// One site's agent.
 pub struct Agent {
+    disk: Arc<dyn Disk>,
     pub(super) home: Home,
     pub(super) own: Own,
     pub(super) coordinator: Coordinator,
@@ -131,18 +133,33 @@ impl Agent {
         data_path: Option<PathBuf>,
         clock: fn() -> Time,
     ) -> Result<Self, TaskError> {
+        Self::open_on(Arc::new(OsDisk), home, config, data_path, clock)
+    }
+
+    /// As [`Agent::open`]; everything that must survive a crash is written to this disk.
+    ///
+    /// # Errors
+    /// As [`Agent::open`].
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        home: Home,
+        config: &Config,
+        data_path: Option<PathBuf>,
+        clock: fn() -> Time,
+    ) -> Result<Self, TaskError> {
         let key = home.ledger_key()?;
         let own = Own { site: config.site.clone(), key: key.public() };
         let coordinator = home.coordinator(config)?;
-        let store = LedgerStore::open(&home.ledger_dir(), key, Some(coordinator.key))?;
+        let store = LedgerStore::open_on(Arc::clone(&disk), &home.ledger_dir(), key, Some(coordinator.key))?;
         if store.dropped_bytes() > 0 {
             tracing::warn!("an entry was interrupted before it was signed; it never counted");
         }
-        let outbox = Outbox::open(&home.outbox_dir())?;
+        let outbox = Outbox::open_on(Arc::clone(&disk), &home.outbox_dir())?;
         let data_path = data_path.or_else(|| config.data.clone());
         let (held, refused, untouched) = (HashMap::new(), Tally::default(), HashSet::new());
         let cosigned = 0;
         let mut agent = Self {
+            disk,
             home,
             own,
             coordinator,
@@ -330,7 +347,7 @@ impl Agent {
             .map_err(|e| Refusal { rule: "study.start", why: e.to_string() })?;
         let policy = self.policy()?;
         let body = task::open(&self.facts(study, &policy), &start, &approval, &self.coordinator.key)?;
-        files::write(&self.home.study_dir(&study.digest).join("start.json"), &bytes)?;
+        files::write_on(&*self.disk, &self.home.study_dir(&study.digest).join("start.json"), &bytes)?;
         self.append(body)?;
         tracing::info!(study = %study.id, digest = %study.digest, "study opened");
         Ok(())
@@ -431,7 +448,7 @@ impl Agent {
             read => read?,
         };
         lines.push_str(&format!("{commitment} {}\n", hex::encode(nonce)));
-        Ok(files::write(&path, lines.as_bytes())?)
+        Ok(files::write_on(&*self.disk, &path, lines.as_bytes())?)
     }
 
     /// Ends the study here and hands over the ledger.

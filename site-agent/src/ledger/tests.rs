@@ -1,5 +1,6 @@
 use super::*;
 use consilium_common::ledger::merkle::verify_consistency;
+use std::fs::OpenOptions;
 
 fn key() -> SecretKey {
     SecretKey::from_seed(&[1; 32])
@@ -75,6 +76,24 @@ fn one_writer() {
     assert!(matches!(open(dir.path()), Err(LedgerError::Locked { .. })));
     drop(first);
     assert!(open(dir.path()).is_ok());
+}
+
+/// Where the lock does not reach, a second writer's checkpoint stops the first before it writes.
+#[test]
+fn a_second_writer_is_fenced() {
+    let dir = ledger();
+    let mut store = open(dir.path()).expect("sound");
+    let path = dir.path().join("ledger");
+    std::fs::remove_file(path.join("lock")).expect("there");
+    let mut second = open(dir.path()).expect("no lock in its way");
+    second.append(refusal("second"), time(3)).expect("legal");
+    let entries = std::fs::read(path.join("entries")).expect("readable");
+    for _ in 0..2 {
+        let error = store.append(refusal("first"), time(3)).expect_err("fenced");
+        assert!(matches!(&error, LedgerError::Stopped { why } if why.contains("another process")), "{error}");
+    }
+    assert_eq!(std::fs::read(path.join("entries")).expect("readable"), entries);
+    assert_eq!(second.append(refusal("more"), time(3)).expect("the sole writer"), 4);
 }
 
 #[test]
@@ -203,7 +222,7 @@ fn a_checkpoint_that_cannot_be_written_loses_nothing() {
 fn a_full_disk_stops_the_ledger_and_loses_nothing() {
     let dir = ledger();
     let mut store = open(dir.path()).expect("sound");
-    store.entries = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    store.entries = Box::new(OpenOptions::new().write(true).open("/dev/full").expect("Linux has it"));
     let error = store.append(refusal("three"), time(3)).expect_err("full");
     assert!(
         matches!(&error, LedgerError::Io { error, .. } if error.kind() == std::io::ErrorKind::StorageFull),
