@@ -1,6 +1,10 @@
 //! The coordinator's one place of change: every decision is made, kept durably, applied and
 //! announced in here, in that order, under one lock.
 
+mod witness;
+
+pub use witness::{Copy, Foreign, Said};
+
 use crate::ca::Authority;
 use crate::clock::now;
 use crate::registry::{Registry, RegistryRefusal, SiteEvent};
@@ -8,8 +12,6 @@ use crate::store::{Blobs, Store, StoreError, Witnessed};
 use crate::study::{StudyEvent, StudyRefusal, StudyState};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::{PublicKey, SecretKey};
-use consilium_common::ledger::checkpoint::{COORDINATOR, Note};
-use consilium_common::ledger::merkle;
 use consilium_common::protocol::{Approval, Start, Task};
 use consilium_common::signed::Signed;
 use consilium_common::time::Time;
@@ -76,6 +78,17 @@ pub enum WitnessRefusal {
     /// The presented ledger does not continue the cosigned one.
     #[error("witness.fork: the ledger of site {0} does not continue the one that was cosigned")]
     Fork(SiteName),
+    /// The entries that came do not make the ledger.
+    #[error("witness.entries: expected the entries from {from} to {size} that make the signed head")]
+    Entries {
+        /// The first that is not kept here.
+        from: u64,
+        /// Of the checkpoint.
+        size: u64,
+    },
+    /// A statement about a checkpoint that is not the newest, or not by the witness's key.
+    #[error("witness.statement: {0}")]
+    Statement(String),
     /// The proof starts from another size than ours.
     #[error("witness.size: expected a proof from size {expected}, came {found}")]
     Size {
@@ -91,6 +104,7 @@ struct Inner {
     registry: Registry,
     studies: BTreeMap<Digest, StudyState>,
     last_seen: BTreeMap<SiteName, Time>,
+    desk: witness::Desk,
 }
 
 /// See the module.
@@ -132,7 +146,8 @@ impl Hub {
                 .map_err(|mistakes| StoreError::Corrupt(format!("stream {stream}: {mistakes}")))?;
             studies.insert(study, events.fold(StudyState::new(parsed), StudyState::apply));
         }
-        let inner = Inner { store, registry, studies, last_seen: BTreeMap::new() };
+        let inner =
+            Inner { store, registry, studies, last_seen: BTreeMap::new(), desk: witness::Desk::default() };
         let (changed, _) = watch::channel(0);
         Ok(Self { inner: Mutex::new(inner), changed, blobs, key, authority, authority_certificate })
     }
@@ -346,64 +361,6 @@ impl Hub {
     /// The disk.
     pub fn witnessed(&self, site: &SiteName) -> Result<Option<Witnessed>, HubError> {
         Ok(self.lock().store.witnessed(site)?)
-    }
-
-    /// Cosigns a checkpoint of a site's ledger if it continues everything cosigned before; the
-    /// new state is durable before the cosignature leaves (c2sp.org/tlog-witness).
-    ///
-    /// # Errors
-    /// Not the site's signature, another ledger, a ledger that went back or was forked.
-    pub fn cosign(
-        &self,
-        site: &SiteName,
-        old_size: u64,
-        proof: &[Digest],
-        note: &str,
-    ) -> Result<String, HubError> {
-        let mut inner = self.lock();
-        let key = inner
-            .registry
-            .site(site)
-            .and_then(|record| record.ledger_key)
-            .ok_or_else(|| RegistryRefusal::Unknown(site.clone()))?;
-        let refuse =
-            |e: consilium_common::ledger::checkpoint::InvalidNote| WitnessRefusal::Note(e.to_string());
-        let note = Note::parse(note.as_bytes()).map_err(refuse)?;
-        let origin = note.checkpoint.origin.clone();
-        if !origin.starts_with(&format!("consilium/ledger/{site}/")) {
-            return Err(WitnessRefusal::Note(format!("the origin names another site than {site}")).into());
-        }
-        note.verify(&origin, &key).map_err(refuse)?;
-        let known = inner.store.witnessed(site)?;
-        let (known_size, known_root) = match &known {
-            None => (0, Digest::of(b"")),
-            Some(known) => {
-                let before = Note::parse(known.note.as_bytes())
-                    .map_err(|e| StoreError::Corrupt(format!("witness of {site}: {e}")))?;
-                if before.checkpoint.origin != origin {
-                    return Err(WitnessRefusal::Origin {
-                        site: site.clone(),
-                        known: before.checkpoint.origin,
-                    }
-                    .into());
-                }
-                (known.size, known.root)
-            }
-        };
-        let size = note.checkpoint.size;
-        if size < known_size {
-            return Err(WitnessRefusal::Rollback { site: site.clone(), size, known: known_size }.into());
-        }
-        if old_size != known_size {
-            return Err(WitnessRefusal::Size { expected: known_size, found: old_size }.into());
-        }
-        merkle::verify_consistency(known_size, &known_root, size, &note.checkpoint.root, proof)
-            .map_err(|_| WitnessRefusal::Fork(site.clone()))?;
-        let line = note.cosign(COORDINATOR, &self.key, now());
-        let root = note.checkpoint.root;
-        let cosigned = note.with(line.clone()).map_err(refuse)?;
-        inner.store.witness(site, &Witnessed { size, root, note: cosigned.to_string() })?;
-        Ok(line.to_string())
     }
 }
 

@@ -79,7 +79,10 @@ impl Store {
                  stream TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL,
                  PRIMARY KEY (stream, version)) WITHOUT ROWID;
              CREATE TABLE IF NOT EXISTS witness (
-                 site TEXT PRIMARY KEY, size INTEGER NOT NULL, root TEXT NOT NULL, note TEXT NOT NULL);",
+                 site TEXT PRIMARY KEY, size INTEGER NOT NULL, root TEXT NOT NULL, note TEXT NOT NULL);
+             CREATE TABLE IF NOT EXISTS ledger_entry (
+                 site TEXT NOT NULL, at INTEGER NOT NULL, entry BLOB NOT NULL,
+                 PRIMARY KEY (site, at)) WITHOUT ROWID;",
         )?;
         Ok(Self { database, blobs })
     }
@@ -181,17 +184,56 @@ impl Store {
         .transpose()
     }
 
-    /// Remembers what was cosigned, durably, before the cosignature is given out.
+    /// Remembers what was cosigned, and a copy of the entries from index `from` on, durably, before
+    /// the cosignature is given out.
     ///
     /// # Errors
     /// The disk.
-    pub fn witness(&mut self, site: &SiteName, new: &Witnessed) -> Result<(), StoreError> {
-        self.database.execute(
+    pub fn witness(
+        &mut self,
+        site: &SiteName,
+        new: &Witnessed,
+        from: u64,
+        entries: &[Vec<u8>],
+    ) -> Result<(), StoreError> {
+        let transaction = self.database.transaction()?;
+        transaction.execute(
             "INSERT INTO witness (site, size, root, note) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (site) DO UPDATE SET size = ?2, root = ?3, note = ?4",
             params![site.as_str(), new.size.cast_signed(), new.root.to_string(), new.note],
         )?;
+        for (at, entry) in (from..).zip(entries) {
+            transaction.execute(
+                "INSERT INTO ledger_entry (site, at, entry) VALUES (?1, ?2, ?3)",
+                params![site.as_str(), at.cast_signed(), entry],
+            )?;
+        }
+        transaction.commit()?;
         Ok(())
+    }
+
+    /// The copy of a site's ledger entries, in order.
+    ///
+    /// # Errors
+    /// The disk, or a copy with a gap.
+    pub fn ledger_entries(&self, site: &SiteName) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut statement =
+            self.database.prepare_cached("SELECT at, entry FROM ledger_entry WHERE site = ?1 ORDER BY at")?;
+        let rows = statement.query_map([site.as_str()], |row| {
+            Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, Vec<u8>>(1)?))
+        })?;
+        let mut entries = Vec::new();
+        for row in rows {
+            let (at, entry) = row?;
+            if at != entries.len() as u64 {
+                return Err(StoreError::Corrupt(format!(
+                    "ledger of {site}: entry {} is missing",
+                    entries.len()
+                )));
+            }
+            entries.push(entry);
+        }
+        Ok(entries)
     }
 
     /// Where blobs are, for streaming them.

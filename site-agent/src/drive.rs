@@ -4,11 +4,14 @@
 
 mod agent;
 mod chance;
+mod claim;
+mod cosign;
 #[cfg(feature = "mutants")]
 mod mutated;
 mod round;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 pub use agent::{Agent, Stop, TaskError};
 
@@ -46,7 +49,10 @@ pub async fn serve(agent: &mut Agent, dialer: &Dialer, mut stop: watch::Receiver
             Ok((mut link, hello)) => {
                 agent.greet(&hello)?;
                 backoff = BACKOFF_MIN;
-                converse(agent, &mut link, &mut stop).await?
+                let witness = tokio::spawn(witness::run(link.clone(), agent.as_witness()));
+                let conversed = converse(agent, &mut link, &mut stop).await;
+                witness.abort();
+                conversed?
             }
             Err(error) => Some(error),
         };
@@ -94,6 +100,11 @@ async fn converse(
             Err(TaskError::Call(error)) => {
                 tracing::warn!("{error}");
                 pause(PAUSE, stop).await;
+            }
+            // The coordinator's status says so too. The reserve is kept for the next try.
+            Err(error @ TaskError::Unwitnessed) => {
+                tracing::warn!("{error}");
+                pause(ASK_MIN, stop).await;
             }
             // Nothing is said to the coordinator: what a person must mend here may tell of data.
             Err(TaskError::Local(what)) => {

@@ -129,11 +129,11 @@ table! {
     };
     LedgerError => |error| of_ledger(&error);
     Stop => |error| match &error {
-        Stop::NotCosigned(_) | Stop::OtherCoordinator => Kind::Refused,
+        Stop::NotCosigned(_) | Stop::OtherCoordinator | Stop::Contradicted { .. } => Kind::Refused,
         Stop::Ledger(ledger) => of_ledger(ledger),
     };
     TaskError => |error| match &error {
-        TaskError::Refused(_) => Kind::Refused,
+        TaskError::Refused(_) | TaskError::Unwitnessed => Kind::Refused,
         TaskError::Call(call) => of_call(call),
         TaskError::Local(_) => Kind::Fault,
         TaskError::Stop(Stop::Ledger(ledger)) => of_ledger(ledger),
@@ -150,7 +150,7 @@ fn of_file(error: &FileError) -> Kind {
 
 fn of_ledger(error: &LedgerError) -> Kind {
     match error {
-        LedgerError::Illegal(_) => Kind::Refused,
+        LedgerError::Illegal(_) | LedgerError::Copy(_) => Kind::Refused,
         LedgerError::Locked { .. } | LedgerError::Exists { .. } => Kind::Input,
         _ => Kind::Fault,
     }

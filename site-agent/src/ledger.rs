@@ -11,12 +11,16 @@
 //! signed checkpoint are cut off (they were never acted on); anything signed that is missing or
 //! changed makes the folder [`LedgerError::Corrupt`], and nothing is repaired.
 
+mod cosigned;
 mod disk;
+mod recover;
+
+pub use recover::Recovered;
 
 use crate::disk::{Disk, DiskFile, OsDisk};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::{PublicKey, SecretKey};
-use consilium_common::ledger::checkpoint::{COORDINATOR, Checkpoint, InvalidNote, Note, SignatureLine};
+use consilium_common::ledger::checkpoint::{Checkpoint, Note};
 use consilium_common::ledger::entry::{Body, Caps};
 use consilium_common::ledger::merkle::{Tree, leaf_hash};
 use consilium_common::ledger::rules::{self, Illegal, State};
@@ -52,6 +56,8 @@ pub struct LedgerStore {
     entries: Box<dyn DiskFile>,
     /// Bytes of `entries` under the signed checkpoint.
     length: u64,
+    /// Where each entry begins in `entries`.
+    starts: Vec<u64>,
     state: State,
     tree: Tree,
     checkpoint: Note,
@@ -97,7 +103,8 @@ pub enum LedgerError {
     /// The coordinator has cosigned more than this ledger holds.
     #[error(
         "the coordinator has cosigned {cosigned} entries of this ledger, the disk holds {found}: it was \
-         restored from an old copy, and what was spent since is not in it"
+         restored from an old copy, and what was spent since is not in it; stop here and run: site-agent ledger \
+         recover"
     )]
     Restored {
         /// Entries that the coordinator has cosigned.
@@ -132,6 +139,9 @@ pub enum LedgerError {
         /// The last entry's.
         last: Time,
     },
+    /// A copy that does not take the ledger's place.
+    #[error("this copy does not take the ledger's place: {0}")]
+    Copy(String),
     /// A cosignature that is not one of this ledger by the coordinator.
     #[error("the cosignature is not valid: {0}")]
     Cosignature(String),
@@ -170,7 +180,7 @@ impl LedgerStore {
         }
         let Genesis { site, dataset, software, caps } = genesis;
         let body = Body::Genesis {
-            schema: rules::SCHEMA.to_owned(),
+            schema: rules::SCHEMA_WITNESSED.to_owned(),
             site,
             dataset,
             key: key.public(),
@@ -186,7 +196,7 @@ impl LedgerStore {
         let mut framed = Vec::new();
         tiles::push_entry(&mut framed, &bytes);
         let note = note.to_string();
-        disk::create_folder(&*disk, dir, &[("entries", &framed), ("checkpoint", note.as_bytes())])?;
+        disk::put_folder(&*disk, dir, &[("entries", &framed), ("checkpoint", note.as_bytes())], None)?;
         Self::open_on(disk, dir, key, coordinator)
     }
 
@@ -236,6 +246,7 @@ impl LedgerStore {
             )));
         }
         note.verify(&state.origin(), &key.public()).map_err(|e| corrupt(format!("checkpoint: {e}")))?;
+        let starts = starts(&entries);
         let entries = disk::open_entries(&*disk, dir, length, dropped)?;
         let mut store = Self {
             disk,
@@ -244,6 +255,7 @@ impl LedgerStore {
             coordinator,
             entries,
             length,
+            starts,
             state,
             tree,
             checkpoint: note,
@@ -295,6 +307,7 @@ impl LedgerStore {
         }
         let index = self.state.size();
         self.state.apply(&bytes).expect("the entry was decided on this state");
+        self.starts.push(self.length);
         self.length += framed.len() as u64;
         self.checkpoint = note;
         Ok(index)
@@ -318,65 +331,42 @@ impl LedgerStore {
         self.dropped
     }
 
-    /// Proves that the newest checkpoint only appended to the ledger of `old` entries; `None` when
-    /// the ledger never had so many.
-    #[must_use]
-    pub fn consistency_proof_from(&self, old: u64) -> Option<Vec<Digest>> {
-        self.tree.consistency_proof(old, self.tree.size())
-    }
-
-    /// Compares with what the coordinator says to have cosigned last.
+    /// The exact bytes of the entries from index `from` on, at most about `bytes_max` of them and at
+    /// least one.
     ///
     /// # Errors
-    /// It has cosigned more than is here: the disk was restored from an old copy.
-    pub fn check_not_restored(&self, cosigned: u64) -> Result<(), LedgerError> {
-        let found = self.state.size();
-        if cosigned > found { Err(LedgerError::Restored { cosigned, found }) } else { Ok(()) }
-    }
-
-    /// Keeps the coordinator's cosignature of a checkpoint of this ledger, durably. An older one
-    /// than the newest is checked and let go.
-    ///
-    /// # Errors
-    /// It does not verify, the checkpoint is not of this ledger, no coordinator is known, or the
-    /// disk says no.
-    pub fn set_cosignature(&mut self, of: &Note, line: &str) -> Result<(), LedgerError> {
-        let invalid = |what: String| LedgerError::Cosignature(what);
-        let Some(coordinator) = self.coordinator else {
-            return Err(invalid("no coordinator is known yet".to_owned()));
-        };
-        let line = SignatureLine::parse(line.trim_end_matches('\n'))
-            .ok_or_else(|| invalid("expected — NAME BASE64(key id and signature)".to_owned()))?;
-        self.is_ours(of).map_err(invalid)?;
-        // Signed anew, so that only our own line and this one are kept.
-        let note = of.checkpoint.clone().sign(&self.key).with(line).map_err(|e| invalid(e.to_string()))?;
-        match note.cosignature(COORDINATOR, &coordinator) {
-            Ok(Some(_)) => {}
-            Ok(None) => {
-                return Err(invalid(InvalidNote::NotSigned { name: COORDINATOR.to_owned() }.to_string()));
+    /// The disk says no, or the entries changed under our hands.
+    pub fn entries_from(&self, from: u64, bytes_max: usize) -> Result<Vec<Vec<u8>>, LedgerError> {
+        let corrupt = |what: &str| LedgerError::Corrupt { dir: self.dir.clone(), what: what.to_owned() };
+        let index = usize::try_from(from).expect("a ledger fits into memory");
+        let Some(start) = self.starts.get(index) else { return Ok(Vec::new()) };
+        let bytes = disk::read_range(&self.dir, "entries", *start, self.length)?;
+        let (mut rest, mut entries, mut total) = (bytes.as_slice(), Vec::new(), 0);
+        for at in from..self.tree.size() {
+            let entry = tiles::take_entry(&mut rest).ok_or_else(|| corrupt("signed entries are missing"))?;
+            if self.tree.leaf(at) != Some(leaf_hash(entry)) {
+                return Err(corrupt("an entry was changed after it was signed"));
             }
-            Err(error) => return Err(invalid(error.to_string())),
+            total += entry.len();
+            if total > bytes_max && at > from {
+                break;
+            }
+            entries.push(entry.to_vec());
         }
-        if note.checkpoint.size < self.cosigned_size() {
-            return Ok(());
-        }
-        disk::replace(&*self.disk, &self.dir, "cosigned", note.to_string().as_bytes())
-            .map_err(|(disk::Replace::NotDone(error) | disk::Replace::Unknown(error))| error)?;
-        self.cosigned = Some(note);
-        Ok(())
+        Ok(entries)
     }
 
-    /// Entries under the newest checkpoint that the coordinator cosigned.
+    /// The checkpoint over the first `size` entries, signed anew; `None` if there never were so many.
     #[must_use]
-    pub fn cosigned_size(&self) -> u64 {
-        self.cosigned.as_ref().map_or(0, |note| note.checkpoint.size)
+    pub fn checkpoint_at(&self, size: u64) -> Option<Note> {
+        let root = self.tree.root_at(size)?;
+        Some(Checkpoint { origin: self.state.origin(), size, root }.sign(&self.key))
     }
 
-    /// Whether the newest cosigned checkpoint covers an entry. Nothing leaves under a reserve that
-    /// is not covered: a restored disk could burn it a second time.
+    /// Proves that the ledger of `size` entries only appended to that of `old`.
     #[must_use]
-    pub fn is_cosigned(&self, index: u64) -> bool {
-        index < self.cosigned_size()
+    pub fn consistency_proof(&self, old: u64, size: u64) -> Option<Vec<Digest>> {
+        self.tree.consistency_proof(old, size)
     }
 
     /// The ledger's files for the audit bundle: `checkpoint` (with the cosignature, if the newest
@@ -429,31 +419,19 @@ impl LedgerStore {
             self.stopped = Some(format!("an unsigned entry could not be taken back: {error}"));
         }
     }
+}
 
-    fn is_ours(&self, note: &Note) -> Result<(), String> {
-        note.verify(&self.state.origin(), &self.key.public()).map_err(|e| e.to_string())?;
-        match self.tree.root_at(note.checkpoint.size) {
-            Some(root) if root == note.checkpoint.root => Ok(()),
-            Some(_) => Err(format!("at {} entries this ledger had another tree head", note.checkpoint.size)),
-            None => Err(format!(
-                "it covers {} entries, the ledger has {}",
-                note.checkpoint.size,
-                self.tree.size()
-            )),
-        }
-    }
-
-    fn read_cosigned(&self) -> Result<Option<Note>, LedgerError> {
-        let corrupt =
-            |what: String| LedgerError::Corrupt { dir: self.dir.clone(), what: format!("cosigned: {what}") };
-        let Some(bytes) = disk::read(&self.dir, "cosigned")? else { return Ok(None) };
-        let note = Note::parse(&bytes).map_err(|e| corrupt(e.to_string()))?;
-        self.is_ours(&note).map_err(corrupt)?;
-        let Some(coordinator) = self.coordinator else { return Ok(None) };
-        // Another coordinator's cosignature is none for this one.
-        let cosigned = note.cosignature(COORDINATOR, &coordinator).map_err(|e| corrupt(e.to_string()))?;
-        Ok(cosigned.map(|_| note))
-    }
+/// Where each entry begins in the file.
+fn starts(entries: &[&[u8]]) -> Vec<u64> {
+    let (mut at, mut framed) = (0, Vec::new());
+    let start = |entry: &&[u8]| {
+        let start = at;
+        framed.clear();
+        tiles::push_entry(&mut framed, entry);
+        at += framed.len() as u64;
+        start
+    };
+    entries.iter().map(start).collect()
 }
 
 /// The first `size` entries; the rest stays in `bytes`.

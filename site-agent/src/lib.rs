@@ -28,3 +28,4 @@ pub mod task;
 #[cfg(test)]
 mod testing;
 pub mod toml_keys;
+pub mod witness;

@@ -1,6 +1,8 @@
 //! The conversation with the coordinator in domain types: the only place of the agent that names
 //! the wire. What comes back is parsed and checked here, or is an error.
 
+mod ledger;
+
 use crate::connect::{Dialer, Unreachable, chain};
 use crate::home::SOFTWARE;
 use consilium_common::id::Digest;
@@ -81,6 +83,8 @@ pub struct Hello {
     pub software: String,
     /// Size of the newest checkpoint of this site's ledger that it cosigned; 0 at first.
     pub cosigned_size: u64,
+    /// How many entries of this site's ledger it keeps a copy of.
+    pub kept_size: u64,
 }
 
 /// One line of the list of studies.
@@ -149,6 +153,7 @@ impl Link {
             time: Time::from_unix_ms(hello.time_unix_ms).map_err(|e| nonsense(CALL, e.to_string()))?,
             software: printable(&hello.software),
             cosigned_size: hello.cosigned_size,
+            kept_size: hello.kept_size,
         })
     }
 
@@ -215,8 +220,7 @@ impl Link {
     /// The call failed.
     pub async fn next_task(&mut self) -> Result<Option<Task>, CallError> {
         const CALL: &str = "NextTask";
-        let wait_ms = u32::try_from(TASK_WAIT.as_millis()).expect("20 s");
-        let request = within(CALL_TIMEOUT + TASK_WAIT, wire::NextTaskRequest { wait_ms });
+        let request = within(CALL_TIMEOUT + TASK_WAIT, wire::NextTaskRequest { wait_ms: wait_ms(TASK_WAIT) });
         let task = self.federation.next_task(request).await.map_err(failed(CALL))?.into_inner().task;
         Ok(match task {
             None => None,
@@ -304,41 +308,6 @@ impl Link {
         self.federation.decline_task(request).await.map_err(failed("DeclineTask"))?;
         Ok(())
     }
-
-    /// Asks for a cosignature on the ledger's checkpoint; the line is unverified.
-    ///
-    /// # Errors
-    /// The call failed.
-    pub async fn cosign(
-        &mut self,
-        old_size: u64,
-        proof: &[Digest],
-        checkpoint: String,
-    ) -> Result<String, CallError> {
-        let consistency_proof = proof.iter().map(wire_digest).collect();
-        let request = wire::CosignRequest { old_size, consistency_proof, checkpoint };
-        let request = within(CALL_TIMEOUT, request);
-        Ok(self.federation.cosign(request).await.map_err(failed("Cosign"))?.into_inner().cosignature)
-    }
-
-    /// Hands over the ledger's files for the bundle.
-    ///
-    /// # Errors
-    /// The call failed.
-    pub async fn submit_ledger(
-        &mut self,
-        study: &Digest,
-        files: Vec<(String, Vec<u8>)>,
-    ) -> Result<(), CallError> {
-        use wire::ledger_part::Part;
-        let header = Part::Header(wire::LedgerHeader { study: wire_digest(study) });
-        let files =
-            files.into_iter().map(|(path, bytes)| Part::File(wire::LedgerFile { path, bytes: bytes.into() }));
-        let parts = std::iter::once(header).chain(files).map(|part| wire::LedgerPart { part: Some(part) });
-        let request = within(TRANSFER_TIMEOUT, tokio_stream::iter(parts));
-        self.federation.submit_ledger(request).await.map_err(failed("SubmitLedger"))?;
-        Ok(())
-    }
 }
 
 /// What a failed call means.
@@ -373,6 +342,10 @@ fn within<T>(timeout: Duration, message: T) -> Request<T> {
 
 fn pieces(mut bytes: Bytes) -> impl Iterator<Item = Bytes> + Send {
     std::iter::from_fn(move || (!bytes.is_empty()).then(|| bytes.split_to(bytes.len().min(CHUNK_BYTES))))
+}
+
+fn wait_ms(wait: Duration) -> u32 {
+    u32::try_from(wait.as_millis()).unwrap_or(u32::MAX)
 }
 
 fn bytes_32(call: &'static str, what: &str, bytes: &[u8]) -> Result<[u8; 32], CallError> {

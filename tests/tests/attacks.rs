@@ -120,7 +120,7 @@ async fn a_site_acts_as_itself_once_and_in_time() {
     // A checkpoint that nobody's ledger key signed, and a ledger before its time.
     let note =
         "consilium/ledger/ashford/x\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— a AAAAAAAA\n";
-    let refused = ashford.cosign(0, &[], note.into()).await.expect_err("not signed").to_string();
+    let refused = ashford.cosign(0, &[], note.into(), vec![]).await.expect_err("not signed").to_string();
     assert!(refused.contains("witness.checkpoint"), "{refused}");
     let refused = ashford.submit_ledger(&study.digest, vec![]).await.expect_err("too early").to_string();
     assert!(refused.contains("study.phase"), "{refused}");

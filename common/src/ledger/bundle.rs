@@ -17,6 +17,7 @@ mod rounds;
 mod site;
 pub mod trace;
 mod trust;
+mod witness;
 
 pub use files::Files;
 pub use finding::Finding;

@@ -21,6 +21,16 @@ pub const SIGNATURES_MAX: usize = 64;
 /// The name under which the coordinator cosigns.
 pub const COORDINATOR: &str = "consilium/coordinator";
 
+/// With so many participants or more, a study's releases need another participant's cosignature
+/// beside the coordinator's.
+pub const SITES_WITH_WITNESS: usize = 3;
+
+/// The name under which a site cosigns the ledgers of others.
+#[must_use]
+pub fn witness_name(site: &SiteName) -> String {
+    format!("consilium/site/{site}")
+}
+
 /// The origin line of a site's ledger: `consilium/ledger/SITE/DATASET`.
 #[must_use]
 pub fn origin(site: &SiteName, dataset: &str) -> String {

@@ -99,7 +99,7 @@ impl Entry {
 pub enum Body {
     /// The first entry, and only the first.
     Genesis {
-        /// `ledger/1`.
+        /// `ledger/1`, or `ledger/2`.
         schema: String,
         /// Whose ledger.
         site: SiteName,

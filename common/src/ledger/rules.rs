@@ -16,8 +16,11 @@ use crate::id::{Digest, SiteName};
 use crate::key::PublicKey;
 use crate::time::Time;
 
-/// The ledger format that this program writes and reads.
+/// The first ledger format. It replays for ever.
 pub const SCHEMA: &str = "ledger/1";
+/// As [`SCHEMA`]; and where a study has three or more participants, nothing leaves before another
+/// participant has cosigned. New ledgers have this format.
+pub const SCHEMA_WITNESSED: &str = "ledger/2";
 /// The reasons of an `abort`.
 pub const ABORT_REASONS: [&str; 2] = ["interrupted", "withdrawn"];
 /// The reasons of a `close`.
@@ -86,7 +89,7 @@ impl State {
         };
         check_genesis([&schema, &unit, &neighbours], &site, &dataset, &software).map_err(at)?;
         check_caps(&caps).map_err(at)?;
-        Ok(Self::new(entry.time, leaf_hash(bytes), (site, dataset, key), caps))
+        Ok(Self::new(entry.time, leaf_hash(bytes), (site, dataset, key, schema == SCHEMA_WITNESSED), caps))
     }
 
     /// Applies the next entry, given its exact bytes. On an error nothing has changed.
@@ -243,8 +246,10 @@ fn check_genesis(
     dataset: &str,
     software: &str,
 ) -> Result<(), Broken> {
+    // A format that is not known is held against the first.
+    let expected = if schema == SCHEMA_WITNESSED { SCHEMA_WITNESSED } else { SCHEMA };
     for (what, found, expected) in
-        [("schema", schema, SCHEMA), ("unit", unit, "person"), ("neighbours", neighbours, "add_remove_one")]
+        [("schema", schema, expected), ("unit", unit, "person"), ("neighbours", neighbours, "add_remove_one")]
     {
         if found != expected {
             return broken("ledger.genesis", format!("{what}: expected {expected}, came {found:?}"));
@@ -316,8 +321,9 @@ fn unreadable(entry: u64, error: &InvalidEntry) -> Illegal {
     Illegal { entry, rule: "ledger.entry", what: error.to_string() }
 }
 
-/// Whose ledger it is: site, dataset, and the key that signs its checkpoints.
-type Owner = (SiteName, String, PublicKey);
+/// Whose ledger it is: site, dataset, the key that signs its checkpoints, and whether its format
+/// promises another site's cosignature.
+type Owner = (SiteName, String, PublicKey, bool);
 
 #[cfg(test)]
 mod tests;

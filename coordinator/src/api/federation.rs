@@ -19,7 +19,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 /// The longest wait for a task, ms.
-const WAIT_MS_MAX: u32 = 30_000;
+pub(super) const WAIT_MS_MAX: u32 = 30_000;
 /// The largest signed approval, bytes.
 const APPROVAL_BYTES_MAX: usize = 64 * 1024;
 /// The service.
@@ -45,13 +45,17 @@ impl Federation for FederationApi {
             ));
         }
         tracing::info!(%site, software, "agent connected");
-        let cosigned_size =
-            blocking(|| self.hub.witnessed(&site)).map_err(status)?.map_or(0, |known| known.size);
+        let (cosigned_size, kept_size) = blocking(|| {
+            let cosigned = self.hub.witnessed(&site)?.map_or(0, |known| known.size);
+            Ok((cosigned, self.hub.kept_size(&site)?))
+        })
+        .map_err(status)?;
         Ok(Response::new(wire::HelloResponse {
             coordinator_key: self.hub.public_key().as_bytes().to_vec().into(),
             time_unix_ms: now().unix_ms(),
             software: concat!("coordinator ", env!("CARGO_PKG_VERSION")).into(),
             cosigned_size,
+            kept_size,
         }))
     }
 
@@ -213,14 +217,50 @@ impl Federation for FederationApi {
         let request = request.into_inner();
         let proof =
             request.consistency_proof.iter().map(|hash| digest(hash)).collect::<Result<Vec<_>, _>>()?;
-        let cosignature = blocking(|| self.hub.cosign(&site, request.old_size, &proof, &request.checkpoint))
-            .map_err(|e| {
-                if matches!(e, HubError::Witness(_)) {
-                    tracing::warn!(%site, "{e}");
-                }
-                status(e)
-            })?;
+        let entries: Vec<Vec<u8>> = request.entries.iter().map(|entry| entry.to_vec()).collect();
+        let cosign = || self.hub.cosign(&site, request.old_size, &proof, &request.checkpoint, &entries);
+        let cosignature = blocking(cosign).map_err(|e| {
+            if matches!(e, HubError::Witness(_)) {
+                tracing::warn!(%site, "{e}");
+            }
+            status(e)
+        })?;
         Ok(Response::new(wire::CosignResponse { cosignature }))
+    }
+
+    async fn next_witness(
+        &self,
+        request: Request<wire::NextWitnessRequest>,
+    ) -> Result<Response<wire::NextWitnessResponse>, Status> {
+        let site = caller(&self.hub, &request)?;
+        ledger::next_witness(&self.hub, &site, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn submit_witness(
+        &self,
+        request: Request<wire::SubmitWitnessRequest>,
+    ) -> Result<Response<wire::SubmitWitnessResponse>, Status> {
+        let site = caller(&self.hub, &request)?;
+        ledger::submit_witness(&self.hub, &site, request.into_inner()).map(Response::new)
+    }
+
+    async fn fetch_witness(
+        &self,
+        request: Request<wire::FetchWitnessRequest>,
+    ) -> Result<Response<wire::FetchWitnessResponse>, Status> {
+        let site = caller(&self.hub, &request)?;
+        Ok(Response::new(ledger::fetch_witness(&self.hub, &site, &request.into_inner()).await))
+    }
+
+    type FetchLedgerStream = Pin<Box<dyn Stream<Item = Result<wire::KeptLedgerPart, Status>> + Send>>;
+
+    async fn fetch_ledger(
+        &self,
+        request: Request<wire::FetchLedgerRequest>,
+    ) -> Result<Response<Self::FetchLedgerStream>, Status> {
+        let site = caller(&self.hub, &request)?;
+        let parts = ledger::kept(&self.hub, &site)?;
+        Ok(Response::new(Box::pin(tokio_stream::iter(parts.into_iter().map(Ok)))))
     }
 
     async fn submit_ledger(

@@ -1,22 +1,124 @@
 //! A site's ledger on its way in: written beside its place, checked against what was cosigned, then
-//! put there.
+//! put there. And what sites say of each other's checkpoints, on its way through.
 
+use super::federation::WAIT_MS_MAX;
 use super::{blocking, own_fault, status};
-use crate::hub::Hub;
+use crate::hub::{Foreign, Hub, Said};
 use consilium_common::id::SiteName;
-use consilium_common::ledger::checkpoint::Note;
+use consilium_common::ledger::checkpoint::{NOTE_BYTES_MAX, Note};
 use consilium_common::ledger::{rules, tiles};
 use consilium_proto::v1 as wire;
 use consilium_proto::v1::ledger_part::Part;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tonic::{Status, Streaming};
 
 /// The largest ledger, bytes over all files.
 const LEDGER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// The most files of a ledger.
 const LEDGER_FILES_MAX: usize = 100_000;
+/// The most statements of a witness at a time.
+const STATEMENTS_MAX: usize = 64;
+/// The longest name of a rule in a refusal, characters.
+const RULE_MAX: usize = 80;
+
+/// Waits for checkpoints that this site has said nothing of.
+pub(super) async fn next_witness(
+    hub: &Hub,
+    site: &SiteName,
+    request: wire::NextWitnessRequest,
+) -> Result<wire::NextWitnessResponse, Status> {
+    let known = request.known.iter().map(|known| Ok((name(&known.site)?, known.size)));
+    let known = known.collect::<Result<BTreeMap<_, _>, Status>>()?;
+    let mut changes = hub.changes();
+    let wait = Duration::from_millis(request.wait_ms.min(WAIT_MS_MAX).into());
+    let found = tokio::time::timeout(wait, async {
+        loop {
+            changes.mark_unchanged();
+            let foreign = blocking(|| hub.foreign(site, &known));
+            if !matches!(&foreign, Ok(none) if none.is_empty()) || changes.changed().await.is_err() {
+                return foreign;
+            }
+        }
+    });
+    let foreign = found.await.unwrap_or_else(|_| Ok(Vec::new())).map_err(status)?;
+    let checkpoint = |foreign: Foreign| wire::ForeignCheckpoint {
+        site: foreign.site.to_string(),
+        checkpoint: foreign.note,
+        old_size: foreign.old_size,
+        consistency_proof: foreign.proof.iter().map(|hash| hash.as_bytes().to_vec().into()).collect(),
+    };
+    Ok(wire::NextWitnessResponse { checkpoints: foreign.into_iter().map(checkpoint).collect() })
+}
+
+/// Takes what a site says of others' checkpoints.
+pub(super) fn submit_witness(
+    hub: &Hub,
+    witness: &SiteName,
+    request: wire::SubmitWitnessRequest,
+) -> Result<wire::SubmitWitnessResponse, Status> {
+    use wire::witness_statement::Said as WireSaid;
+    for statement in request.statements.into_iter().take(STATEMENTS_MAX) {
+        let site = name(&statement.site)?;
+        let said = match statement.said {
+            Some(WireSaid::Cosignature(line)) => Said::Cosigned(line),
+            Some(WireSaid::Refused(refused)) => Said::Refused {
+                rule: refused.rule.chars().filter(|c| !c.is_control()).take(RULE_MAX).collect(),
+                known: Some(refused.known).filter(|note| note.len() <= NOTE_BYTES_MAX).unwrap_or_default(),
+            },
+            None => return Err(Status::invalid_argument("witness.statement: neither yes nor no")),
+        };
+        hub.say(witness, &site, statement.size, said).map_err(status)?;
+    }
+    Ok(wire::SubmitWitnessResponse {})
+}
+
+/// Waits for what other sites say of this site's checkpoint.
+pub(super) async fn fetch_witness(
+    hub: &Hub,
+    site: &SiteName,
+    request: &wire::FetchWitnessRequest,
+) -> wire::FetchWitnessResponse {
+    use wire::witness_statement::Said as WireSaid;
+    let mut changes = hub.changes();
+    let wait = Duration::from_millis(request.wait_ms.min(WAIT_MS_MAX).into());
+    let found = tokio::time::timeout(wait, async {
+        loop {
+            changes.mark_unchanged();
+            let said = hub.said(site, request.size);
+            if !said.is_empty() || changes.changed().await.is_err() {
+                return said;
+            }
+        }
+    });
+    let statement = |(witness, said): (SiteName, Said)| wire::WitnessStatement {
+        site: witness.to_string(),
+        size: request.size,
+        said: Some(match said {
+            Said::Cosigned(line) => WireSaid::Cosignature(line),
+            Said::Refused { rule, known } => WireSaid::Refused(wire::WitnessRefused { rule, known }),
+        }),
+    };
+    let said = found.await.unwrap_or_default();
+    wire::FetchWitnessResponse { statements: said.into_iter().map(statement).collect() }
+}
+
+/// The kept copy of a site's own ledger, as it is sent.
+pub(super) fn kept(hub: &Hub, site: &SiteName) -> Result<Vec<wire::KeptLedgerPart>, Status> {
+    use wire::kept_ledger_part::Part as Kept;
+    let copy = blocking(|| hub.copy(site)).map_err(status)?;
+    let copy = copy.ok_or_else(|| Status::not_found("witness.none: nothing of this ledger was cosigned"))?;
+    let parts = std::iter::once(Kept::Checkpoint(copy.note))
+        .chain(copy.entries.into_iter().map(|entry| Kept::Entry(entry.into())));
+    Ok(parts.map(|part| wire::KeptLedgerPart { part: Some(part) }).collect())
+}
+
+fn name(text: &str) -> Result<SiteName, Status> {
+    text.parse().map_err(|e| Status::invalid_argument(format!("{e}")))
+}
 
 /// A folder that a ledger comes into; removed when it is not kept.
 pub(super) struct Incoming(PathBuf);

@@ -13,6 +13,7 @@ use consilium_proto::v1::list_sites_response::Site;
 use consilium_proto::v1::operator_server::Operator;
 use consilium_proto::v1::{self as wire};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -101,10 +102,13 @@ impl Operator for OperatorApi {
     ) -> Result<Response<wire::StudyStatusResponse>, Status> {
         let name = request.into_inner().study;
         let states: Vec<Value> = if name.is_empty() {
-            self.hub.with_studies(|studies| studies.values().map(describe).collect())
+            let studies: Vec<StudyState> =
+                self.hub.with_studies(|studies| studies.values().cloned().collect());
+            studies.iter().map(|study| describe(study, &self.hub.waiting(study))).collect()
         } else {
             let digest = self.hub.find(&name).map_err(status)?;
-            vec![describe(&self.hub.study(&digest).map_err(status)?)]
+            let study = self.hub.study(&digest).map_err(status)?;
+            vec![describe(&study, &self.hub.waiting(&study))]
         };
         Ok(Response::new(wire::StudyStatusResponse { json: Value::Array(states).to_string() }))
     }
@@ -216,7 +220,7 @@ fn site_name(text: &str) -> Result<SiteName, Status> {
 }
 
 /// A study as `study status` shows it.
-fn describe(state: &StudyState) -> Value {
+fn describe(state: &StudyState, waiting: &BTreeMap<SiteName, String>) -> Value {
     let sites: Vec<Value> = state
         .study
         .sites
@@ -258,5 +262,6 @@ fn describe(state: &StudyState) -> Value {
         "phase": phase,
         "detail": detail,
         "sites": sites,
+        "waiting": waiting,
     })
 }

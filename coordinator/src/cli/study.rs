@@ -367,6 +367,9 @@ fn status_text(studies: &Value) -> String {
             "ended" => format!("ended: {}", text(&study["detail"]["reason"])),
             phase => phase.to_owned(),
         };
+        let waiting = study["waiting"].as_object().into_iter().flatten();
+        let waiting: String = waiting.map(|(site, why)| format!("\n{site} waits: {}", text(why))).collect();
+        let progress = progress + &waiting;
         format!(
             "{} {}  {}\n{}\n{}\n{}",
             text(&study["id"]),

@@ -343,6 +343,9 @@ pub struct HelloResponse {
     /// The size of the newest checkpoint of this site's ledger that the coordinator has cosigned.
     #[prost(uint64, tag = "4")]
     pub cosigned_size: u64,
+    /// How many entries of this site's ledger the coordinator keeps a copy of.
+    #[prost(uint64, tag = "5")]
+    pub kept_size: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListStudiesRequest {}
@@ -522,12 +525,123 @@ pub struct CosignRequest {
     /// The signed note, exact bytes.
     #[prost(string, tag = "3")]
     pub checkpoint: ::prost::alloc::string::String,
+    /// The entries from `kept_size` on, exact bytes. They hold nothing about people; the coordinator
+    /// gets the whole ledger at the end of a study in any case. It keeps them to prove to other sites
+    /// that a ledger was only appended to, and to give a site its own ledger back.
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    pub entries: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CosignResponse {
     /// The signature line to append to the note.
     #[prost(string, tag = "1")]
     pub cosignature: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NextWitnessRequest {
+    /// At most 30,000.
+    #[prost(uint32, tag = "1")]
+    pub wait_ms: u32,
+    /// What this site has cosigned last of each other site's ledger.
+    #[prost(message, repeated, tag = "2")]
+    pub known: ::prost::alloc::vec::Vec<WitnessedSize>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WitnessedSize {
+    #[prost(string, tag = "1")]
+    pub site: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub size: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NextWitnessResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub checkpoints: ::prost::alloc::vec::Vec<ForeignCheckpoint>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForeignCheckpoint {
+    #[prost(string, tag = "1")]
+    pub site: ::prost::alloc::string::String,
+    /// The signed note, exact bytes.
+    #[prost(string, tag = "2")]
+    pub checkpoint: ::prost::alloc::string::String,
+    /// The size that the proof starts from: what the caller said it knows.
+    #[prost(uint64, tag = "3")]
+    pub old_size: u64,
+    /// RFC 6962 consistency proof; 32 bytes each.
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    pub consistency_proof: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SubmitWitnessRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub statements: ::prost::alloc::vec::Vec<WitnessStatement>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WitnessStatement {
+    /// Whose ledger.
+    #[prost(string, tag = "1")]
+    pub site: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub size: u64,
+    #[prost(oneof = "witness_statement::Said", tags = "3, 4")]
+    pub said: ::core::option::Option<witness_statement::Said>,
+}
+/// Nested message and enum types in `WitnessStatement`.
+pub mod witness_statement {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Said {
+        /// The signature line to append to the note.
+        #[prost(string, tag = "3")]
+        Cosignature(::prost::alloc::string::String),
+        #[prost(message, tag = "4")]
+        Refused(super::WitnessRefused),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WitnessRefused {
+    /// As "witness.rollback".
+    #[prost(string, tag = "1")]
+    pub rule: ::prost::alloc::string::String,
+    /// The note that the witness knows and that this one contradicts, exact bytes; may be empty.
+    #[prost(string, tag = "2")]
+    pub known: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SubmitWitnessResponse {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FetchWitnessRequest {
+    /// Size of the checkpoint that was cosigned by the coordinator.
+    #[prost(uint64, tag = "1")]
+    pub size: u64,
+    /// At most 30,000.
+    #[prost(uint32, tag = "2")]
+    pub wait_ms: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FetchWitnessResponse {
+    /// `site` is the witness here.
+    #[prost(message, repeated, tag = "1")]
+    pub statements: ::prost::alloc::vec::Vec<WitnessStatement>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FetchLedgerRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeptLedgerPart {
+    #[prost(oneof = "kept_ledger_part::Part", tags = "1, 2")]
+    pub part: ::core::option::Option<kept_ledger_part::Part>,
+}
+/// Nested message and enum types in `KeptLedgerPart`.
+pub mod kept_ledger_part {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Part {
+        /// The signed note with the cosignature, exact bytes.
+        #[prost(string, tag = "1")]
+        Checkpoint(::prost::alloc::string::String),
+        /// One entry, exact bytes.
+        #[prost(bytes, tag = "2")]
+        Entry(::prost::bytes::Bytes),
+    }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LedgerPart {
@@ -897,6 +1011,107 @@ pub mod federation_client {
                 .insert(GrpcMethod::new("consilium.v1.Federation", "Cosign"));
             self.inner.unary(req, path, codec).await
         }
+        /// Waits up to `wait_ms` for checkpoints of other sites that this site has not cosigned yet.
+        pub async fn next_witness(
+            &mut self,
+            request: impl tonic::IntoRequest<super::NextWitnessRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::NextWitnessResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/consilium.v1.Federation/NextWitness",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("consilium.v1.Federation", "NextWitness"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What this site says to them: a cosignature of each, or why not.
+        pub async fn submit_witness(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SubmitWitnessRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SubmitWitnessResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/consilium.v1.Federation/SubmitWitness",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("consilium.v1.Federation", "SubmitWitness"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Waits up to `wait_ms` for what other sites say to this site's newest cosigned checkpoint.
+        pub async fn fetch_witness(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FetchWitnessRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FetchWitnessResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/consilium.v1.Federation/FetchWitness",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("consilium.v1.Federation", "FetchWitness"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The copy of this site's own ledger that the coordinator keeps: first the newest cosigned
+        /// checkpoint, then the entries.
+        pub async fn fetch_ledger(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FetchLedgerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::KeptLedgerPart>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/consilium.v1.Federation/FetchLedger",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("consilium.v1.Federation", "FetchLedger"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// The site's ledger for the audit bundle: its files, in chunks.
         pub async fn submit_ledger(
             &mut self,
@@ -1015,6 +1230,45 @@ pub mod federation_server {
             &self,
             request: tonic::Request<super::CosignRequest>,
         ) -> std::result::Result<tonic::Response<super::CosignResponse>, tonic::Status>;
+        /// Waits up to `wait_ms` for checkpoints of other sites that this site has not cosigned yet.
+        async fn next_witness(
+            &self,
+            request: tonic::Request<super::NextWitnessRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::NextWitnessResponse>,
+            tonic::Status,
+        >;
+        /// What this site says to them: a cosignature of each, or why not.
+        async fn submit_witness(
+            &self,
+            request: tonic::Request<super::SubmitWitnessRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SubmitWitnessResponse>,
+            tonic::Status,
+        >;
+        /// Waits up to `wait_ms` for what other sites say to this site's newest cosigned checkpoint.
+        async fn fetch_witness(
+            &self,
+            request: tonic::Request<super::FetchWitnessRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::FetchWitnessResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the FetchLedger method.
+        type FetchLedgerStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::KeptLedgerPart, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The copy of this site's own ledger that the coordinator keeps: first the newest cosigned
+        /// checkpoint, then the entries.
+        async fn fetch_ledger(
+            &self,
+            request: tonic::Request<super::FetchLedgerRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::FetchLedgerStream>,
+            tonic::Status,
+        >;
         /// The site's ledger for the audit bundle: its files, in chunks.
         async fn submit_ledger(
             &self,
@@ -1545,6 +1799,187 @@ pub mod federation_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/consilium.v1.Federation/NextWitness" => {
+                    #[allow(non_camel_case_types)]
+                    struct NextWitnessSvc<T: Federation>(pub Arc<T>);
+                    impl<
+                        T: Federation,
+                    > tonic::server::UnaryService<super::NextWitnessRequest>
+                    for NextWitnessSvc<T> {
+                        type Response = super::NextWitnessResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::NextWitnessRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Federation>::next_witness(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = NextWitnessSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/consilium.v1.Federation/SubmitWitness" => {
+                    #[allow(non_camel_case_types)]
+                    struct SubmitWitnessSvc<T: Federation>(pub Arc<T>);
+                    impl<
+                        T: Federation,
+                    > tonic::server::UnaryService<super::SubmitWitnessRequest>
+                    for SubmitWitnessSvc<T> {
+                        type Response = super::SubmitWitnessResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SubmitWitnessRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Federation>::submit_witness(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SubmitWitnessSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/consilium.v1.Federation/FetchWitness" => {
+                    #[allow(non_camel_case_types)]
+                    struct FetchWitnessSvc<T: Federation>(pub Arc<T>);
+                    impl<
+                        T: Federation,
+                    > tonic::server::UnaryService<super::FetchWitnessRequest>
+                    for FetchWitnessSvc<T> {
+                        type Response = super::FetchWitnessResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FetchWitnessRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Federation>::fetch_witness(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FetchWitnessSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/consilium.v1.Federation/FetchLedger" => {
+                    #[allow(non_camel_case_types)]
+                    struct FetchLedgerSvc<T: Federation>(pub Arc<T>);
+                    impl<
+                        T: Federation,
+                    > tonic::server::ServerStreamingService<super::FetchLedgerRequest>
+                    for FetchLedgerSvc<T> {
+                        type Response = super::KeptLedgerPart;
+                        type ResponseStream = T::FetchLedgerStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FetchLedgerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Federation>::fetch_ledger(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FetchLedgerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

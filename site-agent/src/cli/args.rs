@@ -232,6 +232,17 @@ pub(super) enum LedgerCommand {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// Takes the ledger back from whoever kept it, after this disk was restored from an old copy
+    #[command(
+        after_help = "Examples:\n  site-agent ledger recover\n  site-agent ledger recover --from bundle/sites/st-elsewhere/ledger\n\n\
+        Without --from the coordinator's copy. It must be signed by this site's own key and continue everything that \
+        is still here: nothing is un-spent. The old folder is kept beside the new."
+    )]
+    Recover {
+        /// A folder that `ledger export` wrote, or the ledger of this site in an audit bundle
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+    },
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod args;
 mod data;
 mod init;
 mod output;
+mod recover;
 mod serve;
 mod show;
 mod study;
@@ -59,6 +60,9 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
         }
         Command::Budget => show::budget(&open(args)?, clock(), output),
         Command::Ledger(LedgerCommand::Export { out }) => show::export_ledger(&open(args)?, out, output),
+        Command::Ledger(LedgerCommand::Recover { from }) => {
+            recover::recover(&open(args)?, from.as_deref(), output)
+        }
         Command::Synth(synth) => data::synth(synth, output),
     }
 }

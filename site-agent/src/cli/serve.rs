@@ -26,6 +26,7 @@ pub(super) fn serve(home: Home, args: &ServeArgs, clock: Clock) -> Result<(), Fa
     // Mistakes in the policy stop the start; later ones refuse tasks until they are mended.
     home.policy()?;
     let mut agent = Agent::open(home, &config, args.data.clone(), clock)?;
+    agent.claim_table()?;
     agent.check_table()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let runtime = runtime.map_err(|e| Failure::fault(format!("no threads: {e}")))?;

@@ -18,14 +18,16 @@ use crate::policy::{Own, Policy};
 use crate::pricing::PricingError;
 use crate::refusals::Tally;
 use crate::task::{self, Facts, Refusal};
-use consilium_common::id::Digest;
+use crate::witness::Witness;
+use consilium_common::id::{Digest, SiteName};
 use consilium_common::ledger::entry::Body;
 use consilium_common::protocol::{Decision, Task};
 use consilium_common::study::Study;
 use consilium_common::time::Time;
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Two lines of hex for each start of the program and study.
 const NONCES_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -41,6 +43,20 @@ pub enum Stop {
         "coordinator.key: the coordinator signs with another key than at enrolment; enrol again if that is right"
     )]
     OtherCoordinator,
+    /// Another site holds a checkpoint by this site's own key that this ledger does not continue.
+    #[error(
+        "ledger.restored: {site} has cosigned {cosigned} entries of this ledger that are not in it (it has {found}): \
+         its disk was restored from an old copy, or there is a second copy of it; stop both and run: site-agent \
+         ledger recover"
+    )]
+    Contradicted {
+        /// The witness.
+        site: SiteName,
+        /// Entries under its note.
+        cosigned: u64,
+        /// Entries here.
+        found: u64,
+    },
     /// Our own store is damaged, was restored from an old copy, or cannot be written.
     #[error(transparent)]
     Ledger(LedgerError),
@@ -55,6 +71,9 @@ pub enum TaskError {
     /// A call failed.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// No other site has cosigned this site's ledger yet: the release waits, the reserve is kept.
+    #[error("ledger.not_witnessed: no other site has cosigned this ledger yet; the release waits for one")]
+    Unwitnessed,
     /// Something here that a person must mend: the table, the disk, a key.
     #[error("{0}")]
     Local(String),
@@ -109,7 +128,7 @@ pub struct Agent {
     pub(super) coordinator: Coordinator,
     pub(super) store: LedgerStore,
     pub(super) outbox: Outbox,
-    data_path: Option<PathBuf>,
+    pub(super) data_path: Option<PathBuf>,
     held: HashMap<Digest, Held>,
     refused: Tally,
     /// Reserves of this process for which no noise was drawn yet: a broken connection at the
@@ -117,13 +136,20 @@ pub struct Agent {
     untouched: HashSet<u64>,
     /// Size of the newest checkpoint that the coordinator is known to have cosigned.
     pub(super) cosigned: u64,
+    /// Entries that the coordinator keeps a copy of.
+    pub(super) kept: u64,
+    witness: Arc<Mutex<Witness>>,
+    /// Nothing is written before the others have cosigned what is here: on a restored disk that would
+    /// be a second past.
+    pub(super) settled: bool,
+    /// The lock on the table.
+    pub(super) table: Option<File>,
     clock: fn() -> Time,
     pub(super) entropy: Entropy,
 }
 
 impl Agent {
-    /// Opens everything that serving needs, and settles what a crash left behind: reserves without
-    /// an output are aborted and stay burnt.
+    /// Opens everything that serving needs. What a crash left behind is settled with the first task.
     ///
     /// # Errors
     /// Not enrolled, another agent runs on this home, mistakes in a file, a damaged ledger.
@@ -157,8 +183,9 @@ impl Agent {
         let outbox = Outbox::open_on(Arc::clone(&disk), &home.outbox_dir())?;
         let data_path = data_path.or_else(|| config.data.clone());
         let (held, refused, untouched) = (HashMap::new(), Tally::default(), HashSet::new());
-        let cosigned = 0;
-        let mut agent = Self {
+        let (cosigned, kept) = (0, 0);
+        let witness = Arc::new(Mutex::new(Witness::open(Arc::clone(&disk), &home, &own.site)?));
+        let agent = Self {
             disk,
             home,
             own,
@@ -170,14 +197,14 @@ impl Agent {
             refused,
             untouched,
             cosigned,
+            kept,
+            witness,
+            settled: false,
+            table: None,
             clock,
             entropy: Box::new(entropy),
         };
-        agent.policy()?;
-        for abort in task::recover(agent.store.state()) {
-            tracing::warn!("a reserve was interrupted; it stays burnt");
-            agent.append(abort)?;
-        }
+        agent.home.policy().map_err(invalid_policy)?;
         // What a stop between `close` and here left.
         let closed = agent.store.state().studies().filter(|(_, record)| record.closed.is_some());
         for study in closed.map(|(study, _)| *study).collect::<Vec<_>>() {
@@ -196,9 +223,14 @@ impl Agent {
             return Err(Stop::OtherCoordinator);
         }
         self.store.check_not_restored(hello.cosigned_size).map_err(Stop::Ledger)?;
-        self.cosigned = hello.cosigned_size;
+        (self.cosigned, self.kept) = (hello.cosigned_size, hello.kept_size.min(self.store.state().size()));
         tracing::info!(coordinator = %hello.software, entries = self.store.state().size(), "connected");
         Ok(())
+    }
+
+    /// This site as a witness of others, for [`super::witness`].
+    pub(super) fn as_witness(&self) -> (Arc<Mutex<Witness>>, fn() -> Time) {
+        (Arc::clone(&self.witness), self.clock)
     }
 
     /// Does one task that came at `began`.
@@ -211,6 +243,10 @@ impl Agent {
         task: &Task,
         began: tokio::time::Instant,
     ) -> Result<(), TaskError> {
+        match task {
+            Task::Train { study, .. } | Task::Evaluate { study, .. } => self.settle(link, study).await?,
+            Task::Close { .. } => {}
+        }
         match task {
             Task::Train { study, round, model } => {
                 let held = self.opened(link, study).await?;
@@ -233,7 +269,9 @@ impl Agent {
         let (Task::Train { study, .. } | Task::Evaluate { study, .. } | Task::Close { study }) = task;
         tracing::warn!(rule = refusal.rule, study = %study, "refused: {}", refusal.why);
         let now = self.now();
-        if let Some(body) = self.refused.note(refusal, Some(*study), self.store.state(), now) {
+        if self.settled
+            && let Some(body) = self.refused.note(refusal, Some(*study), self.store.state(), now)
+        {
             match self.append(body) {
                 Err(TaskError::Stop(stop)) => return Err(stop),
                 Err(error) => tracing::error!("the refusal could not be written down: {error}"),
@@ -248,13 +286,7 @@ impl Agent {
 
     /// The policy as the file says now; a change is written to the ledger first.
     pub(super) fn policy(&mut self) -> Result<Policy, TaskError> {
-        let policy = match self.home.policy() {
-            Ok(policy) => policy,
-            Err(error @ HomeError::Mistakes { .. }) => {
-                return Err(Refusal { rule: "policy.invalid", why: error.to_string() }.into());
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let policy = self.home.policy().map_err(invalid_policy)?;
         if *self.store.state().caps() != policy.caps {
             self.append(Body::PolicyChange { caps: policy.caps.clone() })?;
             tracing::info!(policy = %policy.caps.policy, "policy changed");
@@ -287,6 +319,11 @@ impl Agent {
         if !self.store.is_cosigned(reserve) {
             return Err(TaskError::Local(format!("ledger entry {reserve} is not cosigned")));
         }
+        let study = self.store.state().burn(reserve).expect("only reserves come here").study;
+        let witnesses = self.witnesses(&study)?;
+        if !witnesses.is_empty() && !self.store.is_witnessed(&witnesses) {
+            return Err(TaskError::Unwitnessed);
+        }
         assert!(self.untouched.remove(&reserve), "a reserve is computed on once");
         Ok(Begun(()))
     }
@@ -298,24 +335,6 @@ impl Agent {
 
     pub(super) fn facts<'a>(&'a self, study: &'a Study, policy: &'a Policy) -> Facts<'a> {
         Facts { study, policy, state: self.store.state(), own: &self.own, now: self.now() }
-    }
-
-    /// Has the whole ledger cosigned, so that a restored old disk cannot release anything twice.
-    pub(super) async fn cosign(&mut self, link: &mut Link) -> Result<(), TaskError> {
-        let note = self.store.checkpoint().clone();
-        let proof = self.store.consistency_proof_from(self.cosigned).expect("checked when it was told");
-        let line = match link.cosign(self.cosigned, &proof, note.to_string()).await {
-            Err(CallError::Refused { message, .. }) => {
-                // Its size says whether this is a restored disk; otherwise it is a fork.
-                let hello = link.hello().await?;
-                self.greet(&hello)?;
-                return Err(Stop::NotCosigned(message).into());
-            }
-            line => line?,
-        };
-        self.store.set_cosignature(&note, &line)?;
-        self.cosigned = note.checkpoint.size;
-        Ok(())
     }
 
     /// A study that is open in the ledger, with its approved bytes parsed; opens it if need be.
@@ -458,14 +477,25 @@ impl Agent {
         if !approved {
             return Err(not_approved().into());
         }
+        if !self.settled {
+            self.cosign_at_close(link, digest).await?;
+            self.after_settling()?;
+        }
         if let Some(body) = task::close(self.store.state(), digest) {
             self.append(body)?;
             tracing::info!(study = %kept.study.id, "study closed");
         }
-        self.cosign(link).await?;
+        self.cosign_at_close(link, digest).await?;
         link.submit_ledger(digest, self.store.export_tiles()?).await?;
         self.held.remove(digest);
         round::forget(self, digest)
+    }
+}
+
+fn invalid_policy(error: HomeError) -> TaskError {
+    match error {
+        HomeError::Mistakes { .. } => Refusal { rule: "policy.invalid", why: error.to_string() }.into(),
+        error => error.into(),
     }
 }
 

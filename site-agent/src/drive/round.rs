@@ -56,7 +56,7 @@ pub(super) async fn train(
     let site = listed(study, agent)?;
     agent.data_path()?;
     let reserve = reserved(agent, source)?;
-    agent.cosign(link).await?;
+    agent.cosign(link, &study.digest).await?;
     let begun = agent.begin(reserve)?;
     let about = Round { study: study.digest, round, model, site: agent.own.site.clone() };
     let made = update(agent, held, begun, about, site, values).await;
@@ -151,7 +151,7 @@ pub(super) async fn evaluate(
         for (source, grouping, sigma_units) in releases {
             due.push((reserved(agent, source)?, grouping, sigma_units));
         }
-        agent.cosign(link).await?;
+        agent.cosign(link, &study.digest).await?;
         let reserves: Vec<u64> = due.iter().map(|(reserve, ..)| *reserve).collect();
         let mut begun = Vec::new();
         for (reserve, grouping, sigma_units) in due {
@@ -262,15 +262,27 @@ pub(super) async fn give_up(
     error
 }
 
-/// Sends committed bytes and keeps the verified receipt.
+/// Sends committed bytes and keeps the verified receipt. The `commit` is cosigned before: whoever
+/// recovers this ledger from the coordinator's copy has an entry for everything that was sent.
 async fn submit(
-    agent: &Agent,
+    agent: &mut Agent,
     link: &mut Link,
     study: &Study,
     of: &OutputOf,
     output: Digest,
 ) -> Result<(), TaskError> {
-    let bytes = agent.outbox.read(&output)?;
+    let bytes = match agent.outbox.read(&output) {
+        // A ledger that was recovered may know of outputs that the restored disk does not hold. They
+        // are never made a second time.
+        Err(error) if error.is_absent() => {
+            let why = format!("the committed output {output} is not on this disk any more");
+            return Err(Refusal { rule: "outbox.lost", why }.into());
+        }
+        read => read?,
+    };
+    if agent.store.cosigned_size() < agent.store.state().size() {
+        agent.cosign_by_coordinator(link).await?;
+    }
     let receipt = link.submit_output(&study.digest, of, bytes).await?;
     check_receipt(agent, study, &output, &receipt)?;
     agent.outbox.keep_receipt(&output, &receipt)?;

@@ -10,7 +10,7 @@ use crate::task::{self, Next};
 use crate::testing::{approval, coordinator, key, now, policy_text, site, start, study_text};
 use crate::{approval, files};
 use consilium_common::id::Digest;
-use consilium_common::ledger::checkpoint::COORDINATOR;
+use consilium_common::ledger::checkpoint::{COORDINATOR, witness_name};
 use consilium_common::ledger::rules::Outcome;
 use consilium_common::model::initial::initial_parameters;
 use consilium_common::protocol::Decision;
@@ -93,6 +93,8 @@ impl Site {
         let note = self.agent.store.checkpoint().clone();
         let line = note.cosign(COORDINATOR, &coordinator(), now()).to_string();
         self.agent.store.set_cosignature(&note, &line).expect("cosigned");
+        let line = note.cosign(&witness_name(&site(1)), &key(1), now()).to_string();
+        self.agent.store.add_witness(&site(1), &key(1).public(), &line).expect("witnessed");
     }
 
     /// Reserves, has it cosigned, draws noise, reads and computes.
@@ -131,6 +133,10 @@ fn nothing_begins_without_a_cosignature() {
     let mut site = Site::with_people(5, "");
     let reserve = site.reserve(0);
     assert!(matches!(site.agent.begin(reserve), Err(TaskError::Local(_))));
+    let note = site.agent.store.checkpoint().clone();
+    let line = note.cosign(COORDINATOR, &coordinator(), now()).to_string();
+    site.agent.store.set_cosignature(&note, &line).expect("cosigned");
+    assert!(matches!(site.agent.begin(reserve), Err(TaskError::Unwitnessed)), "by the coordinator alone");
     site.cosign();
     assert!(site.agent.begin(reserve).is_ok());
 }

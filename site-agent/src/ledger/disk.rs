@@ -3,7 +3,7 @@
 use super::LedgerError;
 use crate::disk::{Disk, DiskFile};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 /// Why a file was not replaced.
@@ -54,8 +54,27 @@ pub(super) fn read(dir: &Path, name: &str) -> Result<Option<Vec<u8>>, LedgerErro
     }
 }
 
-/// Makes a folder with these files under another name beside it, then renames it into place.
-pub(super) fn create_folder(disk: &dyn Disk, dir: &Path, files: &[(&str, &[u8])]) -> Result<(), LedgerError> {
+/// A file's bytes from `start` to `end`.
+pub(super) fn read_range(dir: &Path, name: &str, start: u64, end: u64) -> Result<Vec<u8>, LedgerError> {
+    let path = dir.join(name);
+    let read = || {
+        let mut file = File::open(&path)?;
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        file.take(end.saturating_sub(start)).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(io(&path, "reading"))
+}
+
+/// Makes a folder with these files under another name beside it, then renames it into place; what
+/// was there before gets the name `aside`.
+pub(super) fn put_folder(
+    disk: &dyn Disk,
+    dir: &Path,
+    files: &[(&str, &[u8])],
+    aside: Option<&Path>,
+) -> Result<(), LedgerError> {
     let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or("ledger");
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let new = parent.join(format!(".{name}.new"));
@@ -70,6 +89,9 @@ pub(super) fn create_folder(disk: &dyn Disk, dir: &Path, files: &[(&str, &[u8])]
         write_new(disk, &new.join(name), bytes)?;
     }
     sync_folder(disk, &new)?;
+    if let Some(aside) = aside {
+        disk.rename(dir, aside).map_err(io(dir, "putting the old folder aside"))?;
+    }
     disk.rename(&new, dir).map_err(io(dir, "renaming the new folder into place"))?;
     sync_folder(disk, parent)
 }

@@ -1,4 +1,6 @@
 use super::*;
+use crate::disk::OsDisk;
+use consilium_common::ledger::checkpoint::COORDINATOR;
 use consilium_common::ledger::merkle::verify_consistency;
 use std::fs::OpenOptions;
 
@@ -257,10 +259,10 @@ fn cosignatures_cover_what_they_cover() {
     cosign(&mut store);
     store.append(refusal("three"), time(3)).expect("legal");
     assert_eq!((store.is_cosigned(2), store.is_cosigned(3), store.cosigned_size()), (true, false, 3));
-    let proof = store.consistency_proof_from(3).expect("was that long");
+    let proof = store.consistency_proof(3, 4).expect("was that long");
     let (old, new) = (&old.checkpoint, &store.checkpoint().checkpoint);
     assert_eq!(verify_consistency(3, &old.root, 4, &new.root, &proof), Ok(()));
-    assert_eq!(store.consistency_proof_from(5), None);
+    assert_eq!(store.consistency_proof(5, 4), None);
     assert!(store.check_not_restored(4).is_ok());
     assert!(matches!(store.check_not_restored(5), Err(LedgerError::Restored { cosigned: 5, found: 4 })));
     drop(store);
@@ -340,4 +342,65 @@ fn the_folder_is_its_owners_alone() {
     for name in ["entries", "checkpoint", "cosigned", "lock"] {
         assert_eq!(mode(&dir.path().join("ledger").join(name)), 0o600, "{name}");
     }
+}
+
+fn genesis_of(dataset: &str) -> (Note, Vec<Vec<u8>>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let genesis = Genesis { dataset: dataset.into(), ..genesis() };
+    let store = LedgerStore::create(&folder.path().join("ledger"), key(), None, genesis, time(0));
+    let store = store.expect("made");
+    (store.checkpoint().clone(), store.entries_from(0, usize::MAX).expect("readable"))
+}
+
+/// What another party kept takes the place of an older copy here, and of nothing else.
+#[test]
+fn a_copy_takes_the_place_of_an_older_ledger_only() {
+    let dir = ledger();
+    let path = dir.path().join("ledger");
+    let mut store = open(dir.path()).expect("sound");
+    let copy = |store: &LedgerStore| {
+        (store.checkpoint().clone(), store.entries_from(0, usize::MAX).expect("readable"))
+    };
+    let (short, short_entries) = copy(&store);
+    store.append(refusal("three"), time(3)).expect("legal");
+    cosign(&mut store);
+    let (long, long_entries) = copy(&store);
+    let recover =
+        |note: &Note, entries: &[Vec<u8>]| LedgerStore::recover(&OsDisk, &path, &key(), note, entries);
+    let refused = |result: Result<Recovered, LedgerError>| match result {
+        Err(LedgerError::Copy(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(recover(&long, &long_entries), Err(LedgerError::Locked { .. })));
+    drop(store);
+    // Not whole; another key's; another ledger.
+    assert!(refused(recover(&long, &short_entries)).contains("do not make the head"));
+    let forged = long.checkpoint.clone().sign(&coordinator());
+    assert!(refused(recover(&forged, &long_entries)).contains("checkpoint"));
+    let other = genesis_of("d2");
+    assert!(refused(recover(&other.0, &other.1)).contains("it is the ledger"));
+    // What was signed here cannot be read: then it cannot be told what a shorter copy lacks.
+    let entries = std::fs::read(path.join("entries")).expect("readable");
+    std::fs::write(path.join("entries"), b"").expect("writable");
+    assert!(refused(recover(&short, &short_entries)).contains("does not continue the 4 entries"));
+    std::fs::write(path.join("entries"), &entries).expect("writable");
+    assert_eq!(open(dir.path()).expect("untouched").state().size(), 4);
+
+    // The disk comes back as it was before the last entry; and is lost altogether.
+    std::fs::remove_dir_all(&path).expect("there");
+    let done = recover(&long, &long_entries).expect("nothing is here");
+    assert_eq!((done.before, done.after, done.aside), (None, 4, None));
+    let older = |dir: &Path| {
+        let mut framed = Vec::new();
+        short_entries.iter().for_each(|entry| tiles::push_entry(&mut framed, entry));
+        std::fs::write(dir.join("entries"), framed).expect("writable");
+        std::fs::write(dir.join("checkpoint"), short.to_string()).expect("writable");
+        std::fs::remove_file(dir.join("cosigned")).expect("there");
+    };
+    older(&path);
+    let done = recover(&long, &long_entries).expect("it continues what is here");
+    assert_eq!((done.before, done.after), (Some(3), 4));
+    assert!(done.aside.expect("kept").join("entries").exists());
+    let store = open(dir.path()).expect("sound");
+    assert_eq!((store.state().size(), store.checkpoint().checkpoint.clone()), (4, long.checkpoint.clone()));
 }

@@ -4,7 +4,7 @@
 
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::SecretKey;
-use consilium_common::ledger::checkpoint::{COORDINATOR, Note};
+use consilium_common::ledger::checkpoint::{COORDINATOR, Note, witness_name};
 use consilium_common::ledger::merkle::verify_consistency;
 use consilium_common::ledger::rules::{self, Outcome, Slot, State};
 use consilium_common::ledger::tiles;
@@ -32,6 +32,9 @@ pub struct World {
     pub tasks: Vec<Task>,
     pub groupings: usize,
     pub cosigned: Option<Note>,
+    /// Another hospital, and the size that it has cosigned.
+    pub witness: fn() -> (SiteName, SecretKey),
+    pub witnessed: u64,
     pub outputs: BTreeMap<String, Vec<u8>>,
     pub closed: bool,
     /// The signed entries on the agent's disk at the last call.
@@ -90,6 +93,9 @@ impl World {
         let proof: Vec<Digest> = request.consistency_proof.iter().map(|hash| digest(hash)).collect();
         verify_consistency(size, &root, note.checkpoint.size, &note.checkpoint.root, &proof)
             .expect("nothing that was cosigned is taken back");
+        let entries: Vec<Vec<u8>> = request.entries.iter().map(|entry| entry.to_vec()).collect();
+        let from = usize::try_from(size).expect("small");
+        assert_eq!(entries, self.recorded[from..], "the entries that are not kept here yet");
         let line = note.cosign(COORDINATOR, &(self.key)(), self.time).to_string();
         self.cosigned = Some(note);
         line
@@ -102,10 +108,13 @@ impl World {
         let output = Digest::of(&bytes);
         let study = self.start.verify(&(self.key)().public()).expect("ours").study;
         let (reserve, burn) = state.slot(&study, slot(&state)).expect("a reserve for it");
-        let Outcome::Committed { output: committed, .. } = burn.outcome else { panic!("{name}: {burn:?}") };
+        let Outcome::Committed { output: committed, entry } = burn.outcome else {
+            panic!("{name}: {burn:?}")
+        };
         assert_eq!(committed, output, "{name}: other bytes than the committed ones");
         let cosigned = self.cosigned.as_ref().expect("cosigned before").checkpoint.size;
-        assert!(reserve < cosigned, "{name}: its reserve is not cosigned");
+        assert!(reserve < cosigned.min(self.witnessed), "{name}: its reserve is not cosigned by both");
+        assert!(entry < cosigned, "{name}: its commit is not in the coordinator's copy");
         let before = self.outputs.entry(name.clone()).or_insert_with(|| bytes.clone());
         assert_eq!(*before, bytes, "{name}: two different outputs");
         output
@@ -149,6 +158,7 @@ impl Federation for Double {
                 time_unix_ms: world.time.unix_ms(),
                 software: "double".into(),
                 cosigned_size: world.cosigned.as_ref().map_or(0, |note| note.checkpoint.size),
+                kept_size: world.cosigned.as_ref().map_or(0, |note| note.checkpoint.size),
             })
         })
     }
@@ -256,6 +266,49 @@ impl Federation for Double {
             let cosignature = world.cosign(&request.into_inner());
             world.answered(wire::CosignResponse { cosignature })
         })
+    }
+
+    /// Another hospital cosigns what the coordinator has cosigned last.
+    async fn fetch_witness(
+        &self,
+        request: Request<wire::FetchWitnessRequest>,
+    ) -> Result<Response<wire::FetchWitnessResponse>, Status> {
+        use wire::witness_statement::Said;
+        let size = request.into_inner().size;
+        self.with(|world| {
+            world.look()?;
+            let note = world.cosigned.as_ref().expect("cosigned before");
+            assert_eq!(note.checkpoint.size, size);
+            let (site, key) = (world.witness)();
+            let line = note.cosign(&witness_name(&site), &key, world.time).to_string();
+            world.witnessed = size;
+            let said = Some(Said::Cosignature(line));
+            let statements = vec![wire::WitnessStatement { site: site.to_string(), size, said }];
+            world.answered(wire::FetchWitnessResponse { statements })
+        })
+    }
+
+    async fn next_witness(
+        &self,
+        _: Request<wire::NextWitnessRequest>,
+    ) -> Result<Response<wire::NextWitnessResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
+    async fn submit_witness(
+        &self,
+        _: Request<wire::SubmitWitnessRequest>,
+    ) -> Result<Response<wire::SubmitWitnessResponse>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
+    type FetchLedgerStream = Pin<Box<dyn Stream<Item = Result<wire::KeptLedgerPart, Status>> + Send>>;
+
+    async fn fetch_ledger(
+        &self,
+        _: Request<wire::FetchLedgerRequest>,
+    ) -> Result<Response<Self::FetchLedgerStream>, Status> {
+        Err(Status::unimplemented("not asked for"))
     }
 
     async fn submit_ledger(

@@ -105,6 +105,8 @@ impl Origin {
             models: Vec::new().into_iter().collect(),
             tasks: Vec::new(),
             cosigned: None,
+            witness: || (SITES[1].parse().expect("a name"), key(1)),
+            witnessed: 0,
             outputs: Default::default(),
             closed: false,
             recorded: Vec::new(),

@@ -50,6 +50,7 @@ impl Audit<'_> {
         match replay(&entries, &mut report.history) {
             Ok(state) => {
                 self.checkpoint(&checkpoint, &note, roster, &state, manifest.coordinator, &mut report);
+                self.witnessed(&checkpoint, &note, &state, approvals);
                 self.opened(&folder, &state, study, approvals);
                 report.ledger = Some(state);
             }

@@ -157,6 +157,13 @@ impl State {
         self.owner.2
     }
 
+    /// Whether its format promises that, with three or more participants, nothing left before
+    /// another participant had cosigned.
+    #[must_use]
+    pub const fn is_witnessed_by_sites(&self) -> bool {
+        self.owner.3
+    }
+
     /// The origin line of its checkpoints.
     #[must_use]
     pub fn origin(&self) -> String {

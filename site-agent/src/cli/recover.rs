@@ -1,0 +1,57 @@
+//! `ledger recover`.
+
+use super::output::Output;
+use super::{connect, in_runtime};
+use crate::disk::OsDisk;
+use crate::failure::Failure;
+use crate::files;
+use crate::home::Home;
+use crate::ledger::LedgerStore;
+use consilium_common::ledger::checkpoint::{NOTE_BYTES_MAX, Note};
+use consilium_common::ledger::tiles;
+use serde_json::json;
+use std::borrow::Cow;
+use std::path::Path;
+
+pub(super) fn recover(home: &Home, from: Option<&Path>, output: &Output) -> Result<(), Failure> {
+    let (note, entries) = match from {
+        Some(folder) => read(folder)?,
+        None => in_runtime(async {
+            let (mut link, _) = connect(home, &home.config()?).await?;
+            let (note, entries) = link.fetch_ledger().await?;
+            Ok::<_, Failure>((parse(note.as_bytes(), "the coordinator's copy")?, entries))
+        })??,
+    };
+    let done = LedgerStore::recover(&OsDisk, &home.ledger_dir(), &home.ledger_key()?, &note, &entries)?;
+    let before = done.before.map_or_else(|| "none that could be read".to_owned(), |size| size.to_string());
+    let aside =
+        done.aside.as_ref().map_or_else(String::new, |path| format!("\nold folder:  {}", path.display()));
+    let human = format!(
+        "entries:     {} (before: {before})\n\
+         unfinished:  {} reserves without an output; they stay burnt{aside}\n\
+         Next: site-agent budget, then site-agent serve",
+        done.after, done.unfinished
+    );
+    let json = json!({
+        "entries": done.after,
+        "entries_before": done.before,
+        "unfinished": done.unfinished,
+        "old_folder": done.aside,
+    });
+    output.result(&human, &json)
+}
+
+/// A ledger in the tlog-tiles layout.
+fn read(folder: &Path) -> Result<(Note, Vec<Vec<u8>>), Failure> {
+    let path = folder.join("checkpoint");
+    let what = path.display().to_string();
+    let note = parse(&files::read(&path, NOTE_BYTES_MAX as u64)?, &what)?;
+    let tile = |path: &str| std::fs::read(folder.join(path)).ok().map(Cow::Owned);
+    let (entries, _) = tiles::read(note.checkpoint.size, tile)
+        .map_err(|error| Failure::input(format!("{}: {error}", folder.display())))?;
+    Ok((note, entries))
+}
+
+fn parse(note: &[u8], what: &str) -> Result<Note, Failure> {
+    Note::parse(note).map_err(|error| Failure::input(format!("{what}: {error}")))
+}

@@ -1,0 +1,134 @@
+//! The way out of a restored disk: the ledger as somebody else kept it takes the place of the old copy
+//! here. Nothing is un-spent by it: the copy must be signed by this site's own key and continue
+//! everything that was burnt here, and reserves in it without an output stay burnt.
+
+use super::{LedgerError, LedgerStore, disk, signed_entries};
+use crate::disk::Disk;
+use consilium_common::key::SecretKey;
+use consilium_common::ledger::checkpoint::{Checkpoint, Note};
+use consilium_common::ledger::entry::{Body, Entry};
+use consilium_common::ledger::merkle::{Tree, leaf_hash};
+use consilium_common::ledger::{rules, tiles};
+use std::path::{Path, PathBuf};
+
+/// Old copies that may lie beside a ledger.
+const ASIDE_MAX: u32 = 1_000;
+
+/// What a recovery did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// Entries that were here; `None` where there was nothing that could be read.
+    pub before: Option<u64>,
+    /// Entries that are here now.
+    pub after: u64,
+    /// Reserves among them without an output: burnt, and aborted at the next start.
+    pub unfinished: u64,
+    /// Where the old folder is now.
+    pub aside: Option<PathBuf>,
+}
+
+impl LedgerStore {
+    /// Puts a copy of this site's ledger in the place of what is in `dir`, which is kept aside.
+    ///
+    /// # Privacy
+    /// A shorter copy would give spent budget back: it is refused, and so is one of another past. Where
+    /// nothing readable is left here, the copy's own length is all that there is; the coordinator's and
+    /// the other sites' cosignatures then tell whether it is the newest.
+    ///
+    /// # Errors
+    /// Another process has the ledger open; the copy is not this key's, not whole, breaks a rule, or
+    /// does not continue what is here; the disk says no.
+    pub fn recover(
+        disk: &dyn Disk,
+        dir: &Path,
+        key: &SecretKey,
+        note: &Note,
+        entries: &[Vec<u8>],
+    ) -> Result<Recovered, LedgerError> {
+        let refuse = |what: String| LedgerError::Copy(what);
+        let is_new = disk::is_absent_or_empty(dir)?;
+        let _lock = if is_new { None } else { Some(disk::lock(dir)?) };
+        let tree = Tree::of(entries);
+        if (tree.size(), tree.root()) != (note.checkpoint.size, note.checkpoint.root) {
+            return Err(refuse("its entries do not make the head of its checkpoint".to_owned()));
+        }
+        let state = rules::replay(entries)?;
+        if state.key() != key.public() {
+            return Err(refuse(format!(
+                "it belongs to the key {}, this site has {}",
+                state.key(),
+                key.public()
+            )));
+        }
+        note.verify(&state.origin(), &key.public()).map_err(|e| refuse(format!("checkpoint: {e}")))?;
+
+        let before = check_nothing_is_lost(dir, key, &state.origin(), &tree)?;
+        let mut framed = Vec::new();
+        entries.iter().for_each(|entry| tiles::push_entry(&mut framed, entry));
+        let (size, root) = (tree.size(), tree.root());
+        let own = Checkpoint { origin: state.origin(), size, root }.sign(key).to_string();
+        let cosigned = note.to_string();
+        let files: [(&str, &[u8]); 3] =
+            [("entries", &framed), ("checkpoint", own.as_bytes()), ("cosigned", cosigned.as_bytes())];
+        let aside = if is_new { None } else { Some(aside(dir)?) };
+        // An empty folder in the way of the rename.
+        if is_new && dir.exists() {
+            std::fs::remove_dir(dir).map_err(disk::io(dir, "removing the empty folder"))?;
+        }
+        disk::put_folder(disk, dir, &files, aside.as_deref())?;
+        let unfinished = state.unfinished().len() as u64;
+        Ok(Recovered { before, after: size, unfinished, aside })
+    }
+}
+
+/// How many entries were signed here, if the copy has them all; or all but some that burnt nothing, as
+/// an agent writes that starts on an old copy before anybody could tell it so.
+fn check_nothing_is_lost(
+    dir: &Path,
+    key: &SecretKey,
+    origin: &str,
+    copy: &Tree,
+) -> Result<Option<u64>, LedgerError> {
+    let refuse = |what: String| Err(LedgerError::Copy(what));
+    let mut before = None;
+    for name in ["checkpoint", "cosigned"] {
+        let Some(here) = disk::read(dir, name)?.and_then(|bytes| Note::parse(&bytes).ok()) else { continue };
+        if here.verify(&here.checkpoint.origin, &key.public()).is_err() {
+            continue;
+        }
+        let Checkpoint { origin: found, size, root } = &here.checkpoint;
+        if found != origin {
+            return refuse(format!("it is the ledger {origin}, here is {found}"));
+        }
+        before = before.max(Some(*size));
+        if copy.root_at(*size) == Some(*root) {
+            continue;
+        }
+        let bytes = disk::read(dir, "entries")?.unwrap_or_default();
+        let Ok(entries) = signed_entries(&mut bytes.as_slice(), *size) else {
+            return refuse(format!("it does not continue the {size} entries that were signed here"));
+        };
+        let differ = (0..).zip(&entries).find(|(at, entry)| copy.leaf(*at) != Some(leaf_hash(entry)));
+        let from = differ.map_or(*size, |(at, _)| at);
+        let burns = |entry: &&[u8]| {
+            let body = Entry::from_bytes(entry).map(|entry| entry.body);
+            !matches!(body, Ok(body) if !matches!(body, Body::Reserve { .. } | Body::Release { .. }))
+        };
+        if entries.iter().skip(usize::try_from(from).expect("in memory")).any(burns) {
+            return refuse(format!(
+                "{size} entries were signed here, and from entry {from} on, which differs, uses were burnt that \
+                 the copy does not have"
+            ));
+        }
+    }
+    Ok(before)
+}
+
+/// The first free name beside the folder.
+fn aside(dir: &Path) -> Result<PathBuf, LedgerError> {
+    let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or("ledger");
+    (1..=ASIDE_MAX)
+        .map(|n| dir.with_file_name(format!("{name}.before-{n}")))
+        .find(|path| !path.exists())
+        .ok_or_else(|| LedgerError::Copy(format!("{ASIDE_MAX} old copies lie beside the ledger already")))
+}
