@@ -34,6 +34,9 @@ pub enum Left {
     Bytes,
 }
 
+/// The bytes of each file that was touched; `None` where it is gone.
+pub type Survivors = BTreeMap<PathBuf, Option<Vec<u8>>>;
+
 pub const LEFT: [Left; 4] = [Left::Nothing, Left::All, Left::Names, Left::Bytes];
 
 #[derive(Debug, Clone, Default)]
@@ -148,8 +151,8 @@ impl FaultyDisk {
         self.done()
     }
 
-    /// What may lie there when the power is back: the bytes of each file, `None` where it is gone.
-    pub fn survivors(&self, left: Left) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    /// What may lie there when the power is back.
+    pub fn survivors(&self, left: Left) -> Survivors {
         self.with(|model| {
             let names = if matches!(left, Left::All | Left::Names) { &model.now } else { &model.durable };
             let bytes = |inode: &usize| {
@@ -164,7 +167,7 @@ impl FaultyDisk {
 }
 
 /// Makes the files what they are after the power went.
-pub fn restore(survivors: &BTreeMap<PathBuf, Option<Vec<u8>>>) {
+pub fn restore(survivors: &Survivors) {
     for (path, bytes) in survivors {
         match bytes {
             Some(bytes) => {

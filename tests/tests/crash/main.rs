@@ -24,14 +24,14 @@ use consilium_common::signed::Signed;
 use consilium_common::study::{self, Study};
 use consilium_common::time::Time;
 use coordinator::{Double, World};
-use disk::{Fault, FaultyDisk, LEFT, Left, restore};
+use disk::{Fault, FaultyDisk, LEFT, Left, Survivors, restore};
 use site_agent::drive::{Agent, TaskError};
 use site_agent::home::{Coordinator, Home};
 use site_agent::ledger::{Genesis, LedgerError, LedgerStore};
 use site_agent::link::{CallError, Link};
 use site_agent::policy::DEFAULT;
 use site_agent::{approval, files};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tonic::transport::{Channel, Endpoint};
 
@@ -247,7 +247,7 @@ async fn finish(double: &Double, channel: &Channel, folder: &Path, what: &str) {
 }
 
 /// What a run leaves for each way of losing what was not synced, each different one once.
-fn aftermaths(disk: &FaultyDisk) -> Vec<(Left, std::collections::BTreeMap<PathBuf, Option<Vec<u8>>>)> {
+fn aftermaths(disk: &FaultyDisk) -> Vec<(Left, Survivors)> {
     let mut different: Vec<(Left, _)> = Vec::new();
     for left in LEFT {
         let survivors = disk.survivors(left);
