@@ -36,7 +36,11 @@ fn parse(text: &str) -> Study {
 }
 
 fn keys() -> [SecretKey; 3] {
-    [1, 2, 3].map(|i| SecretKey::from_seed(&[i; 32]))
+    [0, 1, 2].map(own_key)
+}
+
+fn own_key(site: u8) -> SecretKey {
+    SecretKey::from_seed(&[site + 1; 32])
 }
 
 /// The site whose agent plays.
@@ -135,6 +139,7 @@ impl Play<'_> {
             tasks: Vec::new(),
             models: (0..=self.study.rounds).map(|r| (Digest::of(&model(r)), model(r))).collect(),
             time: start_time(),
+            witness: (SITES[1].parse().expect("a name"), own_key(1)),
             key,
         };
         let of = |round| Digest::of(&model(round));

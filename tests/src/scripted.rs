@@ -3,7 +3,7 @@
 
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::SecretKey;
-use consilium_common::ledger::checkpoint::{COORDINATOR, Note};
+use consilium_common::ledger::checkpoint::{COORDINATOR, Note, witness_name};
 use consilium_common::protocol::{Receipt, Task};
 use consilium_common::signed::Signed;
 use consilium_common::time::Time;
@@ -57,6 +57,15 @@ pub enum Said {
         proof: usize,
         /// The signed note.
         checkpoint: String,
+        /// The entries since the last one, exact bytes.
+        entries: Vec<Vec<u8>>,
+    },
+    /// It wants what other sites say to its checkpoint of this size.
+    FetchWitness {
+        /// Entries under it.
+        size: u64,
+        /// How long it would wait.
+        wait_ms: u32,
     },
     /// An output.
     Output {
@@ -90,6 +99,8 @@ pub struct Script {
     pub tasks: Vec<Task>,
     /// Models by digest.
     pub models: BTreeMap<Digest, Vec<u8>>,
+    /// Another participant, who cosigns what the coordinator has cosigned.
+    pub witness: (SiteName, SecretKey),
     /// The time that it signs with.
     pub time: Time,
 }
@@ -108,7 +119,7 @@ struct State {
     tasks: VecDeque<Task>,
     seen: Vec<Seen>,
     handed_out: Instant,
-    cosigned: u64,
+    cosigned: Option<Note>,
 }
 
 impl Scripted {
@@ -117,7 +128,7 @@ impl Scripted {
     pub fn new(script: Script) -> (Self, watch::Receiver<bool>) {
         let (done, over) = watch::channel(false);
         let tasks = script.tasks.iter().cloned().collect();
-        let state = State { tasks, seen: Vec::new(), handed_out: Instant::now(), cosigned: 0 };
+        let state = State { tasks, seen: Vec::new(), handed_out: Instant::now(), cosigned: None };
         (Self(Arc::new(Inner { script, state: Mutex::new(state), done })), over)
     }
 
@@ -186,11 +197,13 @@ impl Federation for Scripted {
         request: Request<wire::HelloRequest>,
     ) -> Result<Response<wire::HelloResponse>, Status> {
         self.note(Said::Hello { software: request.into_inner().software });
+        let size = self.state().cosigned.as_ref().map_or(0, |note| note.checkpoint.size);
         Ok(Response::new(wire::HelloResponse {
             coordinator_key: self.0.script.key.public().as_bytes().to_vec().into(),
             time_unix_ms: self.0.script.time.unix_ms(),
             software: "scripted".into(),
-            cosigned_size: self.state().cosigned,
+            cosigned_size: size,
+            kept_size: size,
         }))
     }
 
@@ -311,12 +324,54 @@ impl Federation for Scripted {
         &self,
         request: Request<wire::CosignRequest>,
     ) -> Result<Response<wire::CosignResponse>, Status> {
-        let wire::CosignRequest { old_size, consistency_proof, checkpoint } = request.into_inner();
+        let wire::CosignRequest { old_size, consistency_proof, checkpoint, entries } = request.into_inner();
         let note = Note::parse(checkpoint.as_bytes()).map_err(|e| Status::invalid_argument(e.to_string()))?;
         let line = note.cosign(COORDINATOR, &self.0.script.key, self.0.script.time).to_string();
-        self.state().cosigned = note.checkpoint.size;
-        self.note(Said::Cosign { old_size, proof: consistency_proof.len(), checkpoint });
+        self.state().cosigned = Some(note);
+        let entries = entries.iter().map(|entry| entry.to_vec()).collect();
+        self.note(Said::Cosign { old_size, proof: consistency_proof.len(), checkpoint, entries });
         Ok(Response::new(wire::CosignResponse { cosignature: line }))
+    }
+
+    /// No other site's ledger moves. What an agent tells here, the sizes that it knows of others, it was told.
+    async fn next_witness(
+        &self,
+        request: Request<wire::NextWitnessRequest>,
+    ) -> Result<Response<wire::NextWitnessResponse>, Status> {
+        tokio::time::sleep(Duration::from_millis(request.into_inner().wait_ms.into())).await;
+        Ok(Response::new(wire::NextWitnessResponse::default()))
+    }
+
+    async fn submit_witness(
+        &self,
+        _: Request<wire::SubmitWitnessRequest>,
+    ) -> Result<Response<wire::SubmitWitnessResponse>, Status> {
+        Err(Status::failed_precondition("nothing was asked"))
+    }
+
+    async fn fetch_witness(
+        &self,
+        request: Request<wire::FetchWitnessRequest>,
+    ) -> Result<Response<wire::FetchWitnessResponse>, Status> {
+        let wire::FetchWitnessRequest { size, wait_ms } = request.into_inner();
+        self.note(Said::FetchWitness { size, wait_ms });
+        let (site, key) = &self.0.script.witness;
+        let state = self.state();
+        let note = state.cosigned.as_ref().filter(|note| note.checkpoint.size == size);
+        let note = note.ok_or_else(|| Status::failed_precondition("another size was cosigned"))?;
+        let line = note.cosign(&witness_name(site), key, self.0.script.time).to_string();
+        let said = Some(wire::witness_statement::Said::Cosignature(line));
+        let statements = vec![wire::WitnessStatement { site: site.to_string(), size, said }];
+        Ok(Response::new(wire::FetchWitnessResponse { statements }))
+    }
+
+    type FetchLedgerStream = Pin<Box<dyn Stream<Item = Result<wire::KeptLedgerPart, Status>> + Send>>;
+
+    async fn fetch_ledger(
+        &self,
+        _: Request<wire::FetchLedgerRequest>,
+    ) -> Result<Response<Self::FetchLedgerStream>, Status> {
+        Err(Status::unimplemented("not in any script"))
     }
 
     async fn submit_ledger(

@@ -158,10 +158,12 @@ impl Look {
     fn said(&mut self, played: &Played) {
         for seen in &played.seen {
             let line = match &seen.said {
-                Said::Cosign { old_size, proof, checkpoint } => {
+                Said::Cosign { old_size, proof, checkpoint, entries } => {
                     let note = Note::parse(checkpoint.as_bytes()).expect("a note").checkpoint;
                     let bytes = checkpoint.len();
-                    format!("cosign {old_size} {proof} {} {} {bytes} bytes", note.origin, note.size)
+                    let entries: Vec<String> = entries.iter().map(|entry| self.entry(entry)).collect();
+                    let (origin, size) = (note.origin, note.size);
+                    format!("cosign {old_size} {proof} {origin} {size} {bytes} bytes {entries:?}")
                 }
                 Said::Output { of, pieces, bytes } => {
                     self.early += usize::from(seen.after < Duration::from_millis(TICK_MS.into()));
@@ -201,19 +203,24 @@ impl Look {
             }
             let mut rest = bytes.as_slice();
             while let Some(entry) = tiles::take_entry(&mut rest) {
-                let mut entry = Entry::from_bytes(entry).expect("an entry");
-                entry.previous = Digest::of(b"masked");
-                match &mut entry.body {
-                    Body::Commit { output, .. } => *output = Digest::of(b"masked"),
-                    Body::DatasetVersion { commitment, .. } => {
-                        self.commitments.push(*commitment);
-                        *commitment = Digest::of(b"masked");
-                    }
-                    _ => {}
-                }
-                self.shown.push(format!("{entry:?}"));
+                let entry = self.entry(entry);
+                self.shown.push(entry);
             }
         }
+    }
+
+    fn entry(&mut self, bytes: &[u8]) -> String {
+        let mut entry = Entry::from_bytes(bytes).expect("an entry");
+        entry.previous = Digest::of(b"masked");
+        match &mut entry.body {
+            Body::Commit { output, .. } => *output = Digest::of(b"masked"),
+            Body::DatasetVersion { commitment, .. } => {
+                self.commitments.push(*commitment);
+                *commitment = Digest::of(b"masked");
+            }
+            _ => {}
+        }
+        format!("{entry:?}, {} bytes", bytes.len())
     }
 }
 
