@@ -105,7 +105,7 @@ mod tests {
         open(&key, &hex("000000000102030405060708"), &context, &mut bytes, &tag).expect("opens");
         let plain = String::from_utf8_lossy(&bytes);
         assert!(plain.starts_with("Internet-Drafts are draft documents valid for a maximum of six months"));
-        assert!(plain.ends_with("\u{201c}work in progress.\u{201d}"), "{plain}");
+        assert!(plain.ends_with("/\u{201c}work in progress./\u{201d}"), "{plain}");
     }
 
     /// Every changed bit, and every other context, is noticed, and nothing is decrypted then.

@@ -16,7 +16,7 @@ pub struct Shared {
     pub(super) agreement: Arc<Agreement>,
     pub(super) binding: ShareBinding,
     pub(super) roster: Digest,
-    pub(super) dealers: Dealers,
+    pub(in crate::secagg) dealers: Dealers,
 }
 
 /// An attempt whose masked inputs are coming in.

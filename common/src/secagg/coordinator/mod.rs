@@ -41,15 +41,15 @@ pub enum Accepted {
 
 /// What a site announced for this attempt.
 #[derive(Debug)]
-pub(super) struct Dealer {
-    mask_public: [u8; 32],
+pub(in crate::secagg) struct Dealer {
+    pub(in crate::secagg) mask_public: [u8; 32],
     own_mask: Digest,
     root: Digest,
     /// By the site that a share was dealt to: of its two shares.
     commitments: BTreeMap<SiteIndex, [Digest; 2]>,
 }
 
-pub(super) type Dealers = BTreeMap<SiteIndex, Dealer>;
+pub(in crate::secagg) type Dealers = BTreeMap<SiteIndex, Dealer>;
 
 /// Whether `site` said the same before; two different messages are a contradiction.
 fn said_before<T: PartialEq>(

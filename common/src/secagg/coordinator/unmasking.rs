@@ -172,3 +172,20 @@ impl fmt::Debug for SecureSum {
         write!(f, "SecureSum({} lanes, {:?})", self.sum.len(), self.transcript)
     }
 }
+
+#[cfg(test)]
+impl Unmasking {
+    /// Makes it look as if `dealer` had signed this share for `to`.
+    pub(in crate::secagg) fn commit_to(
+        &mut self,
+        to: SiteIndex,
+        dealer: SiteIndex,
+        secret: Secret,
+        share: &[u8; 32],
+    ) {
+        let commitment = share_commitment(&self.survivors.binding.share, dealer, to, secret, share);
+        let dealer = self.dealers.get_mut(&dealer).expect("a dealer");
+        let commitments = dealer.commitments.get_mut(&to).expect("a share for it");
+        commitments[usize::from(secret == Secret::MaskKey)] = commitment;
+    }
+}

@@ -11,8 +11,8 @@ use std::fmt;
 
 /// An attempt whose masked vector left.
 pub struct Masked {
-    pub(super) binding: StepBinding,
-    pub(super) held: Held,
+    pub(in crate::secagg) binding: StepBinding,
+    pub(in crate::secagg) held: Held,
     pub(super) lanes: Digest,
 }
 

@@ -36,4 +36,4 @@ use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 /// By dealer, the pair of shares that this site holds: of every site in the attempt, itself included.
-pub(super) type Held = BTreeMap<SiteIndex, Zeroizing<[u8; PAIR_BYTES]>>;
+pub(in crate::secagg) type Held = BTreeMap<SiteIndex, Zeroizing<[u8; PAIR_BYTES]>>;

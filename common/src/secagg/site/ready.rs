@@ -31,9 +31,9 @@ pub struct Reserve {
 pub struct Ready {
     pub(super) binding: ShareBinding,
     pub(super) roster: Digest,
-    pub(super) held: Held,
-    pub(super) secrets: BTreeMap<SiteIndex, Zeroizing<[u8; 32]>>,
-    pub(super) own_seed: Zeroizing<[u8; 32]>,
+    pub(in crate::secagg) held: Held,
+    pub(in crate::secagg) secrets: BTreeMap<SiteIndex, Zeroizing<[u8; 32]>>,
+    pub(in crate::secagg) own_seed: Zeroizing<[u8; 32]>,
 }
 
 impl Ready {

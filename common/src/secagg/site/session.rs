@@ -23,7 +23,7 @@ pub struct Session {
     pub(super) agreement: Agreement,
     pub(super) own: SiteIndex,
     pub(super) digest: Digest,
-    pub(super) channels: BTreeMap<SiteIndex, Channel>,
+    pub(in crate::secagg) channels: BTreeMap<SiteIndex, Channel>,
     last_slot: Option<Slot>,
     last_use: Option<u64>,
 }
@@ -116,7 +116,7 @@ impl Session {
     }
 
     /// Uses a burnt use of the earmark, once.
-    pub(super) fn use_reserve(&mut self, found: u64) -> Result<(), Refusal> {
+    pub(in crate::secagg) fn use_reserve(&mut self, found: u64) -> Result<(), Refusal> {
         match self.last_use {
             Some(last) if found <= last => Err(Refusal::ReserveUsed { last, found }),
             _ => {

@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 
 /// An attempt whose survivors this site signed.
 pub struct Signed {
-    pub(super) binding: StepBinding,
-    pub(super) held: Held,
+    pub(in crate::secagg) binding: StepBinding,
+    pub(in crate::secagg) held: Held,
     pub(super) survivors: BTreeMap<SiteIndex, Digest>,
     pub(super) certified: Digest,
 }
