@@ -66,7 +66,7 @@ pub fn recommended_threshold(sites: usize) -> Result<(u8, u8), Refusal> {
 ///
 /// 1. The sum of k = t − n_C independent N_Z(0, a²) is N_Z(0, k·a²) within a factor e^{±τ} in every
 ///    coordinate, τ = 10 Σ_{j<k} exp(−2π²a² j/(j+1)) (Kairouz, Liu and Steinke 2021, arXiv:2102.06387,
-///    theorem 11 and its corollary). With a ≥ 256 τ is below 10^-280000.
+///    on convolutions of discrete Gaussians). With a ≥ 256 τ is below 10^-280000.
 /// 2. That one is randomised rounding of a continuous Gaussian of variance k·a² − 9 (Peikert 2010; see
 ///    `privacy::clip::ROUNDING_VARIANCE`). As k·a² ≥ σ², it is at least the σ² − 9 for which the
 ///    study's `noise_multiplier` was priced.

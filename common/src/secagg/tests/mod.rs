@@ -27,6 +27,8 @@ const SIGMA: u64 = 1 << 14;
 
 type PerSite<T> = BTreeMap<SiteIndex, T>;
 type Sites = BTreeSet<SiteIndex>;
+/// States, the coordinator's, and every site's noised integers.
+type MaskedSites = (PerSite<Masked>, Inputs, PerSite<Vec<i64>>);
 
 fn index(site: u8) -> SiteIndex {
     SiteIndex::new(site).expect("not 0")
@@ -129,12 +131,7 @@ impl World {
     }
 
     /// All ready sites mask; the vectors of `lost` do not arrive. Returns the plain integers too.
-    fn mask(
-        &mut self,
-        ready: PerSite<Ready>,
-        shared: Shared,
-        lost: &Sites,
-    ) -> Result<(PerSite<Masked>, Inputs, PerSite<Vec<i64>>), Refusal> {
+    fn mask(&mut self, ready: PerSite<Ready>, shared: Shared, lost: &Sites) -> Result<MaskedSites, Refusal> {
         let (mut inputs, request) = shared.request(model());
         let request = sent(&request);
         let (mut masked, mut plain) = (BTreeMap::new(), BTreeMap::new());

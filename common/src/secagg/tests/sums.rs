@@ -159,6 +159,30 @@ fn the_threshold_holds_in_every_phase() {
     check(at(3, &[1, 5, 10]), Some("unmask"));
 }
 
+/// What states print says which and when, nothing that is in them.
+#[test]
+fn nothing_secret_is_printed() {
+    let mut world = World::new(3, 3, 1, 2);
+    let all = world.all();
+    let (ready, shared) = world.share(FIRST, &all).expect("shares");
+    let one = index(1);
+    assert_eq!(format!("{:?}", ready[&one]), "Ready(step 0, attempt 0, 3 sites)");
+    let input = world.input(one);
+    assert_eq!(format!("{input:?}"), "NoisedInput(2 lanes)");
+    let (masked, inputs, _) = world.mask(ready, shared, &Sites::new()).expect("masks");
+    assert_eq!(format!("{:?}", masked[&one]), "Masked(step 0, attempt 0)");
+    let held = format!("{:?}", *masked[&one].held[&index(2)]);
+    let (signed, surviving) = world.sign(masked, inputs, &Sites::new()).expect("signs");
+    assert_eq!(format!("{:?}", signed[&one]), "Signed(step 0, attempt 0, 3 survivors)");
+    let (_, unmasking) = world.unmask(signed, surviving, &Sites::new()).expect("reveals");
+    // The coordinator's state holds shares; no eight bytes of one are in what it prints.
+    let printed = format!("{unmasking:?}");
+    let run: String = held.trim_matches(['[', ']']).split(", ").take(8).collect::<Vec<_>>().join(", ");
+    assert!(printed.contains("Revealed(OwnMask)") && !printed.contains(&run));
+    let debug = format!("{:?}", world.sites[&one]);
+    assert!(debug.starts_with("Session(3 of ") && debug.ends_with(", site 1)"), "{debug}");
+}
+
 #[derive(Debug, Clone)]
 struct Scene {
     n: u8,
