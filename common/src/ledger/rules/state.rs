@@ -282,11 +282,8 @@ impl State {
         study: &Digest,
         earmarks: &[Earmark],
     ) -> Result<Option<f64>, InvalidEvent> {
-        let mut others = self.filter(role).clone();
-        if let Some(record) = self.study(study) {
-            others.give_back(&record.charged_events(role)).expect("charged when the study was opened");
-        }
-        others.with_cap(caps.epsilon_total, caps.delta)?.would_exceed(&role.events(earmarks))
+        let (filter, asked) = beside(self.filter(role).clone(), self.study(study), role, earmarks);
+        filter.with_cap(caps.epsilon_total, caps.delta)?.would_exceed(&asked)
     }
 
     /// As [`State::would_exceed`], for `caps.epsilon_per_year` over the studies opened in the calendar year (UTC)
@@ -311,11 +308,8 @@ impl State {
         let Some(cap) = caps.epsilon_per_year else { return Ok(None) };
         let record = self.study(study);
         let year = record.map_or(now, |record| record.opened_at).day().year();
-        let mut others = self.year_filter(year, role);
-        if let Some(record) = record {
-            others.give_back(&record.charged_events(role)).expect("charged when the study was opened");
-        }
-        others.with_cap(cap, caps.delta)?.would_exceed(&role.events(earmarks))
+        let (filter, asked) = beside(self.year_filter(year, role), record, role, earmarks);
+        filter.with_cap(cap, caps.delta)?.would_exceed(&asked)
     }
 
     /// The cap over the studies opened in one calendar year (UTC), as [`State::filter`]; without such a cap, of the
@@ -460,6 +454,23 @@ impl State {
 /// Filters for both roles that nothing was charged to; the caps were checked.
 fn fresh(epsilon_cap: f64, delta: f64) -> [Filter; 2] {
     Role::ALL.map(|_| Filter::new(epsilon_cap, delta).expect("checked: the caps are numbers"))
+}
+
+/// A filter without what a study is charged, and what the study asks for beside that. An open study that asks
+/// for what it has, as before every task, is in there already: nothing is priced anew.
+fn beside(
+    mut filter: Filter,
+    record: Option<&StudyRecord>,
+    role: Role,
+    earmarks: &[Earmark],
+) -> (Filter, Vec<Event>) {
+    let asked = role.events(earmarks);
+    let charged = record.map(|record| record.charged_events(role)).unwrap_or_default();
+    if charged == asked {
+        return (filter, Vec::new());
+    }
+    filter.give_back(&charged).expect("charged when the study was opened");
+    (filter, asked)
 }
 
 fn year_cap(caps: &Caps) -> f64 {
