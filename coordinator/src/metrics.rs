@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn keys_are_the_contract() {
         let text = r#"{"schema":"metrics/1","study":"s","sites":["a"],"people_trained_on_public":null,
-            "privacy":{"unit":"person","mode":"local","epsilon":3.0,"delta":1e-6,"accountant":"rdp",
+            "privacy":{"unit":"person","mode":"local","epsilon":3.0,"delta":1e-6,"accountant":"pld",
                 "noise_multiplier":1.5,"sampling_rate":0.1,"steps":40,"sites":[{"name":"a",
                 "epsilon_training":3.0,"epsilon_evaluation":2.0,"epsilon_person_max":3.0,
                 "epsilon_two_hospitals":5.0,"steps":40}]},

@@ -17,7 +17,7 @@ pub struct Budget {
     pub study: Digest,
     /// The δ at which the study states its ε.
     pub delta: f64,
-    /// What ε was computed with.
+    /// What ε was computed with, but for what is charged and left over all studies: that is by RDP.
     pub accountant: &'static str,
     /// Whom ε protects.
     pub unit: &'static str,

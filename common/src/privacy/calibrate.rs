@@ -15,7 +15,7 @@ const GRID: u32 = 10_000;
 const NOISE_MULTIPLIER_MAX: u32 = 100_000_000;
 /// Five significant digits: from 10 000 to 99 999.
 const DIGITS: u32 = 5;
-/// Powers of ten that [`smallest_scale`] searches: from 0.001 to just below 10^9.
+/// Powers of ten that [`smallest_scale_by`] searches: from 0.001 to just below 10^9.
 const DECADES: std::ops::Range<i32> = -3..9;
 /// Powers of ten that [`sampling_rate_by`] searches, below 1.
 const RATE_DECADES: std::ops::Range<i32> = -9..0;
@@ -140,24 +140,23 @@ pub fn steps_by(
 }
 
 /// The smallest scale, of five significant digits, at which the list `events(scale)` costs at most
-/// `target` at `delta`, by the accountant that declared lists are priced by. Parts of the list may not
-/// depend on the scale.
+/// `target` at `delta`, by a named accountant. Parts of the list may not depend on the scale.
 ///
 /// The list must not get more costly as the scale grows; if it does, the answer still meets the target
 /// but need not be the smallest.
 ///
 /// # Privacy
-/// At the answer, [`accountant::epsilon`](super::accountant::epsilon) of the list is at most `target`.
+/// At the answer, ε of the list by that accountant is at most `target`.
 ///
 /// # Errors
 /// `target`, `delta` or an event is out of range, or even a scale of nearly 10^9 does not meet the target.
-pub fn smallest_scale(
+pub fn smallest_scale_by(
+    accountant: Accountant,
     target: f64,
     delta: f64,
     events: impl Fn(f64) -> Vec<Event>,
 ) -> Result<f64, CannotCalibrate> {
     let scale = |point| decimal(&DECADES, point);
-    let accountant = Accountant::CHARGED;
     let search = Search { accountant, target, delta, what: "noise", headroom: headroom(accountant) };
     search.least(0..=decimals(&DECADES) - 1, scale, scale, |point| events(scale(point))).map(scale)
 }
@@ -333,11 +332,17 @@ mod tests {
     #[test]
     fn smallest_on_the_grid() {
         fn check(target: f64, delta: f64, rate: f64, steps: u64) {
-            let sigma = noise_multiplier(target, delta, rate, steps).expect("attainable");
-            let below = (sigma * 1e4).round() - 1.0;
-            assert_eq!(sigma, (below + 1.0) / 1e4, "off the grid");
-            assert!(cost(&[step(rate, sigma, steps)], delta) <= target);
-            assert!(cost(&[step(rate, below / 1e4, steps)], delta) > target, "{sigma} is not the smallest");
+            for by in [Accountant::Rdp, Accountant::Pld] {
+                let sigma = noise_multiplier_by(by, target, delta, rate, steps).expect("attainable");
+                let below = (sigma * 1e4).round() - 1.0;
+                assert_eq!(sigma, (below + 1.0) / 1e4, "off the grid");
+                let cost = |sigma| epsilon_by(by, &[step(rate, sigma, steps)], delta).expect("in range");
+                let target = target * (1.0 - headroom(by));
+                assert!(cost(sigma) <= target);
+                assert!(cost(below / 1e4) > target, "{sigma} is not the smallest by {by}");
+            }
+            let charged = noise_multiplier_by(Accountant::CHARGED, target, delta, rate, steps);
+            assert_eq!(noise_multiplier(target, delta, rate, steps), charged);
         }
         check(1.0, 1e-5, 1.0, 1);
         check(4.0, 1e-5, 0.05, 200);
@@ -354,14 +359,18 @@ mod tests {
             vec![training, release(0.5), release(0.3), release(0.2)]
         };
         let target = 3.0;
-        let scale = smallest_scale(target, 1e-5, list).expect("attainable");
+        let scale = smallest_scale_by(Accountant::CHARGED, target, 1e-5, list).expect("attainable");
         assert!(cost(&list(scale), 1e-5) <= target);
-        assert!(cost(&list(scale * (1.0 - 1.01e-4)), 1e-5) > target, "{scale} is not the smallest");
+        // Five digits of the scale, and what stays unspent.
+        let less = scale * (1.0 - 1.01e-4);
+        assert!(cost(&list(less), 1e-5) > target * (1.0 - HEADROOM), "{scale} is not the smallest");
 
         let fixed = cost(&[training], 1e-5);
-        let error = smallest_scale(fixed * 0.9, 1e-5, list).expect_err("training alone costs more");
+        let error = smallest_scale_by(Accountant::CHARGED, fixed * 0.9, 1e-5, list)
+            .expect_err("training alone costs more");
+        // Bounds of two lists on grids of their own: not above another by more than these add.
         assert!(
-            matches!(error, CannotCalibrate::Unattainable { reached, .. } if reached >= fixed),
+            matches!(error, CannotCalibrate::Unattainable { reached, .. } if reached > fixed * (1.0 - 1e-4)),
             "{error}"
         );
     }
@@ -370,7 +379,7 @@ mod tests {
     fn scales_have_five_digits() {
         fn check(target: f64) {
             let laplace = |scale| vec![Event::Laplace { scale, count: 10 }];
-            let scale = smallest_scale(target, 1e-5, laplace).expect("attainable");
+            let scale = smallest_scale_by(Accountant::CHARGED, target, 1e-5, laplace).expect("attainable");
             let digits = format!("{scale:e}");
             let mantissa = digits.split('e').next().expect("a mantissa");
             assert!(mantissa.len() <= 6, "{digits}");
@@ -395,7 +404,9 @@ mod tests {
         check(1.0, 1e-5, 1.1, 1, "sampling_rate: expected");
         check(1.0, 1e-5, 0.1, 0, "steps: expected a number above 0, came 0");
         check(1e-12, 1e-300, 1.0, u64::MAX, "epsilon 0.000000000001 cannot be met: it is ");
-        let error = smallest_scale(1.0, 1e-5, |scale| vec![Event::Laplace { scale: -scale, count: 1 }]);
+        let error = smallest_scale_by(Accountant::CHARGED, 1.0, 1e-5, |scale| {
+            vec![Event::Laplace { scale: -scale, count: 1 }]
+        });
         assert!(matches!(error, Err(CannotCalibrate::Invalid(InvalidEvent::Event { index: 0, .. }))));
     }
 
@@ -404,10 +415,13 @@ mod tests {
     fn budgets_without_end() {
         assert_eq!(noise_multiplier(f64::MAX, 1e-5, 0.1, 1), Ok(1e-4));
         assert_eq!(
-            smallest_scale(f64::MAX, 1e-5, |scale| vec![Event::Laplace { scale, count: 1 }]),
+            smallest_scale_by(Accountant::CHARGED, f64::MAX, 1e-5, |scale| vec![Event::Laplace {
+                scale,
+                count: 1
+            }]),
             Ok(1e-3)
         );
-        assert_eq!(smallest_scale(1.0, 1e-5, |_| Vec::new()), Ok(1e-3));
+        assert_eq!(smallest_scale_by(Accountant::CHARGED, 1.0, 1e-5, |_| Vec::new()), Ok(1e-3));
     }
 
     proptest! {

@@ -5,8 +5,11 @@
 //! "ε by whichever order is best in the end" lets the choice of order depend on the outputs, and a
 //! filter on whole curves costs extra (Regehr et al. 2026, arXiv:2602.15815). So the filter fixes one
 //! order at its first charge, when nothing was released yet: the order at which that list takes the
-//! smallest share of the cap. A first study therefore fits if and only if its ε is within the cap, and
-//! later ones of its kind are priced at nearly their best order.
+//! smallest share of the cap. A first study therefore fits if and only if its ε by RDP is within the cap,
+//! and later ones of its kind are priced at nearly their best order.
+//!
+//! A first list is not taken at its price by PLD, which is lower: what follows it is chosen after seeing its
+//! outputs, and a PLD-priced list followed by such ones is bounded by neither account.
 //!
 //! The cap may change; the order stays. A lower cap refuses later charges, it takes none back.
 

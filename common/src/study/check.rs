@@ -5,7 +5,7 @@ use super::earmarks::{earmarks, events_of};
 use super::{OVERALL, RosterSite, Study};
 use crate::id::SiteName;
 use crate::ledger::entry::Account;
-use crate::privacy::accountant;
+use crate::privacy::accountant::{self, Accountant, epsilon_by};
 use crate::privacy::mechanism::Event;
 use std::fmt;
 
@@ -19,10 +19,15 @@ const EPSILON_WEAK: f64 = 10.0;
 pub struct Prediction {
     /// The δ of every ε here.
     pub delta: f64,
+    /// What every ε here is computed by, but one.
+    pub accountant: Accountant,
     /// What a training person pays in all.
     pub epsilon_training_account: f64,
     /// What an evaluation person pays in all.
     pub epsilon_evaluation_account: f64,
+    /// The larger of the two accounts by RDP: what a hospital's cap over studies counts for this one where it is the
+    /// first, so the least that such a cap must be.
+    pub epsilon_rdp: f64,
     /// What a person known to two of the hospitals pays, at the worst mix of roles.
     pub epsilon_two_hospitals: f64,
     /// The same at three.
@@ -94,9 +99,10 @@ pub fn predict(study: &Study, outcome_share: f64) -> Prediction {
     let list = earmarks(study);
     let training = events_of(&list, Account::Training);
     let evaluation = events_of(&list, Account::Evaluation);
-    let spent = |events: &[Event]| {
-        accountant::epsilon(events, study.privacy.delta).expect("parse refuses what cannot be priced")
+    let by = |accountant, events: &[Event]| {
+        epsilon_by(accountant, events, study.privacy.delta).expect("parse refuses what cannot be priced")
     };
+    let spent = |events: &[Event]| by(Accountant::CHARGED, events);
     let parameters = study.architecture().parameters();
     let sites: Vec<_> = study.sites.iter().map(|site| site_prediction(study, site, parameters)).collect();
     let weights: f64 = study.sites.iter().map(|site| f64::from(site.weight)).sum();
@@ -110,8 +116,10 @@ pub fn predict(study: &Study, outcome_share: f64) -> Prediction {
     let groupings = groupings(study, &list, outcome_share, &sites);
     let mut prediction = Prediction {
         delta: study.privacy.delta,
+        accountant: Accountant::CHARGED,
         epsilon_training_account: spent(&training),
         epsilon_evaluation_account: spent(&evaluation),
+        epsilon_rdp: by(Accountant::Rdp, &training).max(by(Accountant::Rdp, &evaluation)),
         epsilon_two_hospitals: epsilon_at_hospitals(study, 2),
         epsilon_three_hospitals: epsilon_at_hospitals(study, 3),
         inputs: study.architecture().inputs,
@@ -255,14 +263,19 @@ fn warnings(study: &Study, prediction: &Prediction) -> Vec<String> {
 
 impl fmt::Display for Prediction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { delta, inputs, parameters, step_noise, .. } = self;
-        writeln!(f, "What it costs a person (delta {delta:e})")?;
+        let Self { delta, accountant, inputs, parameters, step_noise, .. } = self;
+        writeln!(f, "What it costs a person (delta {delta:e}, by {accountant})")?;
         writeln!(f, "  training people    epsilon {:.3}", self.epsilon_training_account)?;
         writeln!(f, "  evaluation people  epsilon {:.3}", self.epsilon_evaluation_account)?;
         writeln!(
             f,
             "  known to two of the hospitals, at the worst mix of roles, epsilon {:.3}; to three, {:.3}",
             self.epsilon_two_hospitals, self.epsilon_three_hospitals
+        )?;
+        writeln!(
+            f,
+            "  a hospital's cap over studies counts by rdp: at least epsilon {:.3} must be left there",
+            self.epsilon_rdp
         )?;
         writeln!(f, "Model: {inputs} inputs, {parameters} parameters")?;
         writeln!(f, "Noise of one averaged step: {step_noise:.2} of the largest possible signal")?;
@@ -321,6 +334,8 @@ mod tests {
             assert!(spent <= prediction.epsilon_two_hospitals, "{spent}");
         }
         assert!(prediction.epsilon_two_hospitals > total);
+        let spent = prediction.epsilon_training_account.max(prediction.epsilon_evaluation_account);
+        assert!(prediction.epsilon_rdp > 1.01 * spent, "{} and {spent}", prediction.epsilon_rdp);
         assert!(prediction.epsilon_three_hospitals > prediction.epsilon_two_hospitals);
         let both = predict(&parsed(&COLUMN_SPLIT), 0.1);
         assert_eq!(both.epsilon_training_account, both.epsilon_evaluation_account);

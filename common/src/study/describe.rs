@@ -155,9 +155,13 @@ fn privacy(out: &mut String, study: &Study) {
         paragraph(out, &format!("{}: ", earmark.name), &line);
     }
     let cost = format!(
-        "epsilon at most {} in training, {} in evaluation, {} in all, at delta {:e}; a person is all of one \
+        "epsilon at most {} in training, {} in evaluation, {} in all, at delta {:e}, by {}; a person is all of one \
          person's records at one hospital",
-        privacy.epsilon_training, privacy.epsilon_evaluation, privacy.person_total_max, privacy.delta
+        privacy.epsilon_training,
+        privacy.epsilon_evaluation,
+        privacy.person_total_max,
+        privacy.delta,
+        privacy.accountant
     );
     paragraph(out, "Cost: ", &cost);
     let shown = format!(

@@ -20,11 +20,9 @@ const SIGMA_STEPS: f64 = 1e3;
 /// everything is charged to both. Evaluation noise is calibrated jointly over all groupings and
 /// their spare uses: σ of a grouping is k/√share with the smallest k for which the evaluation costs
 /// at most `epsilon.evaluation_people` and, where both accounts pay, training and evaluation
-/// together at most `person_total_max`. Disjoint groups of one grouping compose in parallel: a
+/// together at most `person_total_max`, by the study's own `accountant`, so that the list of a study that
+/// was written for RDP stays what it was. Disjoint groups of one grouping compose in parallel: a
 /// person falls into one cell of each.
-///
-/// # Panics
-/// Only for a `Study` that [`super::parse()`] did not make.
 #[must_use]
 pub fn earmarks(study: &Study) -> Vec<Earmark> {
     let privacy = &study.privacy;
@@ -32,15 +30,12 @@ pub fn earmarks(study: &Study) -> Vec<Earmark> {
         SplitBy::SiteHash => (Account::Training, Account::Evaluation),
         SplitBy::Column { .. } => (Account::Both, Account::Both),
     };
-    let scale = evaluation_scale(privacy, &study.split.by).expect("parse refuses what cannot be calibrated");
     let training =
         Earmark { name: TRAINING.to_owned(), account: training, event: training_event(&privacy.training) };
     let names = privacy.evaluation_shares.iter().map(|(name, _)| name.clone());
-    let groupings = names.zip(evaluation_events(privacy, scale)).map(|(name, event)| Earmark {
-        name,
-        account: evaluation,
-        event,
-    });
+    let groupings = names
+        .zip(evaluation_events(privacy, privacy.evaluation_scale))
+        .map(|(name, event)| Earmark { name, account: evaluation, event });
     std::iter::once(training).chain(groupings).collect()
 }
 
@@ -60,18 +55,18 @@ pub(super) fn training_event(training: &Training) -> Event {
     }
 }
 
-/// The smallest k (see [`earmarks`]).
-pub(super) fn evaluation_scale(privacy: &Privacy, by: &SplitBy) -> Result<f64, String> {
-    let delta = privacy.delta;
-    let alone = calibrate::smallest_scale(privacy.epsilon_evaluation, delta, |scale| {
+/// The smallest k (see [`earmarks`]); what `privacy` says of it already is not looked at.
+pub(super) fn evaluation_scale(privacy: &Privacy, split: &SplitBy) -> Result<f64, String> {
+    let (by, delta) = (privacy.accountant, privacy.delta);
+    let alone = calibrate::smallest_scale_by(by, privacy.epsilon_evaluation, delta, |scale| {
         evaluation_events(privacy, scale)
     })
     .map_err(|error| error.to_string())?;
-    if *by == SplitBy::SiteHash {
+    if *split == SplitBy::SiteHash {
         return Ok(alone);
     }
     let training = training_event(&privacy.training);
-    let joint = calibrate::smallest_scale(privacy.person_total_max, delta, |scale| {
+    let joint = calibrate::smallest_scale_by(by, privacy.person_total_max, delta, |scale| {
         let mut events = evaluation_events(privacy, scale);
         events.push(training);
         events
@@ -94,7 +89,7 @@ pub(super) fn evaluation_events(privacy: &Privacy, scale: f64) -> Vec<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::privacy::accountant::epsilon;
+    use crate::privacy::accountant::{Accountant, epsilon_by};
     use crate::study::parse::tests::{COLUMN_SPLIT, EXAMPLE, parsed};
 
     fn check(text: &str, account: Account, cap: f64) {
@@ -105,7 +100,8 @@ mod tests {
         let groupings = study.groupings();
         assert_eq!(names[0], "training");
         assert_eq!(names[1..], groupings.iter().map(String::as_str).collect::<Vec<_>>()[..]);
-        let spent = epsilon(&events_of(&list, account), study.privacy.delta).expect("valid events");
+        let by = study.privacy.accountant;
+        let spent = epsilon_by(by, &events_of(&list, account), study.privacy.delta).expect("valid events");
         assert!(spent <= cap, "{spent} above {cap}");
         // Joint calibration leaves less than a thousandth unused.
         assert!(spent > cap * 0.995, "{spent} far below {cap}");
@@ -126,6 +122,22 @@ mod tests {
             events_of(&list, Account::Evaluation).len(),
             "both pay for the same"
         );
+    }
+
+    /// A study that was written before PLD has the list that it always had.
+    #[test]
+    fn a_study_for_rdp_keeps_its_noise() {
+        let old = EXAMPLE.replace("accountant        = \"pld\"", "accountant        = \"rdp\"");
+        check(&old, Account::Evaluation, 3.0);
+        let sigma = |text: &str| {
+            let study = parsed(text);
+            let expected = if text == EXAMPLE { Accountant::Pld } else { Accountant::Rdp };
+            assert_eq!(study.privacy.accountant, expected);
+            earmarks(&study)[1].event
+        };
+        assert_eq!(sigma(&old), Event::Gaussian { noise_multiplier: 2.593, count: 2 });
+        let Event::Gaussian { noise_multiplier, .. } = sigma(EXAMPLE) else { panic!("another noise") };
+        assert!(noise_multiplier < 0.95 * 2.593, "{noise_multiplier}");
     }
 
     #[test]

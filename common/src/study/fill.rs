@@ -2,6 +2,7 @@
 
 use super::limits::{DELTA_MAX, DELTA_PEOPLE_EXPONENT, SITES_MIN};
 use super::{Mistakes, RosterSite, parse};
+use crate::privacy::accountant::Accountant;
 use crate::privacy::calibrate;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TableLike, Value, value};
 
@@ -13,7 +14,7 @@ const TRAINING_PART_OF_BOTH: f64 = 0.8;
 /// The template with `roster` as its `[[site]]` tables; `quorum` and `min_sites` are lowered to the
 /// number of sites if they are above, and `delta` to people^-1.1 of the largest site, rounded down to
 /// one digit, if it is above that. With `epsilon`, a person's total cap becomes that ε, and
-/// `noise_multiplier` the smallest that keeps it: with the site-hash split each account may spend
+/// `noise_multiplier` the smallest that keeps it by the template's `accountant`: with the site-hash split each account may spend
 /// all of it; with a split by column, where everybody pays for everything, training keeps the
 /// template's own proportion of `epsilon.training_people` to `person_total_max` (0.8 where that is
 /// not below 1), and evaluation gets what is then left.
@@ -111,7 +112,9 @@ fn noise_multiplier(document: &DocumentMut, epsilon: f64) -> Option<f64> {
     let sampling_rate = number(document, &["privacy", "training", "sampling_rate"])?;
     let rounds = whole("rounds")?.checked_add(whole("spare_rounds")?)?;
     let count = rounds.checked_mul(whole("local_steps")?)?;
-    calibrate::noise_multiplier(epsilon, delta, sampling_rate, count).ok()
+    let accountant = at(document, &["privacy", "accountant"]).and_then(Item::as_str);
+    let accountant = accountant.and_then(|name| name.parse().ok()).unwrap_or(Accountant::CHARGED);
+    calibrate::noise_multiplier_by(accountant, epsilon, delta, sampling_rate, count).ok()
 }
 
 /// Training's part of ε in the template, in thousandths.
@@ -211,13 +214,14 @@ mod tests {
             let privacy = &study.privacy;
             assert_eq!(privacy.person_total_max, epsilon);
             let event = crate::study::earmarks::training_event(&privacy.training);
-            let spent = accountant::epsilon(&[event], privacy.delta).expect("valid");
+            let spent = accountant::epsilon_by(privacy.accountant, &[event], privacy.delta).expect("valid");
             assert!(spent <= training && spent > 0.999 * training, "{spent} for {training}");
             let steps = privacy.training.noise_multiplier * 1e4;
             assert!((steps - steps.round()).abs() < 1e-6, "four decimals");
         }
         for epsilon in [0.5, 1.0, 3.0, 8.0] {
             check(EXAMPLE, epsilon, epsilon);
+            check(&EXAMPLE.replace("= \"pld\"", "= \"rdp\""), epsilon, epsilon);
             check(&COLUMN_SPLIT, epsilon, 0.8 * epsilon);
             // Without a proportion of its own, and with another one.
             check(

@@ -28,6 +28,7 @@ pub use shape::{OVERALL, UNKNOWN};
 
 use crate::id::{Digest, SiteName, StudyId};
 use crate::key::PublicKey;
+use crate::privacy::accountant::Accountant;
 use jiff::civil::Date;
 
 /// A study file that parsed, every mistake ruled out.
@@ -233,6 +234,8 @@ pub enum ModelFamily {
 /// `[privacy]`, mode `local`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Privacy {
+    /// What the study's own caps are held by, and its noise is calibrated by.
+    pub accountant: Accountant,
     /// The δ at which every ε here is meant.
     pub delta: f64,
     /// Cap on what training costs a training person.
@@ -248,6 +251,8 @@ pub struct Privacy {
     pub evaluation_shares: Vec<(String, f64)>,
     /// Evaluation releases that may be repeated after a crash, each priced.
     pub spare_evaluations: u32,
+    /// The k of [`earmarks()`]: follows from all of the above, computed once when the file is parsed.
+    pub evaluation_scale: f64,
 }
 
 /// `[privacy.training]`: the whole list of training events in advance.

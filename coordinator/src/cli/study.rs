@@ -217,6 +217,8 @@ fn prediction_json(prediction: &study::check::Prediction) -> Value {
         "epsilon_training": prediction.epsilon_training_account,
         "epsilon_evaluation": prediction.epsilon_evaluation_account,
         "epsilon_two_hospitals": prediction.epsilon_two_hospitals,
+        "epsilon_rdp": prediction.epsilon_rdp,
+        "accountant": prediction.accountant.name(),
         "delta": prediction.delta,
         "parameters": prediction.parameters,
         "step_noise": prediction.step_noise,

@@ -3,6 +3,7 @@
 //! result (each site alone, everybody pooled, without noise) are computed in this process, from
 //! tables that are the user's to read, and are marked as not released.
 
+mod caps;
 mod process;
 
 use crate::cli::Output;
@@ -11,9 +12,10 @@ use crate::operator::CommandError;
 use crate::results::Extras;
 use crate::simulate;
 use crate::study::StudyEvent;
+use caps::Caps;
 use clap::{Args, ValueEnum};
 use consilium_common::id::SiteName;
-use consilium_common::study::{self, RosterSite};
+use consilium_common::study::{self, RosterSite, Study};
 use indicatif::{ProgressBar, ProgressStyle};
 use process::{Running, program, run as run_program};
 use std::path::{Path, PathBuf};
@@ -159,7 +161,7 @@ async fn train_and_report(
     std::fs::write(&study_path, &text).map_err(CommandError::fault)?;
     let digest = crate::cli::publish(&home, text.clone().into_bytes(), &study_path).await?;
     let parsed = study::parse(text.as_bytes()).map_err(|m| CommandError::input(m.to_string()))?;
-    introduce(&hospitals, &roster, &parsed.data.person_id)?;
+    introduce(&hospitals, &roster, &parsed)?;
     for hospital in &hospitals {
         check_table(&agent, hospital, &study_path).await?;
         let agent_home = hospital.home.display().to_string();
@@ -334,8 +336,9 @@ async fn roster(home: &Home, hospitals: &[Hospital]) -> Result<Vec<RosterSite>, 
 }
 
 /// What hospitals do by telephone: each site's policy lists the others' keys. The person's column is
-/// the study's: whoever runs the demo on their own tables wrote it there.
-fn introduce(hospitals: &[Hospital], roster: &[RosterSite], person_id: &str) -> Result<(), CommandError> {
+/// the study's: whoever runs the demo on their own tables wrote it there. The caps are the study's too: see [`Caps`].
+fn introduce(hospitals: &[Hospital], roster: &[RosterSite], study: &Study) -> Result<(), CommandError> {
+    let Caps { epsilon_per_study, epsilon_total, delta } = Caps::of(study).map_err(CommandError::input)?;
     for hospital in hospitals {
         let path = hospital.home.join("site-policy.toml");
         let text = std::fs::read_to_string(&path).map_err(CommandError::fault)?;
@@ -344,7 +347,12 @@ fn introduce(hospitals: &[Hospital], roster: &[RosterSite], person_id: &str) -> 
         for site in roster {
             known[site.name.as_str()] = toml_edit::value(site.key.to_string());
         }
-        policy["data"].or_insert(toml_edit::table())["person_id"] = toml_edit::value(person_id);
+        policy["data"].or_insert(toml_edit::table())["person_id"] =
+            toml_edit::value(study.data.person_id.as_str());
+        let caps = policy["caps"].or_insert(toml_edit::table());
+        caps["epsilon_per_study"] = toml_edit::value(epsilon_per_study);
+        caps["epsilon_total"] = toml_edit::value(epsilon_total);
+        caps["delta"] = toml_edit::value(delta);
         std::fs::write(&path, policy.to_string()).map_err(CommandError::fault)?;
     }
     Ok(())

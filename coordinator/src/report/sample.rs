@@ -50,7 +50,7 @@ pub(crate) fn report() -> ReportData {
             mode: "local".into(),
             epsilon: 2.87,
             delta: study.privacy.delta,
-            accountant: "rdp".into(),
+            accountant: "pld".into(),
             noise_multiplier: study.privacy.training.noise_multiplier,
             sampling_rate: study.privacy.training.sampling_rate,
             steps: 40,

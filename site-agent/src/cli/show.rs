@@ -8,6 +8,8 @@ use crate::ledger_view::LedgerView;
 use crate::policy::epsilon;
 use consilium_common::ledger::entry::Role;
 use consilium_common::ledger::rules::StudyRecord;
+use consilium_common::privacy::accountant::{Accountant, epsilon_by};
+use consilium_common::privacy::mechanism::Event;
 use consilium_common::time::Time;
 use serde_json::json;
 use std::path::Path;
@@ -16,12 +18,22 @@ pub(super) fn budget(home: &Home, now: Time, output: &Output) -> Result<(), Fail
     let view = LedgerView::read(home)?;
     let state = &view.state;
     let caps = state.caps();
-    let spent = |record: &StudyRecord, role| epsilon(&record.burnt_events(role), caps.delta);
-    let charged = |record: &StudyRecord, role| epsilon(&record.charged_events(role), caps.delta);
+    let mut known: Vec<(Vec<Event>, f64)> = Vec::new();
+    // Studies of one kind have the same lists: each is priced once.
+    let mut alone = |events: Vec<Event>| match known.iter().find(|(list, _)| *list == events) {
+        Some((_, epsilon)) => *epsilon,
+        None => {
+            let priced = epsilon(&events, caps.delta);
+            known.push((events, priced));
+            priced
+        }
+    };
+    let mut of_study =
+        |record: &StudyRecord, role| (alone(record.burnt_events(role)), alone(record.charged_events(role)));
     let mut rows = Vec::new();
     let mut studies = Vec::new();
     for (digest, record) in state.studies() {
-        let [training, evaluation] = Role::ALL.map(|role| (spent(record, role), charged(record, role)));
+        let [training, evaluation] = Role::ALL.map(|role| of_study(record, role));
         let condition = record.closed.as_deref().unwrap_or("open");
         let figures = [training.0, training.1, evaluation.0, evaluation.1];
         let mut row = vec![record.study_id.to_string(), condition.to_owned()];
@@ -35,8 +47,12 @@ pub(super) fn budget(home: &Home, now: Time, output: &Output) -> Result<(), Fail
             "evaluation": { "spent": evaluation.0, "charged": evaluation.1 },
         }));
     }
-    // Over studies at the order that was fixed before the first: what the cap is compared with.
-    let total = |role| (epsilon(&state.burnt(role), caps.delta), state.filter(role).counted());
+    // Over studies by RDP, since they were chosen one after the other; charged at the order that was fixed before the
+    // first: what the cap is compared with.
+    let total = |role| {
+        let spent = epsilon_by(Accountant::Rdp, &state.burnt(role), caps.delta);
+        (spent.unwrap_or(f64::INFINITY), state.filter(role).counted())
+    };
     let [training, evaluation] = Role::ALL.map(total);
     let person_max = training.1.max(evaluation.1);
     let left = (caps.epsilon_total - person_max).max(0.0);
@@ -63,9 +79,9 @@ pub(super) fn budget(home: &Home, now: Time, output: &Output) -> Result<(), Fail
         format!("\ncharged to anyone by studies opened in {year}: at most {counted:.3} of {cap}")
     });
     let human = format!(
-        "{}\n\nepsilon of one person at delta {:e}, by RDP. A person either trains or evaluates; charged is what the \
-         caps count (all that an open study may still use), for all studies at the Rényi order that was fixed before \
-         the first.\nmost charged to anyone: {person_max:.3} of {}; left: {left:.3}, which is {share_left:.1} % of what \
+        "{}\n\nepsilon of one person at delta {:e}: of each study by PLD, of all studies by RDP, which is some per cent \
+         more. A person either trains or evaluates; charged is what the caps count (all that an open study may still \
+         use), for all studies at the Rényi order that was fixed before the first.\nmost charged to anyone: {person_max:.3} of {}; left: {left:.3}, which is {share_left:.1} % of what \
          studies may use{year_line}",
         table(&headers, &rows),
         caps.delta,
@@ -74,7 +90,9 @@ pub(super) fn budget(home: &Home, now: Time, output: &Output) -> Result<(), Fail
     );
     let json = json!({
         "delta": caps.delta,
-        "accountant": "rdp",
+        // Of each study's figures; those over all studies and the year are by the other.
+        "accountant": Accountant::CHARGED.name(),
+        "accountant_total": Accountant::Rdp.name(),
         "epsilon_total_cap": caps.epsilon_total,
         "epsilon_per_study_cap": caps.epsilon_per_study,
         "epsilon_per_year_cap": caps.epsilon_per_year,

@@ -6,7 +6,7 @@ use consilium_common::id::SiteName;
 use consilium_common::key::PublicKey;
 use consilium_common::ledger::entry::{Earmark, Participant, Role};
 use consilium_common::ledger::rules::State;
-use consilium_common::privacy::accountant::{Accountant, InvalidEvent, epsilon_by};
+use consilium_common::privacy::accountant::{self, Accountant, InvalidEvent};
 use consilium_common::privacy::mechanism::Event;
 use consilium_common::study::{ModelFamily, Study};
 use consilium_common::time::Time;
@@ -41,15 +41,19 @@ pub struct Own {
 }
 
 /// ε at `delta` of a list of releases that was declared in advance, as one study's, by the accountant
-/// that the caps are held with; infinite, so above every cap, when an event is invalid.
+/// that prices declared lists; infinite, so above every cap, when an event is invalid.
 ///
 /// # Privacy
-/// Unit: one person; neighbours: add or remove one. RDP at the best order. No bound over studies that
-/// were chosen after seeing others' results: that is [`State::filter`].
+/// Unit: one person; neighbours: add or remove one. No bound over studies that were chosen after seeing
+/// others' results: that is [`State::filter`].
 #[must_use]
 pub fn epsilon(events: &[Event], delta: f64) -> f64 {
-    epsilon_by(Accountant::Rdp, events, delta).unwrap_or(f64::INFINITY)
+    accountant::epsilon(events, delta).unwrap_or(f64::INFINITY)
 }
+
+/// Why a study that is within its own ε may be above a cap over studies.
+const BY_RDP: &str =
+    "counted by RDP at one fixed order, some per cent above the epsilon that a study states for itself";
 
 /// Everything in `study` that `policy` does not allow at `now`; empty means yes. `ledger` says what other
 /// studies on the same people may still cost or have cost. `valid_from` is not a matter of approval, only of rounds:
@@ -57,8 +61,9 @@ pub fn epsilon(events: &[Event], delta: f64) -> f64 {
 ///
 /// # Privacy
 /// Looks at the request, the policy and the ledger's event list, never at data. Unit: one person, whose
-/// role is fixed, so that the caps hold for the larger account, not the sum. Over all studies by the
-/// ledger's own filter ([`State::would_exceed`]), so that the ledger's rules and an auditor say the same.
+/// role is fixed, so that the caps hold for the larger account, not the sum. One study by PLD
+/// ([`State::would_exceed_alone`]), all studies by the ledger's own filter ([`State::would_exceed`]), so that the
+/// ledger's rules and an auditor say the same.
 #[must_use]
 pub fn decide(
     study: &Study,
@@ -211,25 +216,23 @@ pub fn decide(
             edit("caps.steps_max"),
         );
     }
-    let larger = |account: &dyn Fn(Role) -> f64| Role::ALL.map(account).into_iter().fold(0.0, f64::max);
-    let alone = larger(&|role| epsilon(&role.events(earmarks), caps.delta));
-    if alone > caps.epsilon_per_study {
-        refuse(
-            "policy.epsilon_per_study",
-            format!("epsilon {alone:.3} at delta {:e}", caps.delta),
-            format!("at most {}", caps.epsilon_per_study),
-            edit("caps.epsilon_per_study"),
-        );
-    }
     // An event that cannot be priced is above every cap.
     let most = |exceeded: &dyn Fn(Role) -> Result<Option<f64>, InvalidEvent>| {
         let reached = Role::ALL.into_iter().filter_map(|role| exceeded(role).unwrap_or(Some(f64::INFINITY)));
         reached.reduce(f64::max)
     };
+    if let Some(alone) = most(&|role| ledger.would_exceed_alone(role, caps, earmarks)) {
+        refuse(
+            "policy.epsilon_per_study",
+            format!("epsilon {alone:.3} by {} at delta {:e}", Accountant::CHARGED, caps.delta),
+            format!("at most {}", caps.epsilon_per_study),
+            edit("caps.epsilon_per_study"),
+        );
+    }
     if let Some(total) = most(&|role| ledger.would_exceed(role, caps, &study.digest, earmarks)) {
         refuse(
             "policy.epsilon_total",
-            format!("epsilon {total:.3} over all studies at delta {:e}", caps.delta),
+            format!("epsilon {total:.3} over all studies at delta {:e}, {BY_RDP}", caps.delta),
             format!("at most {}", caps.epsilon_total),
             edit("caps.epsilon_total"),
         );
@@ -237,7 +240,7 @@ pub fn decide(
     if let Some(year) = most(&|role| ledger.would_exceed_year(role, caps, &study.digest, earmarks, now)) {
         refuse(
             "policy.epsilon_per_year",
-            format!("epsilon {year:.3} over the year's studies at delta {:e}", caps.delta),
+            format!("epsilon {year:.3} over the year's studies at delta {:e}, {BY_RDP}", caps.delta),
             format!("at most {}", caps.epsilon_per_year.unwrap_or(f64::INFINITY)),
             edit("caps.epsilon_per_year"),
         );

@@ -32,7 +32,14 @@ fn a_policy_and_what_it_refuses() {
     }
     check(&[], &[], &[]);
     check(&[], &[("epsilon_per_study = 8.0", "epsilon_per_study = 2.9")], &["policy.epsilon_per_study"]);
+    check(&[], &[("epsilon_per_study = 8.0", "epsilon_per_study = 3.0")], &[]);
     check(&[], &[("epsilon_total = 10.0", "epsilon_total = 2.9")], &["policy.epsilon_total"]);
+    // RDP counts a study's 3.0 as 3.25 where it holds a cap over studies. A study that was calibrated by RDP fits.
+    check(&[], &[("epsilon_total = 10.0", "epsilon_total = 3.2")], &["policy.epsilon_total"]);
+    check(&[], &[("epsilon_total = 10.0", "epsilon_total = 3.3")], &[]);
+    const BY_RDP: &[(&str, &str)] = &[("accountant        = \"pld\"", "accountant        = \"rdp\"")];
+    check(BY_RDP, &[("epsilon_total = 10.0", "epsilon_total = 3.0")], &[]);
+    check(BY_RDP, &[("epsilon_per_study = 8.0", "epsilon_per_study = 2.8")], &[]);
     check(&[], &[("delta = 1e-5", "delta = 1e-6")], &["policy.delta"]);
     check(
         &[],
@@ -59,7 +66,8 @@ fn a_policy_and_what_it_refuses() {
     check(&[], &features("features = []"), &["policy.features"; 4]);
     check(&[], &features("features = [\"age\", \"bmi\", \"sex\", \"prior_admissions\"]"), &[]);
     check(&[], &[("# epsilon_per_year = 5.0", "epsilon_per_year = 2.9")], &["policy.epsilon_per_year"]);
-    check(&[], &[("# epsilon_per_year = 5.0", "epsilon_per_year = 3.0")], &[]);
+    check(&[], &[("# epsilon_per_year = 5.0", "epsilon_per_year = 3.0")], &["policy.epsilon_per_year"]);
+    check(&[], &[("# epsilon_per_year = 5.0", "epsilon_per_year = 3.3")], &[]);
     // Another column could make many persons of one, each with a budget.
     check(&[("person_id = \"person_id\"", "person_id = \"visit_id\"")], &[], &["policy.person_id"]);
     check(&[], &[("person_id = \"person_id\"", "person_id = \"pseudonym\"")], &["policy.person_id"]);
@@ -77,6 +85,30 @@ fn a_policy_and_what_it_refuses() {
         &[],
         &[("steps_max = 10_000", "steps_max = 1"), ("sites_min = 2", "sites_min = 9")],
         &["policy.sites_min", "policy.steps_max"],
+    );
+}
+
+/// Who reads the refusal learns why a study that says 3 does not fit under 3.
+#[test]
+fn a_refusal_says_which_accountant_counts() {
+    fn check(policy_edit: (&str, &str), expected: &str) {
+        let study = study(&[]);
+        let found = decide(&study, &earmarks(&study), &policy(&[policy_edit]), &own(), &empty(), now());
+        let [violation] = &found[..] else { panic!("{found:?}") };
+        assert!(violation.to_string().contains(expected), "{violation}");
+    }
+    check(
+        ("epsilon_total = 10.0", "epsilon_total = 3.0"),
+        "asked epsilon 3.250 over all studies at delta 1e-5, counted by RDP at one fixed order, some per cent above \
+         the epsilon that a study states for itself, allowed at most 3",
+    );
+    check(
+        ("# epsilon_per_year = 5.0", "epsilon_per_year = 3.0"),
+        "over the year's studies at delta 1e-5, counted by RDP",
+    );
+    check(
+        ("epsilon_per_study = 8.0", "epsilon_per_study = 2.9"),
+        "asked epsilon 3.000 by pld at delta 1e-5, allowed at most 2.9",
     );
 }
 

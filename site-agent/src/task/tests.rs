@@ -326,7 +326,7 @@ fn models_are_those_of_the_task() {
 /// another one, so policy and ledger refuse the second by the same rule.
 #[test]
 fn the_cap_over_studies_is_held_at_the_order_of_the_first() {
-    const CAP: &[(&str, &str)] = &[("epsilon_total = 10.0", "epsilon_total = 3.1")];
+    const CAP: &[(&str, &str)] = &[("epsilon_total = 10.0", "epsilon_total = 3.4")];
     let mut world = World::new(CAP);
     world.study = study(&[
         ("sampling_rate    = 0.1", "sampling_rate    = 0.02"),
@@ -358,7 +358,7 @@ fn the_cap_over_studies_is_held_at_the_order_of_the_first() {
 
 #[test]
 fn what_a_closed_study_did_not_burn_is_free_again() {
-    let mut world = World::new(&[("epsilon_total = 10.0", "epsilon_total = 3.1")]);
+    let mut world = World::new(&[("epsilon_total = 10.0", "epsilon_total = 3.4")]);
     let all = earmarks(&world.study);
     let other = world.ledger.open_other(all);
     assert_eq!(rule(world.open(&start(&world.study, &[0, 1, 2]))), "policy.epsilon_total");

@@ -119,7 +119,7 @@ class_weights = "none"
 unit = "person"
 neighbours = "add_remove_one"
 mode = "local"
-accountant = "rdp"
+accountant = "pld"
 delta = 1e-5
 epsilon = {{ training_people = 90.0, evaluation_people = 3.0 }}
 person_total_max = 100.0

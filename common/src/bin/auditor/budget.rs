@@ -117,7 +117,7 @@ fn odds(budget: &Budget) -> String {
 
 fn caps(site: &SiteBudget) -> String {
     format!(
-        "{}: over all studies {} of {} charged at delta {}, {} left; one study may cost {}",
+        "{}: over all studies {} of {} charged at delta {} (by rdp, which holds that cap), {} left; one study may cost {}",
         site.name,
         epsilon(site.epsilon_total_charged),
         site.epsilon_total_cap,

@@ -3,7 +3,7 @@
 use super::{Broken, State, broken};
 use crate::id::{Digest, StudyId};
 use crate::ledger::entry::{Account, Caps, Earmark, Participant, Role};
-use crate::privacy::accountant::{Accountant, InvalidEvent, epsilon_by};
+use crate::privacy::accountant::InvalidEvent;
 use crate::privacy::filter::ChargeRefused;
 use crate::privacy::mechanism::Event;
 use crate::protocol::{Approval, Decision};
@@ -103,11 +103,15 @@ impl Open<'_> {
 
     /// # Privacy
     /// Unit: one person at this site; neighbours: add or remove one person. Bounds, for each role and at
-    /// the policy's δ: this study alone, as one list that was declared in advance, at its best Rényi
-    /// order; and all studies together, by [`State::filter`] at its fixed order, which holds although a
-    /// study is chosen after seeing the results of others (Feldman and Zrnic 2021; Whitehouse et al.
-    /// 2023, "Fully adaptive composition in differential privacy", Theorem 1). By RDP whatever budgets
-    /// are reported by: only it has a filter.
+    /// the policy's δ: this study alone, as one list that was declared in advance, by PLD; and all studies
+    /// together, by [`State::filter`] at its fixed Rényi order, which holds although a study is chosen
+    /// after seeing the results of others (Feldman and Zrnic 2021; Whitehouse et al. 2023, "Fully adaptive
+    /// composition in differential privacy", Theorem 1). The latter by RDP whatever a list is priced by:
+    /// only it has a filter, and a first list is no exception, since what follows it is chosen after
+    /// seeing its outputs.
+    ///
+    /// Ledgers from before PLD held the cap on one study by RDP. PLD is never above, so what was legal
+    /// stays legal, and RDP alone settles them.
     fn check_epsilon(&self, state: &State, now: Time, slack: f64) -> Result<(), Broken> {
         let caps = state.caps();
         for role in Role::ALL {
@@ -116,12 +120,11 @@ impl Open<'_> {
                 broken(rule, format!("{who} people would pay ε = {epsilon:.6}, allowed {cap}"))
             };
             let invalid = |error: InvalidEvent| ("ledger.earmark", error.to_string());
-            let events = role.events(self.earmarks);
-            let alone = epsilon_by(Accountant::Rdp, &events, caps.delta).map_err(invalid)?;
-            // A NaN is no bound: it must fail.
-            if alone.is_nan() || alone > caps.epsilon_per_study * (1.0 + slack) {
+            let alone = state.would_exceed_alone_with_slack(role, caps, self.earmarks, slack);
+            if let Some(alone) = alone.map_err(invalid)? {
                 return exceeded("policy.epsilon_per_study", alone, caps.epsilon_per_study);
             }
+            let events = role.events(self.earmarks);
             let all = ("policy.epsilon_total", state.filter(role).clone());
             let of_year = caps
                 .epsilon_per_year

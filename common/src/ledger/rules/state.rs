@@ -4,7 +4,7 @@ use super::{Owner, REPLAY_SLACK};
 use crate::id::{Digest, SiteName, StudyId};
 use crate::key::PublicKey;
 use crate::ledger::entry::{Body, Caps, Earmark, Entry, Participant, Role};
-use crate::privacy::accountant::InvalidEvent;
+use crate::privacy::accountant::{Accountant, InvalidEvent, above_by};
 use crate::privacy::filter::Filter;
 use crate::privacy::mechanism::Event;
 use crate::protocol::Approval;
@@ -46,6 +46,8 @@ pub struct StudyRecord {
     pub approval: Signed<Approval>,
     /// Who takes part.
     pub participants: Vec<Participant>,
+    /// The hospital's caps at that moment.
+    pub opened_under: Caps,
     /// The δ at which the study states its ε.
     pub delta: f64,
     /// Every release that it may make.
@@ -262,6 +264,47 @@ impl State {
         }
     }
 
+    /// None when `earmarks` of one study fit under `caps.epsilon_per_study` for people of a role; otherwise their ε.
+    /// A list that a study was opened with here, under caps that were no more generous, is known to fit and is not
+    /// priced again: an agent asks before every task.
+    ///
+    /// # Privacy
+    /// Unit: one person at this site; neighbours: add or remove one person. By PLD, of a list that was declared in
+    /// advance; see [`above_by`]. Says nothing of several studies: that is [`State::would_exceed`].
+    ///
+    /// # Errors
+    /// An earmark or `caps.delta` that is out of range.
+    pub fn would_exceed_alone(
+        &self,
+        role: Role,
+        caps: &Caps,
+        earmarks: &[Earmark],
+    ) -> Result<Option<f64>, InvalidEvent> {
+        self.would_exceed_alone_with_slack(role, caps, earmarks, 0.0)
+    }
+
+    /// As [`State::would_exceed_alone`], with the cap raised by the share `slack` of it.
+    pub(super) fn would_exceed_alone_with_slack(
+        &self,
+        role: Role,
+        caps: &Caps,
+        earmarks: &[Earmark],
+        slack: f64,
+    ) -> Result<Option<f64>, InvalidEvent> {
+        let events = role.events(earmarks);
+        // (ε, δ) implies (ε', δ') for ε' ≥ ε and δ' ≥ δ.
+        let fitted = |record: &StudyRecord| {
+            let then = &record.opened_under;
+            then.epsilon_per_study <= caps.epsilon_per_study
+                && then.delta <= caps.delta
+                && record.earmarked_events(role) == events
+        };
+        if self.studies.values().any(fitted) {
+            return Ok(None);
+        }
+        above_by(Accountant::CHARGED, &events, caps.delta, caps.epsilon_per_study * (1.0 + slack))
+    }
+
     /// None when `earmarks` of `study` fit under `caps.epsilon_total` for people of a role, beside
     /// everything that other studies are charged; otherwise the ε that they would lead to. What the
     /// ledger charges for `study` already is not counted twice.
@@ -347,6 +390,7 @@ impl State {
                     opened_at: entry.time,
                     approval: approval.clone(),
                     participants: participants.clone(),
+                    opened_under: self.caps.clone(),
                     delta: *delta,
                     burnt: vec![0; earmarks.len()],
                     earmarks: earmarks.clone(),

@@ -30,8 +30,10 @@ pub enum Accountant {
 }
 
 impl Accountant {
-    /// The one that budgets are charged by.
-    pub const CHARGED: Self = Self::Rdp;
+    /// The one that a declared list is priced by: a study's, at `study check`, under the cap on one study, and in an
+    /// audit. The cap over studies, which are chosen one after the other, is held by RDP whatever stands here: see
+    /// [`filter`](crate::privacy::filter).
+    pub const CHARGED: Self = Self::Pld;
 
     /// As written in reports and on the command line.
     #[must_use]
@@ -96,7 +98,7 @@ pub enum InvalidEvent {
 }
 
 /// ε at `delta` of a list of events that was declared in advance (it may be cut short, never changed),
-/// by the accountant that budgets are charged by. 0 for no events.
+/// by the accountant that declared lists are priced by. 0 for no events.
 ///
 /// Equal mechanisms are merged and summed in one fixed order, so that neither the order of the list nor
 /// the way counts are split changes a bit of the answer.
@@ -126,6 +128,33 @@ pub fn epsilon_by(accountant: Accountant, events: &[Event], delta: f64) -> Resul
         Accountant::Pld => pld::epsilon(&tally, delta),
         Accountant::Rdp => tally.curve().epsilon(delta),
     })
+}
+
+/// None when a list of events that was declared in advance costs at most `cap` at `delta`; otherwise its ε, which is
+/// above. The same verdict as [`epsilon_by`] would give, mostly much sooner: RDP is asked first, and PLD, which is
+/// never above it, prices only what RDP cannot settle.
+///
+/// # Privacy
+/// As [`epsilon`]. None claims (`cap`, `delta`)-differential privacy.
+///
+/// # Errors
+/// As [`epsilon`].
+pub fn above_by(
+    accountant: Accountant,
+    events: &[Event],
+    delta: f64,
+    cap: f64,
+) -> Result<Option<f64>, InvalidEvent> {
+    let by_rdp = epsilon_by(Accountant::Rdp, events, delta)?;
+    if by_rdp <= cap {
+        return Ok(None);
+    }
+    let priced = match accountant {
+        Accountant::Rdp => by_rdp,
+        Accountant::Pld => epsilon_by(accountant, events, delta)?,
+    };
+    // A NaN is no bound: it is above every cap.
+    Ok(if priced <= cap { None } else { Some(priced) })
 }
 
 /// δ at `epsilon` of a list of events that was declared in advance, by a named accountant; 0 for no
@@ -226,11 +255,33 @@ mod tests {
     #[test]
     fn the_same_bits_everywhere() {
         let noisy_counts = Event::Laplace { scale: 30.0, count: 4 };
-        let check = |delta, expected| {
-            assert_eq!(epsilon(&[STEP, RELEASE, noisy_counts], delta), Ok(expected));
+        let check = |accountant, delta, expected| {
+            assert_eq!(epsilon_by(accountant, &[STEP, RELEASE, noisy_counts], delta), Ok(expected));
         };
-        check(1e-5, 2.6714992871331606);
-        check(1e-9, 3.938725216188981);
+        check(Accountant::Rdp, 1e-5, 2.6714992871331606);
+        check(Accountant::Rdp, 1e-9, 3.938725216188981);
+        check(Accountant::Pld, 1e-5, 2.4084327969194077);
+        check(Accountant::Pld, 1e-9, 3.687481975608035);
+    }
+
+    #[test]
+    fn a_cap_is_passed_or_not() {
+        let list = [STEP, RELEASE];
+        let [pld, rdp] =
+            [Accountant::Pld, Accountant::Rdp].map(|by| epsilon_by(by, &list, 1e-5).expect("valid"));
+        assert!(pld < 0.99 * rdp, "{pld} {rdp}");
+        let check =
+            |by, cap, expected| assert_eq!(above_by(by, &list, 1e-5, cap), Ok(expected), "{by} {cap}");
+        check(Accountant::Pld, rdp, None);
+        check(Accountant::Pld, pld, None);
+        check(Accountant::Pld, pld.next_down(), Some(pld));
+        check(Accountant::Rdp, rdp, None);
+        check(Accountant::Rdp, rdp.next_down(), Some(rdp));
+        check(Accountant::Rdp, pld, Some(rdp));
+        assert_eq!(above_by(Accountant::Pld, &[], 1e-5, 0.0), Ok(None));
+        assert!(above_by(Accountant::Pld, &list, 1e-5, f64::NAN).expect("valid").is_some());
+        let nothing = Event::Gaussian { noise_multiplier: f64::NAN, count: 1 };
+        assert!(above_by(Accountant::Pld, &[nothing], 1e-5, 1e300).is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::super::raw::{Ask, Section, Value, ask};
 use super::super::{Privacy, RosterSite, Split, Study, Subgroups, Training};
 use super::section;
 use crate::evaluation::histogram::PERSON_UNITS;
-use crate::privacy::accountant;
+use crate::privacy::accountant::{Accountant, above_by};
 use crate::privacy::clip::{Lattice, sigma_units};
 use crate::privacy::mechanism::Event;
 
@@ -22,7 +22,7 @@ pub(super) fn privacy(
     split: Option<&Split>,
 ) -> Option<Privacy> {
     let read = section(top, ask("privacy", "a table", "[privacy]"), |section| {
-        words(section);
+        let accountant = words(section);
         let delta = section.required(DELTA, |v| {
             let delta = v.number(|delta| delta > 0.0 && delta <= DELTA_MAX)?;
             check_delta(v, delta, sites?);
@@ -39,6 +39,7 @@ pub(super) fn privacy(
         let evaluation_shares = self::section(section, SHARES, |table| evaluation_shares(table, subgroups));
         let (epsilon_training, epsilon_evaluation) = epsilon?;
         Some(Privacy {
+            accountant: accountant?,
             delta: delta?,
             epsilon_training,
             epsilon_evaluation,
@@ -46,11 +47,14 @@ pub(super) fn privacy(
             training: training?,
             evaluation_shares: evaluation_shares?,
             spare_evaluations: spare_evaluations?,
+            // Follows from the rest, below.
+            evaluation_scale: f64::NAN,
         })
     });
     let privacy = read?;
-    check_caps(top, &privacy, split?);
-    Some(privacy)
+    // Where there is none a mistake was reported: the file is refused, once the rest of it was looked at.
+    let evaluation_scale = calibrated_within_caps(top, &privacy, split?).unwrap_or(f64::NAN);
+    Some(Privacy { evaluation_scale, ..privacy })
 }
 
 const DELTA: Ask = ask("delta", "a number above 0, at most 0.00001", "delta = 1e-5");
@@ -68,18 +72,23 @@ const SPARE_EVALUATIONS: Ask =
 const TRAINING: Ask = ask("training", "a table", "[privacy.training]");
 const SHARES: Ask = ask("evaluation_shares", "a table of grouping = share", "[privacy.evaluation_shares]");
 
-/// The keys that have one value in this version: written out, so that who approves reads them.
-fn words(section: &Section<'_>) {
+/// The keys that have one value in this version, or nearly: written out, so that who approves reads them.
+fn words(section: &Section<'_>) -> Option<Accountant> {
     const UNIT: Ask = ask("unit", "\"person\"", r#"unit = "person""#);
     const NEIGHBOURS: Ask = ask("neighbours", "\"add_remove_one\"", r#"neighbours = "add_remove_one""#);
     const MODE: Ask = ask("mode", "\"local\" (this version has no distributed mode)", r#"mode = "local""#);
-    const ACCOUNTANT: Ask = ask("accountant", "\"rdp\" (this version has no pld)", r#"accountant = "rdp""#);
+    const ACCOUNTANT: Ask =
+        ask("accountant", "\"pld\", or \"rdp\" as in older studies", r#"accountant = "pld""#);
     const ON_EXHAUSTED: Ask = ask("on_exhausted", "\"stop\"", r#"on_exhausted = "stop""#);
     section.required(UNIT, |v| v.word(&["person"]));
     section.required(NEIGHBOURS, |v| v.word(&["add_remove_one"]));
     section.required(MODE, |v| v.word(&["local"]));
-    section.required(ACCOUNTANT, |v| v.word(&["rdp"]));
     section.required(ON_EXHAUSTED, |v| v.word(&["stop"]));
+    let name = |accountant: Accountant| accountant.name();
+    section.required(ACCOUNTANT, |v| {
+        let word = v.word(&[name(Accountant::Pld), name(Accountant::Rdp)])?;
+        Some(word.parse().expect("the name of an accountant"))
+    })
 }
 
 fn epsilon_cap(value: &Value<'_>) -> Option<f64> {
@@ -182,8 +191,9 @@ fn evaluation_shares(section: &Section<'_>, subgroups: Option<&Subgroups>) -> Op
     groupings.into_iter().map(|name| read.iter().find(|(entry, _)| *entry == name).cloned()).collect()
 }
 
-/// The event list against the caps, by the accountant that charges.
-fn check_caps(top: &Section<'_>, privacy: &Privacy, split: &Split) {
+/// The event list against the caps, by the study's own accountant; the scale of the evaluation's noise where the list
+/// stays below them.
+fn calibrated_within_caps(top: &Section<'_>, privacy: &Privacy, split: &Split) -> Option<f64> {
     let total = privacy.person_total_max;
     for (key, cap) in [
         ("privacy.epsilon.training_people", privacy.epsilon_training),
@@ -196,25 +206,30 @@ fn check_caps(top: &Section<'_>, privacy: &Privacy, split: &Split) {
     }
     let key = "privacy.training.noise_multiplier";
     let instead = "write a larger noise_multiplier, fewer rounds or local_steps, or a larger epsilon";
-    match accountant::epsilon(&[training_event(&privacy.training)], privacy.delta) {
-        Ok(spent) if spent <= privacy.epsilon_training => {}
-        Ok(spent) => {
+    let training = [training_event(&privacy.training)];
+    match above_by(privacy.accountant, &training, privacy.delta, privacy.epsilon_training) {
+        Ok(None) => {}
+        Ok(Some(spent)) => {
             let expected =
                 format!("training to cost at most {} (epsilon.training_people)", privacy.epsilon_training);
             top.wrong(key, &expected, &format!("{spent:.4}"), instead);
-            return;
+            return None;
         }
         Err(error) => {
             top.wrong(key, "training events that can be priced", &error.to_string(), instead);
-            return;
+            return None;
         }
     }
     match evaluation_scale(privacy, &split.by) {
-        Ok(scale) => check_histograms(top, privacy, scale),
+        Ok(scale) => {
+            check_histograms(top, privacy, scale);
+            Some(scale)
+        }
         Err(error) => {
             let expected = format!("enough of person_total_max, {total}, left for evaluation");
             let found = format!("too little for {} groupings ({error})", privacy.evaluation_shares.len());
             top.wrong("privacy.person_total_max", &expected, &found, instead);
+            None
         }
     }
 }

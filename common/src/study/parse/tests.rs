@@ -157,7 +157,12 @@ fn every_key_has_its_rule() {
         ("\"logistic\"       #", "\"mlp\"       #", "model.hidden", "widths"),
         ("\"logistic\"       #", "\"gru\"       #", "model.family", "\"logistic\" or \"mlp\""),
         ("\"local\"  ", "\"distributed\"  ", "privacy.mode", "no distributed mode"),
-        ("accountant        = \"rdp\"", "accountant        = \"pld\"", "privacy.accountant", "no pld"),
+        (
+            "accountant        = \"pld\"",
+            "accountant        = \"prv\"",
+            "privacy.accountant",
+            "\"pld\", or \"rdp\"",
+        ),
         ("delta             = 1e-5", "delta             = 1e-4", "privacy.delta", "0.00001"),
         (
             "evaluation_people = 3.0 }",

@@ -57,8 +57,8 @@ pub(super) fn budget(audited: &Audited<'_>) -> Html {
          <p class=\"quiet\">“If everything were used” prices the whole declared list, spare attempts included. A \
          person known to several hospitals pays at each; shown is the worst mix of roles and of hospitals.</p>\
          <h3>Over all studies on the same people</h3>{}\
-         <p class=\"quiet\">ε of everything charged, at the hospital’s own δ and at the order that its filter fixed \
-         before the first release; so it may exceed the figures above. Only the hospital’s own policy file can raise \
+         <p class=\"quiet\">ε of everything charged, by Rényi accounting (rdp), at the hospital’s own δ and at the order \
+         that its filter fixed before the first release; so it may exceed the figures above. Only the hospital’s own policy file can raise \
          a cap, and each change is an entry in its ledger.</p></section>",
         &[
             &budget.delta.to_string(),
@@ -160,7 +160,8 @@ fn left_the_building(audited: &Audited<'_>, sound: &Sound, site: &SiteReport) ->
          <p>To the coordinator, which averages the updates and passes the averages on to the sites. Under the \
          hospital’s approval by {}. Every line carries noise; no record and no exact count left.</p>{}\
          <p class=\"quiet\">Entries: the reserve before the data were read, and the commit to the exact bytes. ε so \
-         far: by Rényi accounting, an upper bound, failed attempts included.</p>\
+         far: by Rényi accounting (rdp), an upper bound, some per cent above the figures under “What it cost” where \
+         these are by pld; failed attempts included.</p>\
          <details open><summary>The mechanisms</summary><ul>{}</ul></details>",
         &[
             &under,

@@ -152,6 +152,40 @@ fn a_replay_has_slack_a_decision_has_none() {
     check(1.0 - 2e-9, false, false);
 }
 
+/// What RDP puts above the cap on one study, and PLD does not.
+#[test]
+fn one_study_is_held_by_pld() {
+    let body = opening("a", sharp(40));
+    let marks =
+        |count| [Earmark { name: "training".into(), account: Account::Training, event: sharp(count) }];
+    let [pld, rdp] = [Accountant::Pld, Accountant::Rdp]
+        .map(|by| epsilon_by(by, &[sharp(40)], caps().delta).expect("valid"));
+    assert!(pld < 0.95 * rdp && rdp < caps().epsilon_total, "{pld} {rdp}");
+    let capped = |epsilon_per_study| Caps { epsilon_per_study, epsilon_total: 9.0, ..caps() };
+    let under = |epsilon_per_study, bodies: &[Body]| {
+        let change = Body::PolicyChange { caps: capped(epsilon_per_study) };
+        [std::slice::from_ref(&change), bodies].concat()
+    };
+    // What was legal by RDP stays legal.
+    state(&under(rdp, std::slice::from_ref(&body)));
+    state(&under(pld, std::slice::from_ref(&body)));
+    check(&under(pld * (1.0 - 1e-9), std::slice::from_ref(&body)), "policy.epsilon_per_study");
+
+    // Priced once: as long as the caps are not lower than those under which the list was opened, nobody asks again,
+    // which a δ without a price shows.
+    let opened = state(&under(pld, std::slice::from_ref(&body)));
+    let asked = |caps: &Caps, count| opened.would_exceed_alone(Role::Training, caps, &marks(count));
+    let unpriced = |epsilon_per_study| Caps { delta: 1.5, ..capped(epsilon_per_study) };
+    assert_eq!(asked(&capped(pld), 40), Ok(None));
+    assert_eq!(asked(&unpriced(pld), 40), Ok(None));
+    assert!(asked(&unpriced(pld.next_down()), 40).is_err(), "a lower cap");
+    assert!(asked(&unpriced(pld), 41).is_err(), "another list");
+    assert_eq!(asked(&capped(pld.next_down()), 40), Ok(Some(pld)));
+    let stricter = Caps { delta: caps().delta / 2.0, ..capped(pld) };
+    assert!(asked(&stricter, 40).expect("valid").is_some_and(|epsilon| epsilon > pld), "a lower δ");
+    assert!(asked(&capped(pld), 41).expect("valid").is_some_and(|epsilon| epsilon > pld));
+}
+
 /// Entries at times of their own, or the rule that the first illegal one breaks.
 fn at(entries: &[(&str, Body)]) -> Result<State, &'static str> {
     let mut state = State::begin(&first_entry(genesis(), time(0)).expect("legal")).expect("legal");
