@@ -64,6 +64,9 @@ pub struct SiteBudget {
     pub epsilon_total_charged: f64,
     /// The cap less what is charged; never negative.
     pub epsilon_total_left: f64,
+    /// The share of the cap that is left, in [0, 1], for the role that pays more: in Rényi loss at the filter's
+    /// order, where equal studies take equal shares. ε itself holds a constant that every first study pays.
+    pub share_total_left: f64,
     /// The hospital's own δ.
     pub caps_delta: f64,
     /// Each earmark with what was burnt of it.
@@ -174,6 +177,10 @@ fn site(
         epsilon_total_cap: caps.epsilon_total,
         epsilon_total_charged,
         epsilon_total_left: (caps.epsilon_total - epsilon_total_charged).max(0.0),
+        share_total_left: Role::ALL
+            .into_iter()
+            .map(|role| ledger.filter(role).share_left())
+            .fold(1.0, f64::min),
         caps_delta: caps.delta,
         earmarks: uses.map(|(earmark, burnt)| EarmarkUse::of(earmark, *burnt)).collect(),
     })

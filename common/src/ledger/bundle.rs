@@ -93,6 +93,8 @@ pub struct SiteReport {
     pub pinned: bool,
     /// When the coordinator cosigned the checkpoint.
     pub cosigned: Option<Time>,
+    /// The other participants that cosigned it, by the keys of their approvals.
+    pub witnesses: Vec<SiteName>,
     /// The tree head of the checkpoint.
     pub root: Option<Digest>,
     /// The ledger replayed; `None` if that failed.

@@ -117,13 +117,14 @@ fn odds(budget: &Budget) -> String {
 
 fn caps(site: &SiteBudget) -> String {
     format!(
-        "{}: over all studies {} of {} charged at delta {} (by rdp, which holds that cap), {} left; one study may cost {}",
+        "{}: over all studies {} of {} charged at delta {} (by rdp, which holds that cap); {:.1}% of what studies may \
+         use is left; one study may cost {}",
         site.name,
         epsilon(site.epsilon_total_charged),
         site.epsilon_total_cap,
         site.caps_delta,
         // Rounded down: what is left is never overstated.
-        (site.epsilon_total_left * 1e4).floor() / 1e4,
+        (site.share_total_left * 1e3).floor() / 10.0,
         site.epsilon_per_study_cap
     )
 }

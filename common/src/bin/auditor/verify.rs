@@ -2,6 +2,7 @@
 
 use crate::source::Source;
 use crate::{BAD_INPUT, Format, print_answer, refuse};
+use consilium_common::id::SiteName;
 use consilium_common::ledger::bundle::Report;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -56,6 +57,10 @@ fn text(report: &Report) -> String {
             .cosigned
             .map_or_else(|| "not cosigned".into(), |time| format!("cosigned by the coordinator at {time}"));
         line(format_args!("site        {}: {entries}, {root}, {cosigned}", site.name));
+        if !site.witnesses.is_empty() {
+            let names: Vec<&str> = site.witnesses.iter().map(SiteName::as_str).collect();
+            line(format_args!("            cosigned by {}", names.join(", ")));
+        }
         line(format_args!("            key {}{}", site.key, pinned(site.pinned)));
     }
     if let Some((key, is_pinned)) = report.coordinator {
@@ -105,6 +110,7 @@ fn json(report: &Report) -> String {
                 "entries": site.ledger.as_ref().map(|ledger| ledger.size()),
                 "tree_head": site.root,
                 "cosigned_by_coordinator": site.cosigned,
+                "cosigned_by_sites": site.witnesses,
             })
         })
         .collect();

@@ -30,7 +30,9 @@ impl Audit<'_> {
         let folder = ledger_folder(&roster.name);
         let (name, key) = (roster.name.clone(), roster.key);
         let history = History::default();
-        let mut report = SiteReport { name, key, pinned, cosigned: None, root: None, ledger: None, history };
+        let (cosigned, witnesses) = (None, Vec::new());
+        let mut report =
+            SiteReport { name, key, pinned, cosigned, witnesses, root: None, ledger: None, history };
         let checkpoint = format!("{folder}/checkpoint");
         let Some(bytes) = self.take(&checkpoint) else { return report };
         let note = match Note::parse(&bytes) {
@@ -50,7 +52,7 @@ impl Audit<'_> {
         match replay(&entries, &mut report.history) {
             Ok(state) => {
                 self.checkpoint(&checkpoint, &note, roster, &state, manifest.coordinator, &mut report);
-                self.witnessed(&checkpoint, &note, &state, approvals);
+                report.witnesses = self.witnesses(&checkpoint, &note, &state, approvals);
                 self.opened(&folder, &state, study, approvals);
                 report.ledger = Some(state);
             }

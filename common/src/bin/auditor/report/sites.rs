@@ -86,6 +86,13 @@ pub(super) fn each(audited: &Audited<'_>) -> Html {
     all(audited.report.sites.iter().map(|site| one(audited, site)))
 }
 
+fn cosigned(site: &SiteReport) -> String {
+    let coordinator = site.cosigned.map(|time| format!("by the coordinator, {}", minute(time)));
+    let sites = site.witnesses.iter().map(|witness| format!("by {witness}"));
+    let all: Vec<String> = coordinator.into_iter().chain(sites).collect();
+    if all.is_empty() { "no".to_owned() } else { all.join("; ") }
+}
+
 fn one(audited: &Audited<'_>, site: &SiteReport) -> Html {
     let ledger = site.ledger.as_ref();
     let facts = fill(
@@ -94,9 +101,7 @@ fn one(audited: &Audited<'_>, site: &SiteReport) -> Html {
         &[
             &ledger.map_or_else(|| "could not be replayed".to_owned(), |ledger| ledger.origin()),
             &ledger.map_or_else(|| "–".to_owned(), |ledger| ledger.size().to_string()),
-            &site
-                .cosigned
-                .map_or_else(|| "no".to_owned(), |time| format!("by the coordinator, {}", minute(time))),
+            &cosigned(site),
             &site.history.software.as_deref().unwrap_or("–"),
         ],
     );

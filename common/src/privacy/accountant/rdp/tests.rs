@@ -358,8 +358,10 @@ proptest! {
         let back = curve.delta(epsilon);
         prop_assert!(back <= delta, "{back} above {delta}");
         if epsilon > 0.0 {
-            // The same order answers, so that the way back is tight too.
-            prop_assert!(back >= delta * (1.0 - 1e-8), "{back} far below {delta}");
+            // The same order answers, so that the way back is tight too: but for the rounding that both ways grant
+            // themselves, a share of ε and ln δ that the order multiplies.
+            let rounding = 8.0 * MANY * f64::from(ORDERS[COUNT - 1]) * (epsilon - ln_delta);
+            prop_assert!(back >= delta * (1.0 - 1e-8 - rounding), "{back} far below {delta}");
         }
     }
 }
