@@ -30,7 +30,7 @@ use super::tally::{Mechanism, Tally};
 use cells::{Cut, Losses, TooFine};
 use compose::{LENGTH_MAX, Plan, Total};
 use fft::LENGTH_MIN;
-use libm::log;
+use libm::{expm1, log, log1p};
 use pair::{Direction, Pair};
 use tilt::{Grid, log_weight_max};
 
@@ -61,6 +61,28 @@ const COARSE: f64 = 64.0;
 /// # Privacy
 /// An upper bound, for a list that was declared in advance.
 pub(super) fn epsilon(tally: &Tally, delta: f64) -> f64 {
+    on_a_grid(tally, delta).min(pure(tally))
+}
+
+/// The greatest loss there can be, which no δ is needed for: of Laplace mechanisms the sum of 1/b, less where they are
+/// sampled (Balle, Barthe and Gaboardi 2018, Theorem 8); infinite with a Gaussian. A grid goes a little beyond it.
+fn pure(tally: &Tally) -> f64 {
+    let once = |mechanism| match mechanism {
+        Mechanism::Laplace { scale } => 1.0 / scale.value(),
+        Mechanism::PoissonLaplace { rate, scale } => {
+            let full = 1.0 / scale.value();
+            log1p(rate.value() * expm1(full)).min(full)
+        }
+        Mechanism::Gaussian { .. }
+        | Mechanism::PoissonGaussian { .. }
+        | Mechanism::MixtureGaussian { .. } => f64::INFINITY,
+    };
+    #[expect(clippy::cast_precision_loss, reason = "rounded up below")]
+    let sum: f64 = tally.uses().map(|(mechanism, count)| once(mechanism) * count as f64).sum();
+    sum * (1.0 + 1e-12)
+}
+
+fn on_a_grid(tally: &Tally, delta: f64) -> f64 {
     let curve = tally.curve();
     let by_rdp = curve.epsilon(delta);
     if by_rdp == 0.0 {
@@ -115,6 +137,9 @@ pub(super) fn delta(tally: &Tally, epsilon: f64) -> f64 {
     let by_rdp = curve.delta(epsilon);
     if by_rdp == 0.0 || epsilon.is_infinite() {
         return by_rdp;
+    }
+    if epsilon >= pure(tally) {
+        return 0.0;
     }
     let Some(uses) = Uses::of(tally) else { return by_rdp };
     if let Some(mu) = uses.only_gaussian() {

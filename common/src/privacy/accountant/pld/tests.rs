@@ -240,6 +240,24 @@ fn corners() {
     assert_eq!(price(&[sampled(1e-6, 1.0, 1)], 1e-5), 0.0);
 }
 
+/// Laplace noise has a greatest loss; a grid that goes beyond it is not believed.
+#[test]
+fn pure_losses_end() {
+    fn check(events: &[Event], delta: f64, expected: f64) {
+        let found = price(events, delta);
+        let most = expected * (1.0 + 1e-9);
+        assert!((expected - 1e-6..=most).contains(&found), "{found}, expected {expected}");
+        assert_eq!(delta_by(Accountant::Pld, events, most), Ok(0.0));
+    }
+    let laplace = |scale, count| Event::Laplace { scale, count };
+    check(&[laplace(1.0, 17)], 1.36e-10, 17.0);
+    check(&[laplace(1.0, 17), laplace(4.0, 2)], 1e-12, 17.5);
+    let half = Event::PoissonLaplace { sampling_rate: 0.5, scale: 1.0, count: 2 };
+    check(&[half], 1e-14, 2.0 * (0.5 * (1.0 + 1.0_f64.exp())).ln());
+    assert!(price(&[laplace(1.0, 17)], 1e-4) < 16.9);
+    assert!(price(&[laplace(1.0, 17), sampled(0.01, 5.0, 1)], 1.36e-10) > 17.0, "a Gaussian has no end");
+}
+
 #[test]
 fn order_and_splitting_change_no_bit() {
     let (a, b) = (sampled(0.05, 1.5, 200), Event::Laplace { scale: 20.0, count: 5 });
