@@ -6,6 +6,7 @@ mod agent;
 mod chance;
 mod claim;
 mod cosign;
+mod failed;
 #[cfg(feature = "mutants")]
 mod mutated;
 mod round;
@@ -13,7 +14,8 @@ mod round;
 mod tests;
 mod witness;
 
-pub use agent::{Agent, Stop, TaskError};
+pub use agent::Agent;
+pub use failed::{Stop, TaskError};
 
 use crate::connect::Dialer;
 use crate::home::entropy;

@@ -1,25 +1,24 @@
 //! One agent: its home, its ledger, what it holds of each study; and what it does with a task.
 
 use super::chance::Entropy;
+use super::failed::{Stop, TaskError};
 #[cfg(feature = "mutants")]
 use super::mutated;
 use super::round;
-use crate::approval::{KeptError, KeptStudy, all_kept, kept};
-use crate::compute::InvalidNoise;
+use crate::approval::{KeptStudy, all_kept, kept};
 use crate::data::{self, InvalidTable, Loaded, SplitKey};
 use crate::disk::{Disk, OsDisk};
 use crate::failure::Failure;
-use crate::files::{self, FileError};
+use crate::files;
 use crate::home::{Config, Coordinator, Home, HomeError, entropy};
-use crate::ledger::{LedgerError, LedgerStore};
-use crate::link::{CallError, Hello, Link};
+use crate::ledger::LedgerStore;
+use crate::link::{Hello, Link};
 use crate::outbox::Outbox;
 use crate::policy::{Own, Policy};
-use crate::pricing::PricingError;
 use crate::refusals::Tally;
 use crate::task::{self, Facts, Refusal};
 use crate::witness::Witness;
-use consilium_common::id::{Digest, SiteName};
+use consilium_common::id::Digest;
 use consilium_common::ledger::entry::Body;
 use consilium_common::protocol::{Decision, Task};
 use consilium_common::study::Study;
@@ -31,81 +30,6 @@ use std::sync::{Arc, Mutex};
 
 /// Two lines of hex for each start of the program and study.
 const NONCES_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// The agent must not go on; a person has to look.
-#[derive(Debug, thiserror::Error)]
-pub enum Stop {
-    /// The coordinator does not cosign this ledger.
-    #[error("ledger.not_cosigned: the coordinator does not cosign this ledger: {0}")]
-    NotCosigned(String),
-    /// Another key than at enrolment.
-    #[error(
-        "coordinator.key: the coordinator signs with another key than at enrolment; enrol again if that is right"
-    )]
-    OtherCoordinator,
-    /// Another site holds a checkpoint by this site's own key that this ledger does not continue.
-    #[error(
-        "ledger.restored: {site} has cosigned {cosigned} entries of this ledger that are not in it (it has {found}): \
-         its disk was restored from an old copy, or there is a second copy of it; stop both and run: site-agent \
-         ledger recover"
-    )]
-    Contradicted {
-        /// The witness.
-        site: SiteName,
-        /// Entries under its note.
-        cosigned: u64,
-        /// Entries here.
-        found: u64,
-    },
-    /// Our own store is damaged, was restored from an old copy, or cannot be written.
-    #[error(transparent)]
-    Ledger(LedgerError),
-}
-
-/// A task was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum TaskError {
-    /// By a rule; the coordinator and the ledger are told its name.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// A call failed.
-    #[error(transparent)]
-    Call(#[from] CallError),
-    /// No other site has cosigned this site's ledger yet: the release waits, the reserve is kept.
-    #[error("ledger.not_witnessed: no other site has cosigned this ledger yet; the release waits for one")]
-    Unwitnessed,
-    /// Something here that a person must mend: the table, the disk, a key.
-    #[error("{0}")]
-    Local(String),
-    /// The agent must stop.
-    #[error(transparent)]
-    Stop(#[from] Stop),
-}
-
-macro_rules! local {
-    ($($error:ty),*) => {
-        $(impl From<$error> for TaskError {
-            fn from(error: $error) -> Self {
-                Self::Local(error.to_string())
-            }
-        })*
-    };
-}
-local!(FileError, HomeError, KeptError, InvalidNoise, PricingError, InvalidTable);
-
-impl From<LedgerError> for TaskError {
-    fn from(error: LedgerError) -> Self {
-        match error {
-            LedgerError::Illegal(illegal) => {
-                Self::Refused(Refusal { rule: illegal.rule, why: illegal.to_string() })
-            }
-            // A person may free the disk or set the clock while the agent waits.
-            error @ (LedgerError::Io { .. } | LedgerError::Clock { .. }) => Self::Local(error.to_string()),
-            error @ LedgerError::Cosignature(_) => Self::Stop(Stop::NotCosigned(error.to_string())),
-            error => Self::Stop(Stop::Ledger(error)),
-        }
-    }
-}
 
 /// What the agent holds of one study while it runs.
 #[derive(Clone)]

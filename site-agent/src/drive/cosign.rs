@@ -1,7 +1,8 @@
 //! Cosignatures for this site's own ledger: from the coordinator, and from another participant where
 //! the study has three or more.
 
-use super::agent::{Agent, Stop, TaskError};
+use super::agent::Agent;
+use super::failed::{Stop, TaskError};
 use crate::ledger::LedgerError;
 use crate::link::{CallError, Link};
 use crate::task;

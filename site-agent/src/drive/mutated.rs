@@ -1,6 +1,7 @@
 //! What broken variants of an agent let out. See [`consilium_common::mutant`].
 
-use super::agent::{Agent, TaskError};
+use super::agent::Agent;
+use super::failed::TaskError;
 use crate::compute::Seed;
 use crate::data::{Faults, Loaded};
 use crate::task::Refusal;

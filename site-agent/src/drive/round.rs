@@ -1,6 +1,7 @@
 //! One output after another, in the order that a crash cannot turn into two.
 
-use super::agent::{Agent, Begun, Held, TaskError};
+use super::agent::{Agent, Begun, Held};
+use super::failed::TaskError;
 use crate::compute::{self, HistogramNoise, Round};
 use crate::link::{Link, OutputOf};
 use crate::pricing::price_histogram;

@@ -1,6 +1,7 @@
 //! An agent on a real home and ledger, without a coordinator.
 
-use super::agent::{Agent, Held, TaskError};
+use super::agent::{Agent, Held};
+use super::failed::TaskError;
 use super::round::{commit, give_up, update};
 use crate::compute::Round;
 use crate::data::{Fault, InvalidTable};

@@ -41,6 +41,11 @@ fn approved(audited: &Audited<'_>) -> Html {
             text(approval.changed.as_deref().unwrap_or("–")),
         ]
     });
+    let outside = if governance.approvals.is_empty() {
+        Html::raw("<p>The study’s file names none.</p>")
+    } else {
+        table(&["By", "Reference", "Until", "What it changed"], outside)
+    };
     let never = all(intended.prohibited.iter().map(|use_| fill("<li>{}</li>", &[use_])));
     fill(
         "<section id=\"approved\"><h2>What was approved, and by whom</h2>\
@@ -61,7 +66,7 @@ fn approved(audited: &Audited<'_>) -> Html {
             &report.started.map_or_else(|| "–".to_owned(), minute),
             &study.digest.to_string(),
             &table(&["Hospital", "Decision", "Signed by", "When", "Took part"], decisions),
-            &table(&["By", "Reference", "Until", "What it changed"], outside),
+            &outside,
         ],
     )
 }
