@@ -94,10 +94,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write_on(&OsDisk, path, bytes)
 }
 
-/// As [`write`], on this disk.
+/// As [`write()`], on this disk.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();

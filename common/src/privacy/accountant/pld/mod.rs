@@ -1,21 +1,21 @@
 //! Privacy loss distributions: the tight accountant of a list of events that was declared in advance.
 //!
-//! How. Each use's loss goes on a grid, rounded against the budget ([`cells`]); the total's law is their
-//! convolution, by Fourier transform of exponentially tilted masses ([`tilt`], [`compose`]); ε and δ are
+//! How. Each use's loss goes on a grid, rounded against the budget (`cells`); the total's law is their
+//! convolution, by Fourier transform of exponentially tilted masses (`tilt`, `compose`); ε and δ are
 //! read off it with every numerical error added. Both directions, with the person and without, count;
-//! Gaussians without sampling are merged into one first, exactly, and alone need no grid ([`normal`]), nor
-//! does a single use ([`single`]).
+//! Gaussians without sampling are merged into one first, exactly, and alone need no grid (`normal`), nor
+//! does a single use (`single`).
 //!
 //! Grid. T uses on a grid of step h inflate ε by about T(λ+1)h²/12, where λ is the tilt of the answer
-//! (convexity of e^(−λL) within a cell). h is a power of two for which that is at most [`INFLATION`] of
+//! (convexity of e^(−λL) within a cell). h is a power of two for which that is at most `INFLATION` of
 //! ε; so a finer grid would lower ε by at most as much.
 //!
-//! Slack. The share of δ that covers numerical error is kept below [`SLACK_SHARE`] by choosing another
+//! Slack. The share of δ that covers numerical error is kept below `SLACK_SHARE` by choosing another
 //! tilt where need be; it is part of the answer in any case, which is an upper bound whatever h and λ.
 //!
 //! Never above RDP: an answer from here is compared with the Rényi accountant's, also a bound, and the
-//! lower one stands. That is the Rényi accountant's where the list is beyond [`USES_MAX`] or
-//! [`DISTINCT_MAX`].
+//! lower one stands. That is the Rényi accountant's where the list is beyond `USES_MAX` or
+//! `DISTINCT_MAX`.
 
 mod cells;
 mod compose;
