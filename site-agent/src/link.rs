@@ -232,6 +232,9 @@ impl Link {
             Some(next_task_response::Task::Evaluate(task)) => {
                 Some(Task::Evaluate { study: digest(CALL, &task.study)?, model: digest(CALL, &task.model)? })
             }
+            Some(next_task_response::Task::Sum(task)) => {
+                Some(Task::Sum { study: digest(CALL, &task.study)? })
+            }
             Some(next_task_response::Task::Close(task)) => {
                 Some(Task::Close { study: digest(CALL, &task.study)? })
             }

@@ -278,6 +278,7 @@ impl Case {
                     sent.expect("taken").verify(&coordinator).expect("signed by the coordinator");
                 }
                 Some(Task::Evaluate { model, .. }) => return note(stage, model),
+                Some(Task::Sum { .. }) => panic!("the study has no secure sums"),
                 Some(Task::Close { .. }) => panic!("the coordinator gave the study up"),
             }
         }

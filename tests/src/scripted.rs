@@ -192,6 +192,15 @@ fn bytes_of(digest: &Digest) -> Vec<u8> {
 
 #[tonic::async_trait]
 impl Federation for Scripted {
+    type SecureSumStream = Pin<Box<dyn Stream<Item = Result<wire::SecureDown, Status>> + Send>>;
+
+    async fn secure_sum(
+        &self,
+        _: Request<Streaming<wire::SecureUp>>,
+    ) -> Result<Response<Self::SecureSumStream>, Status> {
+        Err(Status::unimplemented("not in this script"))
+    }
+
     async fn hello(
         &self,
         request: Request<wire::HelloRequest>,
@@ -257,6 +266,9 @@ impl Federation for Scripted {
                 study: bytes_of(&study).into(),
                 model: bytes_of(&model).into(),
             }),
+            Task::Sum { study } => {
+                next_task_response::Task::Sum(wire::SumTask { study: bytes_of(&study).into() })
+            }
             Task::Close { study } => {
                 next_task_response::Task::Close(wire::CloseTask { study: bytes_of(&study).into() })
             }

@@ -178,9 +178,49 @@ pub enum Body {
         /// SHA-256 of the exact output bytes.
         output: Digest,
     },
-    /// A reserve or release will never have an output. It stays burnt.
+    /// Burns uses `first..first + count` of an earmark for secure sums, one for each attempt that this
+    /// site sends a masked vector to; never un-burnt, sent or not.
+    ReserveBlock {
+        /// For which study.
+        study: Digest,
+        /// Index into the study's earmarks.
+        earmark: u32,
+        /// First use burnt.
+        first: u64,
+        /// How many.
+        count: u64,
+    },
+    /// A masked vector may be sent, once, for one attempt of one step.
+    CommitSum {
+        /// Index of the `reserve_block` entry.
+        reserve: u64,
+        /// Which of its uses; they rise.
+        index: u64,
+        /// The round of training, counted from 0; or the grouping, by its earmark's index.
+        step: u32,
+        /// Counted from 0 in the step.
+        attempt: u32,
+        /// The session of the secure sum: the same at every site that was shown the same keys.
+        session: Digest,
+        /// Digest of the model that it starts from, or that is evaluated.
+        model: Digest,
+        /// Digest of the masked lanes, as `survivors` lists them.
+        output: Digest,
+    },
+    /// How an attempt ended, as this site saw it: who is in the sum, and what it is.
+    Sum {
+        /// Index of the `commit_sum` entry.
+        commit: u64,
+        /// The sites whose masked vectors are in it, by name in order.
+        survivors: Vec<SiteName>,
+        /// Digest of the sum, as the coordinator told it.
+        sum: Digest,
+        /// Digest of the whole transcript (`secagg::Transcript`).
+        transcript: Digest,
+    },
+    /// A reserve or release will never have an output, a block none any more. It stays burnt.
     Abort {
-        /// Index of the `reserve` or `release` entry.
+        /// Index of the `reserve`, `release` or `reserve_block` entry.
         reserve: u64,
         /// Why: `interrupted`, `withdrawn`.
         reason: String,

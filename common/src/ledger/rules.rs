@@ -7,10 +7,12 @@
 
 mod open;
 mod state;
+mod sums;
 
 pub use state::{Burn, Outcome, Slot, State, StudyRecord};
+pub use sums::{Block, Masked};
 
-use super::entry::{Body, Caps, Entry, InvalidEntry};
+use super::entry::{Body, Caps, Earmark, Entry, InvalidEntry};
 use super::merkle::leaf_hash;
 use crate::id::{Digest, SiteName};
 use crate::key::PublicKey;
@@ -148,9 +150,19 @@ impl State {
                 self.check_burn(study, *earmark, *first, *count, Slot::Grouping(*earmark))
             }
             Body::Commit { reserve, .. } => self.check_unfinished("ledger.commit", *reserve),
+            Body::ReserveBlock { study, earmark, first, count } => {
+                self.check_uses(study, *earmark, *first, *count).map(|_| ())
+            }
+            Body::CommitSum { reserve, index, step, attempt, .. } => {
+                self.check_commit_sum(*reserve, *index, (*step, *attempt))
+            }
+            Body::Sum { commit, survivors, .. } => self.check_sum(*commit, survivors),
             Body::Abort { reserve, reason } => {
                 check_reason("ledger.abort", reason, &ABORT_REASONS)?;
-                self.check_unfinished("ledger.abort", *reserve)
+                match self.block(*reserve) {
+                    Some(block) => self.check_block("ledger.abort", *reserve, block),
+                    None => self.check_unfinished("ledger.abort", *reserve),
+                }
             }
             Body::Refusal { rule, study, count } => self.check_refusal(entry.time, rule, *study, *count),
             Body::Close { study, reason } => {
@@ -168,26 +180,12 @@ impl State {
         count: u64,
         slot: Slot,
     ) -> Result<(), Broken> {
-        let record = self.open_study(study)?;
-        let Some((declared, burnt)) = record.earmark(earmark) else {
-            return broken("ledger.earmark", format!("the study has no earmark {earmark}"));
-        };
+        let declared = self.check_uses(study, earmark, first, count)?;
         if declared.is_training() != matches!(slot, Slot::Round(_)) {
             return broken(
                 "ledger.earmark",
                 format!("earmark {earmark} ({}) is of the other kind", declared.name),
             );
-        }
-        if first != burnt {
-            return broken(
-                "ledger.burn",
-                format!("the next use of {} is {burnt}, came {first}", declared.name),
-            );
-        }
-        let total = declared.event.count();
-        if count == 0 || first.checked_add(count).is_none_or(|end| end > total) {
-            let left = total - burnt;
-            return broken("ledger.burn", format!("{count} uses of {}, {left} are left", declared.name));
         }
         match self.slot(study, slot).map(|(index, burn)| (index, burn.outcome)) {
             None | Some((_, Outcome::Aborted)) => Ok(()),
@@ -199,6 +197,25 @@ impl State {
                 broken("ledger.output", format!("entry {index} for the same output is committed already"))
             }
         }
+    }
+
+    /// The uses are the next of an earmark of an open study.
+    fn check_uses(&self, study: &Digest, earmark: u32, first: u64, count: u64) -> Result<&Earmark, Broken> {
+        let Some((declared, burnt)) = self.open_study(study)?.earmark(earmark) else {
+            return broken("ledger.earmark", format!("the study has no earmark {earmark}"));
+        };
+        if first != burnt {
+            return broken(
+                "ledger.burn",
+                format!("the next use of {} is {burnt}, came {first}", declared.name),
+            );
+        }
+        let total = declared.event.count();
+        if count == 0 || first.checked_add(count).is_none_or(|end| end > total) {
+            let left = total - burnt;
+            return broken("ledger.burn", format!("{count} uses of {}, {left} are left", declared.name));
+        }
+        Ok(declared)
     }
 
     fn check_unfinished(&self, rule: &'static str, reserve: u64) -> Result<(), Broken> {

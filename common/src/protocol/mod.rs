@@ -97,6 +97,11 @@ pub enum Task {
         /// Digest of the model's exact bytes.
         model: Digest,
     },
+    /// Take part in the study's secure sums, step after step, over one stream.
+    Sum {
+        /// The study.
+        study: Digest,
+    },
     /// The study is over: close it and hand over the ledger for the bundle.
     Close {
         /// The study.

@@ -28,6 +28,7 @@ mod mask;
 pub mod message;
 mod noise_share;
 mod parameters;
+mod record;
 mod refusal;
 mod seal;
 mod session;
@@ -47,6 +48,7 @@ pub use noise_share::{NoiseShare, NoisedInput};
 pub use parameters::{
     LaneWidth, NOISE_DEVIATIONS, SITES_MAX, SITES_MIN, SecureParameters, recommended_threshold,
 };
+pub use record::{InvalidRecord, RECORD_HEADER_MAX, SumRecord, Survivor};
 pub use refusal::Refusal;
 pub use terms::{RequestedTerms, TERMS, Terms};
 pub use transcript::Transcript;

@@ -13,6 +13,7 @@ pub mod limits;
 mod mistake;
 pub mod parse;
 mod raw;
+pub mod secure;
 mod shape;
 #[cfg(test)]
 mod shipped;
@@ -231,9 +232,23 @@ pub enum ModelFamily {
     },
 }
 
-/// `[privacy]`, mode `local`.
+/// `privacy.mode`: whose noise makes what is released private.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Each site's own noise makes its update private against everybody.
+    Local,
+    /// The noise in a secure sum is shared out; the coordinator sees sums only.
+    Distributed {
+        /// n_C: the sites that may side with the coordinator.
+        colluding: u8,
+    },
+}
+
+/// `[privacy]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Privacy {
+    /// `local` or `distributed`.
+    pub mode: Mode,
     /// What the study's own caps are held by, and its noise is calibrated by.
     pub accountant: Accountant,
     /// The δ at which every ε here is meant.
@@ -274,7 +289,7 @@ pub struct Training {
     pub learning_rate: f64,
     /// Proximal pull toward the round's model (FedProx's μ); 0 is plain FedAvg.
     pub proximal: f64,
-    /// Fewest sites whose updates make a round.
+    /// Fewest sites whose updates make a round; in `distributed` mode t, the fewest that a secure sum needs.
     pub quorum: u32,
     /// A round without quorum by then is opened again.
     pub deadline_s: u32,

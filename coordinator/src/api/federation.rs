@@ -194,6 +194,16 @@ impl Federation for FederationApi {
         Ok(Response::new(wire::SubmitOutputResponse { receipt: receipt.into() }))
     }
 
+    type SecureSumStream = Pin<Box<dyn Stream<Item = Result<wire::SecureDown, Status>> + Send>>;
+
+    async fn secure_sum(
+        &self,
+        request: Request<Streaming<wire::SecureUp>>,
+    ) -> Result<Response<Self::SecureSumStream>, Status> {
+        let _ = caller(&self.hub, &request)?;
+        Err(Status::unimplemented("secure sums"))
+    }
+
     async fn decline_task(
         &self,
         request: Request<wire::DeclineTaskRequest>,
@@ -334,6 +344,7 @@ fn task_to_wire(task: Task) -> next_task_response::Task {
             study: bytes(study),
             model: bytes(model),
         }),
+        Task::Sum { study } => next_task_response::Task::Sum(wire::SumTask { study: bytes(study) }),
         Task::Close { study } => next_task_response::Task::Close(wire::CloseTask { study: bytes(study) }),
     }
 }

@@ -408,7 +408,7 @@ pub struct NextTaskRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct NextTaskResponse {
-    #[prost(oneof = "next_task_response::Task", tags = "1, 2, 3")]
+    #[prost(oneof = "next_task_response::Task", tags = "1, 2, 3, 4")]
     pub task: ::core::option::Option<next_task_response::Task>,
 }
 /// Nested message and enum types in `NextTaskResponse`.
@@ -421,6 +421,8 @@ pub mod next_task_response {
         Evaluate(super::EvaluateTask),
         #[prost(message, tag = "3")]
         Close(super::CloseTask),
+        #[prost(message, tag = "4")]
+        Sum(super::SumTask),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -439,6 +441,11 @@ pub struct EvaluateTask {
     pub study: ::prost::bytes::Bytes,
     #[prost(bytes = "bytes", tag = "2")]
     pub model: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SumTask {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub study: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CloseTask {
@@ -673,6 +680,94 @@ pub struct LedgerFile {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SubmitLedgerResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecureUp {
+    #[prost(oneof = "secure_up::Part", tags = "1, 2, 3")]
+    pub part: ::core::option::Option<secure_up::Part>,
+}
+/// Nested message and enum types in `SecureUp`.
+pub mod secure_up {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Part {
+        /// The first, and only the first.
+        #[prost(message, tag = "1")]
+        Join(super::SecureJoin),
+        /// A message of the secure sum, in parts.
+        #[prost(message, tag = "2")]
+        Message(super::SecurePart),
+        /// The rule that refused, as "secagg.terms": nothing more comes on this stream.
+        #[prost(string, tag = "3")]
+        Refused(::prost::alloc::string::String),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecureJoin {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub study: ::prost::bytes::Bytes,
+}
+/// Exact bytes, at most 1 MiB; the whole ends with the part that says so.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecurePart {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub bytes: ::prost::bytes::Bytes,
+    #[prost(bool, tag = "2")]
+    pub last: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecureDown {
+    #[prost(oneof = "secure_down::Part", tags = "1, 2, 3, 4")]
+    pub part: ::core::option::Option<secure_down::Part>,
+}
+/// Nested message and enum types in `SecureDown`.
+pub mod secure_down {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Part {
+        /// A new session; the one before, if any, is over. The site answers with its session key.
+        #[prost(message, tag = "1")]
+        Open(super::SecureOpen),
+        /// A message of the secure sum, in parts.
+        #[prost(message, tag = "2")]
+        Message(super::SecurePart),
+        /// A step is to be shared for; the site answers with its shares.
+        #[prost(message, tag = "3")]
+        Share(super::SecureShare),
+        /// The exact bytes of the model that the next request names, in parts.
+        #[prost(message, tag = "4")]
+        Model(super::SecurePart),
+    }
+}
+/// What the session sums.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecureOpen {
+    /// Chosen by the coordinator, never twice for a study.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(oneof = "secure_open::Sums", tags = "2, 3")]
+    pub sums: ::core::option::Option<secure_open::Sums>,
+}
+/// Nested message and enum types in `SecureOpen`.
+pub mod secure_open {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Sums {
+        /// The steps of training.
+        #[prost(message, tag = "2")]
+        Training(super::SecureTraining),
+        /// The histogram of this grouping.
+        #[prost(string, tag = "3")]
+        Grouping(::prost::alloc::string::String),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecureTraining {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecureShare {
+    /// The round of training, counted from 0; or the grouping, by its earmark's index.
+    #[prost(uint32, tag = "1")]
+    pub step: u32,
+    /// Counted from 0 in the step.
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+}
 /// Generated client implementations.
 pub mod federation_client {
     #![allow(
@@ -964,6 +1059,32 @@ pub mod federation_client {
                 .insert(GrpcMethod::new("consilium.v1.Federation", "SubmitOutput"));
             self.inner.client_streaming(req, path, codec).await
         }
+        /// Secure sums, for as long as the site takes part: messages of one protocol in both directions, the
+        /// coordinator asks, the site answers. A stream that ends is a site that dropped out.
+        pub async fn secure_sum(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::SecureUp>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::SecureDown>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/consilium.v1.Federation/SecureSum",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("consilium.v1.Federation", "SecureSum"));
+            self.inner.streaming(req, path, codec).await
+        }
         /// The site could not take part in a task: a code, never a reason that tells of data.
         pub async fn decline_task(
             &mut self,
@@ -1217,6 +1338,18 @@ pub mod federation_server {
             tonic::Response<super::SubmitOutputResponse>,
             tonic::Status,
         >;
+        /// Server streaming response type for the SecureSum method.
+        type SecureSumStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::SecureDown, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Secure sums, for as long as the site takes part: messages of one protocol in both directions, the
+        /// coordinator asks, the site answers. A stream that ends is a site that dropped out.
+        async fn secure_sum(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::SecureUp>>,
+        ) -> std::result::Result<tonic::Response<Self::SecureSumStream>, tonic::Status>;
         /// The site could not take part in a task: a code, never a reason that tells of data.
         async fn decline_task(
             &self,
@@ -1711,6 +1844,50 @@ pub mod federation_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/consilium.v1.Federation/SecureSum" => {
+                    #[allow(non_camel_case_types)]
+                    struct SecureSumSvc<T: Federation>(pub Arc<T>);
+                    impl<T: Federation> tonic::server::StreamingService<super::SecureUp>
+                    for SecureSumSvc<T> {
+                        type Response = super::SecureDown;
+                        type ResponseStream = T::SecureSumStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::SecureUp>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Federation>::secure_sum(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SecureSumSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -168,7 +168,9 @@ impl Agent {
         began: tokio::time::Instant,
     ) -> Result<(), TaskError> {
         match task {
-            Task::Train { study, .. } | Task::Evaluate { study, .. } => self.settle(link, study).await?,
+            Task::Train { study, .. } | Task::Evaluate { study, .. } | Task::Sum { study } => {
+                self.settle(link, study).await?;
+            }
             Task::Close { .. } => {}
         }
         match task {
@@ -180,6 +182,9 @@ impl Agent {
                 let held = self.opened(link, study).await?;
                 round::evaluate(self, link, &held, *model, began).await
             }
+            Task::Sum { .. } => {
+                Err(Refusal { rule: "task.sum", why: "secure sums are not served".into() }.into())
+            }
             Task::Close { study } => self.close(link, study).await,
         }
     }
@@ -190,7 +195,10 @@ impl Agent {
     /// # Errors
     /// A damaged ledger.
     pub async fn refuse(&mut self, link: &mut Link, task: &Task, refusal: &Refusal) -> Result<(), Stop> {
-        let (Task::Train { study, .. } | Task::Evaluate { study, .. } | Task::Close { study }) = task;
+        let (Task::Train { study, .. }
+        | Task::Evaluate { study, .. }
+        | Task::Sum { study }
+        | Task::Close { study }) = task;
         tracing::warn!(rule = refusal.rule, study = %study, "refused: {}", refusal.why);
         let now = self.now();
         if self.settled

@@ -112,7 +112,7 @@ fn check_nothing_is_lost(
         let from = differ.map_or(*size, |(at, _)| at);
         let burns = |entry: &&[u8]| {
             let body = Entry::from_bytes(entry).map(|entry| entry.body);
-            !matches!(body, Ok(body) if !matches!(body, Body::Reserve { .. } | Body::Release { .. }))
+            !matches!(body, Ok(body) if !matches!(body, Body::Reserve { .. } | Body::Release { .. } | Body::ReserveBlock { .. }))
         };
         if entries.iter().skip(usize::try_from(from).expect("in memory")).any(burns) {
             return refuse(format!(

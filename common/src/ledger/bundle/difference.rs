@@ -175,6 +175,11 @@ fn words(body: &Body) -> String {
             format!("release of earmark {earmark}: {count} uses paid for")
         }
         Body::Commit { reserve, output } => format!("output {} for entry {reserve}", output.short()),
+        Body::ReserveBlock { count, .. } => format!("{count} attempts at secure sums paid for"),
+        Body::CommitSum { step, attempt, .. } => format!("masked vector for step {step}, attempt {attempt}"),
+        Body::Sum { commit, survivors, .. } => {
+            format!("entry {commit} ended in a sum of {} sites", survivors.len())
+        }
         Body::Abort { reserve, reason } => format!("entry {reserve} ended without an output: {reason}"),
         Body::Refusal { rule, count, .. } => format!("{count} requests refused by {rule}"),
         Body::Close { study, reason } => format!("study {} closed: {reason}", study.short()),

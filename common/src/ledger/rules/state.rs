@@ -2,6 +2,7 @@
 
 mod caps;
 
+use super::sums::{Block, Ended, Sums};
 use super::{Owner, REPLAY_SLACK};
 use crate::id::{Digest, SiteName, StudyId};
 use crate::key::PublicKey;
@@ -30,6 +31,8 @@ pub struct State {
     burns: BTreeMap<u64, Burn>,
     /// The newest burn for each output.
     slots: BTreeMap<(Digest, Slot), u64>,
+    /// What secure sums have burnt and sent.
+    pub(super) sums: Sums,
     /// The refusals recorded on the last entry's day.
     refusals: BTreeSet<(String, Option<Digest>)>,
 }
@@ -120,6 +123,7 @@ impl State {
             studies: BTreeMap::new(),
             burns: BTreeMap::new(),
             slots: BTreeMap::new(),
+            sums: Sums::default(),
             refusals: BTreeSet::new(),
         }
     }
@@ -325,39 +329,35 @@ impl State {
                 self.opened(study).dataset_version = Some(*commitment);
             }
             Body::Reserve { study, earmark, first, count, round, model } => {
-                let slot = Slot::Round(*round);
-                let (first, count, model, time) = (*first, *count, *model, entry.time);
-                let outcome = Outcome::Open;
-                self.keep(Burn {
-                    study: *study,
-                    earmark: *earmark,
-                    first,
-                    count,
-                    slot,
-                    model,
-                    time,
-                    outcome,
-                });
+                self.keep(*study, *earmark, (*first, *count), Slot::Round(*round), *model, entry.time);
             }
             Body::Release { study, earmark, first, count, model } => {
-                let slot = Slot::Grouping(*earmark);
-                let (first, count, model, time) = (*first, *count, *model, entry.time);
-                let outcome = Outcome::Open;
-                self.keep(Burn {
-                    study: *study,
-                    earmark: *earmark,
-                    first,
-                    count,
-                    slot,
-                    model,
-                    time,
-                    outcome,
-                });
+                self.keep(*study, *earmark, (*first, *count), Slot::Grouping(*earmark), *model, entry.time);
+            }
+            Body::ReserveBlock { study, earmark, first, count } => {
+                self.opened(study).burnt[*earmark as usize] += count;
+                let (first, count, time) = (*first, *count, entry.time);
+                self.sums.reserve(index, Block::new(*study, *earmark, first, count, time));
+            }
+            Body::CommitSum { reserve, index: used, step, attempt, session, model, output } => {
+                let slot = (*step, *attempt);
+                let (session, model, output) = (*session, *model, *output);
+                self.sums.commit(index, *reserve, *used, slot, session, model, output, entry.time);
+            }
+            Body::Sum { commit, survivors, sum, transcript } => {
+                self.sums.end(
+                    *commit,
+                    Ended { entry: index, survivors: survivors.clone(), sum: *sum, transcript: *transcript },
+                );
             }
             Body::Commit { reserve, output } => {
                 self.finish(*reserve, Outcome::Committed { output: *output, entry: index });
             }
-            Body::Abort { reserve, .. } => self.finish(*reserve, Outcome::Aborted),
+            Body::Abort { reserve, .. } => {
+                if !self.sums.abort(*reserve) {
+                    self.finish(*reserve, Outcome::Aborted);
+                }
+            }
             Body::Refusal { rule, study, .. } => {
                 self.refusals.insert((rule.clone(), *study));
             }
@@ -390,10 +390,19 @@ impl State {
         }
     }
 
-    fn keep(&mut self, burn: Burn) {
-        self.opened(&burn.study).burnt[burn.earmark as usize] += burn.count;
-        self.burns.insert(self.size, burn);
-        self.slots.insert((burn.study, burn.slot), self.size);
+    fn keep(
+        &mut self,
+        study: Digest,
+        earmark: u32,
+        (first, count): (u64, u64),
+        slot: Slot,
+        model: Digest,
+        time: Time,
+    ) {
+        self.opened(&study).burnt[earmark as usize] += count;
+        let outcome = Outcome::Open;
+        self.burns.insert(self.size, Burn { study, earmark, first, count, slot, model, time, outcome });
+        self.slots.insert((study, slot), self.size);
     }
 
     fn finish(&mut self, reserve: u64, outcome: Outcome) {

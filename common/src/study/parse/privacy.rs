@@ -8,12 +8,13 @@ use super::super::limits::{
     SPARE_EVALUATIONS_MAX, STEP_MAX, STEP_MIN, STEPS_MAX,
 };
 use super::super::raw::{Ask, Section, Value, ask};
-use super::super::{Privacy, RosterSite, Split, Study, Subgroups, Training};
+use super::super::{Mode, Privacy, RosterSite, Split, Study, Subgroups, Training, secure};
 use super::section;
 use crate::evaluation::histogram::PERSON_UNITS;
 use crate::privacy::accountant::{Accountant, above_by};
 use crate::privacy::clip::{Lattice, sigma_units};
 use crate::privacy::mechanism::Event;
+use crate::secagg::{SecureParameters, recommended_threshold};
 
 pub(super) fn privacy(
     top: &Section<'_>,
@@ -23,6 +24,7 @@ pub(super) fn privacy(
 ) -> Option<Privacy> {
     let read = section(top, ask("privacy", "a table", "[privacy]"), |section| {
         let accountant = words(section);
+        let mode = mode(section);
         let delta = section.required(DELTA, |v| {
             let delta = v.number(|delta| delta > 0.0 && delta <= DELTA_MAX)?;
             check_delta(v, delta, sites?);
@@ -35,10 +37,11 @@ pub(super) fn privacy(
         });
         let person_total_max = section.required(TOTAL, epsilon_cap);
         let spare_evaluations = section.required(SPARE_EVALUATIONS, |v| v.small(0..=SPARE_EVALUATIONS_MAX));
-        let training = self::section(section, TRAINING, |table| training(table, sites));
+        let training = self::section(section, TRAINING, |table| training(table, sites, mode));
         let evaluation_shares = self::section(section, SHARES, |table| evaluation_shares(table, subgroups));
         let (epsilon_training, epsilon_evaluation) = epsilon?;
         Some(Privacy {
+            mode: mode?,
             accountant: accountant?,
             delta: delta?,
             epsilon_training,
@@ -76,19 +79,34 @@ const SHARES: Ask = ask("evaluation_shares", "a table of grouping = share", "[pr
 fn words(section: &Section<'_>) -> Option<Accountant> {
     const UNIT: Ask = ask("unit", "\"person\"", r#"unit = "person""#);
     const NEIGHBOURS: Ask = ask("neighbours", "\"add_remove_one\"", r#"neighbours = "add_remove_one""#);
-    const MODE: Ask = ask("mode", "\"local\" (this version has no distributed mode)", r#"mode = "local""#);
     const ACCOUNTANT: Ask =
         ask("accountant", "\"pld\", or \"rdp\" as in older studies", r#"accountant = "pld""#);
     const ON_EXHAUSTED: Ask = ask("on_exhausted", "\"stop\"", r#"on_exhausted = "stop""#);
     section.required(UNIT, |v| v.word(&["person"]));
     section.required(NEIGHBOURS, |v| v.word(&["add_remove_one"]));
-    section.required(MODE, |v| v.word(&["local"]));
     section.required(ON_EXHAUSTED, |v| v.word(&["stop"]));
     let name = |accountant: Accountant| accountant.name();
     section.required(ACCOUNTANT, |v| {
         let word = v.word(&[name(Accountant::Pld), name(Accountant::Rdp)])?;
         Some(word.parse().expect("the name of an accountant"))
     })
+}
+
+/// `mode`, and what `distributed` needs beside it.
+fn mode(section: &Section<'_>) -> Option<Mode> {
+    const MODE: Ask = ask("mode", "\"local\" or \"distributed\"", r#"mode = "local""#);
+    const COLLUDING: Ask = ask("colluding", "a whole number from 1 to 100", "colluding = 1");
+    let colluding = |v: &Value<'_>| v.small(1..=100).map(|n| u8::try_from(n).expect("at most 100"));
+    match section.required(MODE, |v| v.word(&["local", "distributed"]))? {
+        "distributed" => Some(Mode::Distributed { colluding: section.required(COLLUDING, colluding)? }),
+        _ => {
+            section.optional(COLLUDING, |v| {
+                let instead = "remove it, or write mode = \"distributed\"";
+                v.wrong_because::<()>("nothing in local mode", "colluding", instead)
+            });
+            Some(Mode::Local)
+        }
+    }
 }
 
 fn epsilon_cap(value: &Value<'_>) -> Option<f64> {
@@ -110,7 +128,7 @@ fn check_delta(value: &Value<'_>, delta: f64, sites: &[RosterSite]) {
     }
 }
 
-fn training(section: &Section<'_>, sites: Option<&[RosterSite]>) -> Option<Training> {
+fn training(section: &Section<'_>, sites: Option<&[RosterSite]>, mode: Option<Mode>) -> Option<Training> {
     const RATE: Ask = ask("sampling_rate", "a number above 0.000001, at most 1", "sampling_rate = 0.1");
     const ROUNDS: Ask = ask("rounds", "a whole number from 1 to 10000", "rounds = 20");
     const STEPS: Ask = ask("local_steps", "a whole number from 1 to 10000", "local_steps = 1");
@@ -151,12 +169,60 @@ fn training(section: &Section<'_>, sites: Option<&[RosterSite]>) -> Option<Train
         deadline_s: deadline_s?,
         reply_tick_ms: reply_tick_ms?,
     };
+    if let Some(Mode::Distributed { colluding }) = mode {
+        check_distributed(section, &training, sites, colluding);
+    }
     let steps = training.steps_charged();
     if steps > STEPS_MAX {
         let expected = format!("(rounds + spare_rounds) x local_steps at most {STEPS_MAX}");
         section.wrong("rounds", &expected, &steps.to_string(), "lower rounds, spare_rounds or local_steps");
     }
     Some(training)
+}
+
+/// What secure sums rule out: local steps, pulls toward a round's model, weights of sites; thresholds
+/// under which the protocol or the noise would not hold.
+fn check_distributed(
+    section: &Section<'_>,
+    training: &Training,
+    sites: Option<&[RosterSite]>,
+    colluding: u8,
+) {
+    if training.local_steps != 1 {
+        let found = training.local_steps.to_string();
+        section.wrong(
+            "local_steps",
+            "1 in distributed mode: each step is one secure sum",
+            &found,
+            "write local_steps = 1, and more rounds",
+        );
+    }
+    if training.proximal != 0.0 {
+        let found = training.proximal.to_string();
+        section.wrong("proximal", "0 in distributed mode: there are no local steps", &found, "write 0.0");
+    }
+    let Some(sites) = sites else { return };
+    if sites.iter().any(|site| site.weight != sites[0].weight) {
+        let instead = "remove the weights: a secure sum counts every person alike";
+        section.wrong("quorum", "one weight for all sites in distributed mode", "several", instead);
+    }
+    let n = sites.len();
+    let threshold = u8::try_from(training.quorum).unwrap_or(u8::MAX);
+    // The noise is looked at with the rest of the numbers, once the model's size is known.
+    if let Err(refusal) = SecureParameters::decide(n, threshold, colluding, 1 << 18, 1, 1 << 18) {
+        let instead = match recommended_threshold(n) {
+            Ok((threshold, colluding)) => {
+                format!("for {n} sites write quorum = {threshold} and colluding = {colluding}")
+            }
+            Err(_) => "mode = \"local\" needs two sites, mode = \"distributed\" three".to_owned(),
+        };
+        section.wrong(
+            "quorum",
+            "a threshold that the secure sum is proven for",
+            &refusal.to_string(),
+            &instead,
+        );
+    }
 }
 
 /// A share for `overall` and for each of the study's groupings, and for nothing else; in the order of
@@ -288,6 +354,18 @@ pub(super) fn check_bounds(top: &Section<'_>, study: &Study) {
             "noise that the lattice carries",
             &error.to_string(),
             "write a smaller noise_multiplier",
+        );
+    }
+    let everybody: Vec<&RosterSite> = study.sites.iter().collect();
+    if let (Mode::Distributed { .. }, Ok(_)) =
+        (study.privacy.mode, lattice.sigma_units(training.noise_multiplier))
+        && let Err(refusal) = secure::all_terms(study, &everybody)
+    {
+        top.wrong(
+            "privacy.mode",
+            "sums that the secure sum carries",
+            &refusal.to_string(),
+            "write another noise_multiplier, or mode = \"local\"",
         );
     }
 }

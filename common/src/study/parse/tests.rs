@@ -156,7 +156,14 @@ fn every_key_has_its_rule() {
         ("class_weights = \"none\"", "class_weights = \"balanced\"", "model.class_weights", "couple persons"),
         ("\"logistic\"       #", "\"mlp\"       #", "model.hidden", "widths"),
         ("\"logistic\"       #", "\"gru\"       #", "model.family", "\"logistic\" or \"mlp\""),
-        ("\"local\"  ", "\"distributed\"  ", "privacy.mode", "no distributed mode"),
+        ("\"local\"  ", "\"distributed\"  ", "privacy.colluding", "a whole number from 1 to 100"),
+        ("\"local\"  ", "\"central\"  ", "privacy.mode", "\"local\" or \"distributed\""),
+        (
+            "delta             =",
+            "colluding = 1\ndelta             =",
+            "privacy.colluding",
+            "nothing in local mode",
+        ),
         (
             "accountant        = \"pld\"",
             "accountant        = \"prv\"",
