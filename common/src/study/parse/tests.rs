@@ -327,7 +327,7 @@ fn all_mistakes_at_once() {
         ("[\"table\"] ", "[\"parquet\"] "),
         ("range  = [18, 90] ", "range  = [90, 18] "),
         ("family        =", "famili        ="),
-        ("\"local\"  ", "\"distributed\"  "),
+        ("\"local\"  ", "\"central\"  "),
         ("quorum           = 2", "quorum           = 1"),
         ("min_count = 11", "min_count = eleven"),
     ] {
