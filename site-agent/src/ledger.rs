@@ -313,6 +313,21 @@ impl LedgerStore {
         Ok(index)
     }
 
+    /// Appends several entries in order. The index of the last.
+    ///
+    /// # Errors
+    /// As [`LedgerStore::append`], for the first that fails.
+    ///
+    /// # Panics
+    /// With no entry.
+    pub fn append_all(&mut self, bodies: Vec<Body>, now: Time) -> Result<u64, LedgerError> {
+        let mut last = None;
+        for body in bodies {
+            last = Some(self.append(body, now)?);
+        }
+        Ok(last.expect("at least one entry"))
+    }
+
     /// What the entries amount to.
     #[must_use]
     pub const fn state(&self) -> &State {
