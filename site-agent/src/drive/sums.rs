@@ -89,6 +89,7 @@ pub(super) async fn serve(
     let ended = sums.run(stop).await;
     let Sums { agent, stream, .. } = sums;
     agent.write_end()?;
+    agent.store.file()?;
     match ended {
         Err(TaskError::Refused(refusal)) => {
             agent.note_refusal(&digest, &refusal)?;
@@ -232,3 +233,6 @@ async fn until(time: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

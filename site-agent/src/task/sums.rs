@@ -231,3 +231,6 @@ fn check_distributed(study: &Study) -> Result<(), Refusal> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

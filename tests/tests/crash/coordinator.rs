@@ -53,6 +53,7 @@ impl World {
                 self.outputs.keys().filter(|name| name.starts_with("grouping")).count() == self.groupings
             }
             Task::Close { .. } => self.closed,
+            Task::Sum { .. } => unreachable!("the study is in local mode"),
         };
         self.tasks.iter().find(|task| !done(task)).cloned()
     }
@@ -150,6 +151,15 @@ type Chunks = Pin<Box<dyn Stream<Item = Result<wire::Chunk, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl Federation for Double {
+    type SecureSumStream = Pin<Box<dyn Stream<Item = Result<wire::SecureDown, Status>> + Send>>;
+
+    async fn secure_sum(
+        &self,
+        _: Request<Streaming<wire::SecureUp>>,
+    ) -> Result<Response<Self::SecureSumStream>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
     async fn hello(&self, _: Request<wire::HelloRequest>) -> Result<Response<wire::HelloResponse>, Status> {
         self.with(|world| {
             world.look()?;
