@@ -1,6 +1,10 @@
 //! Turns examples and noise into the bytes that leave. Called only with a cosigned reserve in hand;
 //! all noise is drawn before the examples are touched.
 
+mod sums;
+
+pub use sums::{draw_share, noised_counts, noised_step};
+
 use consilium_common::evaluation::histogram::{self, Grouping, Histogram, PERSON_UNITS};
 use consilium_common::examples::Examples;
 use consilium_common::id::{Digest, SiteName};

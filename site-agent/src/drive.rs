@@ -1,6 +1,6 @@
 //! Asks for a task, does it, asks again; for ever. The order for anything that leaves is kept here:
 //! reserve → fsync → cosigned → draw noise → read data, compute, add → output blob fsynced → the
-//! tick → commit → send. What to do is decided in [`crate::task`].
+//! tick → commit → send; for secure sums in [`sums`]. What to do is decided in [`crate::task`].
 
 mod agent;
 mod chance;
@@ -10,6 +10,7 @@ mod failed;
 #[cfg(feature = "mutants")]
 mod mutated;
 mod round;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod witness;
@@ -20,6 +21,7 @@ pub use failed::{Stop, TaskError};
 use crate::connect::Dialer;
 use crate::home::entropy;
 use crate::link::{CallError, Link};
+use consilium_common::protocol::Task;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -89,8 +91,19 @@ async fn converse(
             Err(error) => return Ok(Some(error)),
         };
         let began = tokio::time::Instant::now();
-        match agent.handle(link, &task, began).await {
-            Ok(()) => mend = PAUSE,
+        let done = match &task {
+            Task::Sum { study } => agent.sum(link, study, stop).await,
+            task => agent.handle(link, task, began).await,
+        };
+        match done {
+            Ok(()) => {
+                mend = PAUSE;
+                // A stream that was ended at once is not opened again in a tight loop.
+                if matches!(task, Task::Sum { .. }) {
+                    pause(ASK_MIN.saturating_sub(began.elapsed()), stop).await;
+                }
+            }
+            Err(TaskError::Told(_)) => pause(PAUSE, stop).await,
             Err(TaskError::Refused(refusal)) => {
                 agent.refuse(link, &task, &refusal).await?;
                 pause(PAUSE, stop).await;

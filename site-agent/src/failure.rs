@@ -133,7 +133,7 @@ table! {
         Stop::Ledger(ledger) => of_ledger(ledger),
     };
     TaskError => |error| match &error {
-        TaskError::Refused(_) | TaskError::Unwitnessed => Kind::Refused,
+        TaskError::Refused(_) | TaskError::Told(_) | TaskError::Unwitnessed => Kind::Refused,
         TaskError::Call(call) => of_call(call),
         TaskError::Local(_) => Kind::Fault,
         TaskError::Stop(Stop::Ledger(ledger)) => of_ledger(ledger),

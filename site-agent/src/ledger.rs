@@ -2,20 +2,25 @@
 //!
 //! - `entries`: the entries, each after its length in 16 bits (an entry bundle without end),
 //! - `checkpoint`: the signed note over them, replaced as a whole,
+//! - `journal`: entries that were appended since, each with its signed note,
 //! - `cosigned`: the newest checkpoint that the coordinator cosigned,
 //! - `lock`: held by the one process that may write.
 //!
 //! Invariants: what [`LedgerStore::append`] returned is on disk and signed; what is signed is never
 //! changed or dropped; nothing that breaks a [rule](rules) is written. Renaming the new checkpoint
-//! into place is the one moment at which an entry comes to be. After a crash, bytes behind the
+//! into place is the one moment at which an entry comes to be, or, for [`LedgerStore::append_all`],
+//! the sync of its record in the [journal]. After a crash, bytes behind the
 //! signed checkpoint are cut off (they were never acted on); anything signed that is missing or
 //! changed makes the folder [`LedgerError::Corrupt`], and nothing is repaired.
 
 mod cosigned;
 mod disk;
+mod journal;
 mod recover;
 
 pub use recover::Recovered;
+
+use journal::Journal;
 
 use crate::disk::{Disk, DiskFile, OsDisk};
 use consilium_common::id::{Digest, SiteName};
@@ -61,6 +66,9 @@ pub struct LedgerStore {
     state: State,
     tree: Tree,
     checkpoint: Note,
+    /// What the file `checkpoint` says; the journal has the rest.
+    filed: Note,
+    journal: Journal,
     /// Leaves under the newest checkpoint that `coordinator` cosigned.
     cosigned: Option<Note>,
     /// Bytes that the last opening cut off.
@@ -224,6 +232,7 @@ impl LedgerStore {
             return Err(LedgerError::Absent { dir: dir.to_owned() });
         }
         let lock = disk::lock(dir)?;
+        journal::settle(&*disk, dir, &key.public())?;
         let note =
             disk::read(dir, "checkpoint")?.ok_or_else(|| corrupt("the checkpoint is missing".to_owned()))?;
         let note = Note::parse(&note).map_err(|e| corrupt(format!("checkpoint: {e}")))?;
@@ -258,7 +267,9 @@ impl LedgerStore {
             starts,
             state,
             tree,
+            filed: note.clone(),
             checkpoint: note,
+            journal: Journal::default(),
             cosigned: None,
             dropped,
             stopped: None,
@@ -309,7 +320,9 @@ impl LedgerStore {
         self.state.apply(&bytes).expect("the entry was decided on this state");
         self.starts.push(self.length);
         self.length += framed.len() as u64;
+        self.filed = note.clone();
         self.checkpoint = note;
+        self.journal.restart();
         Ok(index)
     }
 
@@ -404,7 +417,7 @@ impl LedgerStore {
     /// reach over every network file system, and a copy may be put in place under a running agent.
     fn check_sole_writer(&mut self) -> Result<(), LedgerError> {
         let there = disk::read(&self.dir, "checkpoint")?;
-        if there.as_deref() == Some(self.checkpoint.to_string().as_bytes()) {
+        if there.as_deref() == Some(self.filed.to_string().as_bytes()) {
             return Ok(());
         }
         let why = format!("{}: another process wrote to this ledger, or it was replaced", self.dir.display());

@@ -2,6 +2,9 @@
 //! the wire. What comes back is parsed and checked here, or is an error.
 
 mod ledger;
+mod secure;
+
+pub use secure::{Down, Limits, SecureStream};
 
 use crate::connect::{Dialer, Unreachable, chain};
 use crate::home::SOFTWARE;

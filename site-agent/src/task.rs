@@ -6,6 +6,8 @@
 //! gets those bytes again and never a second output; a request that the ledger's rules or the
 //! policy forbid is refused by name.
 
+pub mod sums;
+
 use crate::policy::{Own, Policy, Violation, check_participants, decide};
 use consilium_common::id::Digest;
 use consilium_common::key::PublicKey;
@@ -15,7 +17,7 @@ use consilium_common::model::blob::ModelHeader;
 use consilium_common::model::initial::initial_parameters;
 use consilium_common::protocol::{Approval, Decision, Start};
 use consilium_common::signed::{Signed, Verified};
-use consilium_common::study::{Study, earmarks};
+use consilium_common::study::{Mode, Study, earmarks};
 use consilium_common::time::Time;
 
 /// A request that this site does not fulfil. The rule's name is public (coordinator and ledger see
@@ -105,6 +107,7 @@ pub fn open(
         let why = format!("the start has {} sites, the study needs {needed}", participants.len());
         return refuse("study.min_sites", why);
     }
+    sums::check_agreements(facts, &participants)?;
     Ok(Body::StudyOpen {
         study: study.digest,
         study_id: study.id.clone(),
@@ -122,9 +125,10 @@ pub fn open(
 /// per private step, before any of them is computed.
 ///
 /// # Errors
-/// The study is not open, the policy refuses, there is no such round, its output was made from
+/// The study is `distributed` or not open, the policy refuses, there is no such round, its output was made from
 /// another model, or the earmark is spent.
 pub fn train(facts: &Facts<'_>, round: u32, model: Digest) -> Result<Next, Refusal> {
+    check_local(facts.study)?;
     let record = allowed(facts)?;
     let training = &facts.study.privacy.training;
     if round >= training.rounds {
@@ -153,6 +157,7 @@ pub fn train(facts: &Facts<'_>, round: u32, model: Digest) -> Result<Next, Refus
 /// # Errors
 /// As [`train`].
 pub fn evaluate(facts: &Facts<'_>, model: Digest) -> Result<Vec<(u32, Next)>, Refusal> {
+    check_local(facts.study)?;
     let record = allowed(facts)?;
     let groupings = (0_u32..).zip(&record.earmarks).filter(|(_, earmark)| !earmark.is_training());
     groupings
@@ -172,11 +177,13 @@ pub fn close(state: &State, study: &Digest) -> Option<Body> {
     open.then(|| Body::Close { study: *study, reason: "finished".into() })
 }
 
-/// What a crash left behind, at the start of the program: reserves without an output, to be aborted.
-/// They stay burnt; the next try uses the earmark's spare uses.
+/// What a crash left behind, at the start of the program: reserves without an output and blocks with uses
+/// left, to be aborted. They stay burnt; the next try uses the earmark's spare uses.
 #[must_use]
 pub fn recover(state: &State) -> Vec<Body> {
-    state.unfinished().into_iter().map(|(reserve, _)| interrupted(reserve)).collect()
+    let reserves = state.unfinished().into_iter().map(|(reserve, _)| reserve);
+    let blocks = state.open_blocks().into_iter().map(|(reserve, _)| reserve);
+    reserves.chain(blocks).map(interrupted).collect()
 }
 
 /// Checks a model that came over the wire against the task.
@@ -253,6 +260,17 @@ fn allowed<'a>(facts: &Facts<'a>) -> Result<&'a StudyRecord, Refusal> {
     match violations.into_iter().next() {
         Some(violation) => Err(violation.into()),
         None => Ok(record),
+    }
+}
+
+/// A study whose updates are summed behind masks has none that leave alone: there is no way back to them.
+fn check_local(study: &Study) -> Result<(), Refusal> {
+    match study.privacy.mode {
+        Mode::Local => Ok(()),
+        Mode::Distributed { .. } => {
+            let why = "asked for an output of this site alone, the study's mode is distributed".into();
+            Err(Refusal { rule: "task.mode", why })
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use super::failed::{Stop, TaskError};
 #[cfg(feature = "mutants")]
 use super::mutated;
 use super::round;
+use super::sums;
 use crate::approval::{KeptStudy, all_kept, kept};
 use crate::data::{self, InvalidTable, Loaded, SplitKey};
 use crate::disk::{Disk, OsDisk};
@@ -27,6 +28,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
 
 /// Two lines of hex for each start of the program and study.
 const NONCES_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -41,8 +43,15 @@ pub(super) struct Held {
 }
 
 /// A cosigned reserve on which noise is drawn and data are read, once: only [`Agent::begin`] makes
-/// one, and without one there are no examples.
+/// one for an output of its own, [`Agent::begin_use`] one for an attempt at a secure sum, and without one
+/// there are no examples.
 pub(super) struct Begun(());
+
+impl Begun {
+    pub(super) const fn new() -> Self {
+        Self(())
+    }
+}
 
 /// One site's agent.
 pub struct Agent {
@@ -58,6 +67,11 @@ pub struct Agent {
     /// Reserves of this process for which no noise was drawn yet: a broken connection at the
     /// cosignature does not burn a spare use.
     untouched: HashSet<u64>,
+    /// Blocks of this process, for secure sums.
+    pub(super) blocks: sums::Blocks,
+    /// Entries that this process had cosigned by the coordinator and, where there are enough
+    /// participants, by another site.
+    pub(super) covered: u64,
     /// Size of the newest checkpoint that the coordinator is known to have cosigned.
     pub(super) cosigned: u64,
     /// Entries that the coordinator keeps a copy of.
@@ -120,6 +134,8 @@ impl Agent {
             held,
             refused,
             untouched,
+            blocks: sums::Blocks::default(),
+            covered: 0,
             cosigned,
             kept,
             witness,
@@ -168,10 +184,8 @@ impl Agent {
         began: tokio::time::Instant,
     ) -> Result<(), TaskError> {
         match task {
-            Task::Train { study, .. } | Task::Evaluate { study, .. } | Task::Sum { study } => {
-                self.settle(link, study).await?;
-            }
-            Task::Close { .. } => {}
+            Task::Train { study, .. } | Task::Evaluate { study, .. } => self.settle(link, study).await?,
+            Task::Sum { .. } | Task::Close { .. } => {}
         }
         match task {
             Task::Train { study, round, model } => {
@@ -182,11 +196,24 @@ impl Agent {
                 let held = self.opened(link, study).await?;
                 round::evaluate(self, link, &held, *model, began).await
             }
-            Task::Sum { .. } => {
-                Err(Refusal { rule: "task.sum", why: "secure sums are not served".into() }.into())
+            Task::Sum { study } => {
+                let (_never, mut stop) = watch::channel(false);
+                self.sum(link, study, &mut stop).await
             }
             Task::Close { study } => self.close(link, study).await,
         }
+    }
+
+    /// Takes part in a study's secure sums until they are over, or `stop` turns true between two steps.
+    pub(super) async fn sum(
+        &mut self,
+        link: &mut Link,
+        study: &Digest,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), TaskError> {
+        self.settle(link, study).await?;
+        let held = self.opened(link, study).await?;
+        sums::serve(self, link, held.study, stop).await
     }
 
     /// Writes a refusal down (once a day for each rule and study) and tells the coordinator the
@@ -199,6 +226,15 @@ impl Agent {
         | Task::Evaluate { study, .. }
         | Task::Sum { study }
         | Task::Close { study }) = task;
+        self.note_refusal(study, refusal)?;
+        if let Err(error) = link.decline_task(study, refusal.rule).await {
+            tracing::warn!("{error}");
+        }
+        Ok(())
+    }
+
+    /// Writes a refusal down, once a day for each rule and study.
+    pub(super) fn note_refusal(&mut self, study: &Digest, refusal: &Refusal) -> Result<(), Stop> {
         tracing::warn!(rule = refusal.rule, study = %study, "refused: {}", refusal.why);
         let now = self.now();
         if self.settled
@@ -209,9 +245,6 @@ impl Agent {
                 Err(error) => tracing::error!("the refusal could not be written down: {error}"),
                 Ok(_) => {}
             }
-        }
-        if let Err(error) = link.decline_task(study, refusal.rule).await {
-            tracing::warn!("{error}");
         }
         Ok(())
     }
@@ -229,6 +262,11 @@ impl Agent {
     /// Appends to the ledger, durably.
     pub(super) fn append(&mut self, body: Body) -> Result<u64, TaskError> {
         Ok(self.store.append(body, (self.clock)())?)
+    }
+
+    /// Appends several entries, durably at once; the index of the last.
+    pub(super) fn append_all(&mut self, bodies: Vec<Body>) -> Result<u64, TaskError> {
+        Ok(self.store.append_all(bodies, (self.clock)())?)
     }
 
     /// Burns what a reserve or release names; nothing is computed on it yet.
@@ -257,7 +295,7 @@ impl Agent {
             return Err(TaskError::Unwitnessed);
         }
         assert!(self.untouched.remove(&reserve), "a reserve is computed on once");
-        Ok(Begun(()))
+        Ok(Begun::new())
     }
 
     /// Now, never before the ledger's last entry: a clock set back does not bring a study back.
@@ -381,13 +419,24 @@ impl Agent {
     /// Writes down which examples an output is of, if that is not written yet. Called on the tick:
     /// how long the reading took is the site's alone.
     pub(super) fn append_dataset_version(&mut self, study: &Digest) -> Result<(), TaskError> {
-        if let Some(commitment) = self.held.get(study).and_then(|held| held.dataset_version) {
-            self.append(Body::DatasetVersion { study: *study, commitment })?;
-            if let Some(held) = self.held.get_mut(study) {
-                held.dataset_version = None;
-            }
+        if let Some(body) = self.due_dataset_version(study) {
+            self.append(body)?;
+            self.told_dataset_version(study);
         }
         Ok(())
+    }
+
+    /// The entry that says which examples an output is of, if that is not written yet.
+    pub(super) fn due_dataset_version(&self, study: &Digest) -> Option<Body> {
+        let commitment = self.held.get(study)?.dataset_version?;
+        Some(Body::DatasetVersion { study: *study, commitment })
+    }
+
+    /// It is written.
+    pub(super) fn told_dataset_version(&mut self, study: &Digest) {
+        if let Some(held) = self.held.get_mut(study) {
+            held.dataset_version = None;
+        }
     }
 
     /// The nonce stays here: with it the hospital can show, to whom it wants, which examples a
@@ -413,6 +462,7 @@ impl Agent {
             self.cosign_at_close(link, digest).await?;
             self.after_settling()?;
         }
+        self.write_end()?;
         if let Some(body) = task::close(self.store.state(), digest) {
             self.append(body)?;
             tracing::info!(study = %kept.study.id, "study closed");

@@ -3,21 +3,38 @@
 
 use super::agent::Agent;
 use super::failed::{Stop, TaskError};
-use crate::ledger::LedgerError;
 use crate::link::{CallError, Link};
 use crate::task;
-use crate::witness::Said;
+use crate::witness::{Said, Statement};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::PublicKey;
 use consilium_common::ledger::checkpoint::{Note, SITES_WITH_WITNESS};
 use std::time::Duration;
 
 /// How long one wait for another site may last; the task is asked for again after it.
-const WITNESS_WAIT: Duration = Duration::from_secs(10);
+pub(super) const WITNESS_WAIT: Duration = Duration::from_secs(10);
 /// Such waits before a ledger is handed over without.
 const CLOSE_TRIES: u32 = 4;
 /// Entries that go up with one checkpoint, bytes.
 const ENTRIES_BYTES: usize = 1024 * 1024;
+
+/// Other participants, whose cosignature counts.
+pub(super) type Witnesses = Vec<(SiteName, PublicKey)>;
+
+/// What the coordinator is asked to cosign.
+pub(super) struct CosignRequest {
+    pub(super) note: Note,
+    old_size: u64,
+    proof: Vec<Digest>,
+    entries: Vec<Vec<u8>>,
+}
+
+impl CosignRequest {
+    /// The coordinator's line, unverified.
+    pub(super) async fn send(self, link: &mut Link) -> Result<String, CallError> {
+        link.cosign(self.old_size, &self.proof, self.note.to_string(), self.entries).await
+    }
+}
 
 impl Agent {
     /// Before this program writes its first entry: has what is here cosigned, so that a restored disk
@@ -44,7 +61,10 @@ impl Agent {
     /// the coordinator, and by another participant where the study has three or more.
     pub(super) async fn cosign(&mut self, link: &mut Link, study: &Digest) -> Result<(), TaskError> {
         self.cosign_by_coordinator(link).await?;
-        self.have_witnessed(link, study, self.store.state().size()).await
+        let size = self.store.state().size();
+        self.have_witnessed(link, study, size).await?;
+        self.covered = size;
+        Ok(())
     }
 
     /// As [`Self::cosign`], by the coordinator alone: after this its copy has every entry.
@@ -52,12 +72,9 @@ impl Agent {
         let size = self.store.state().size();
         let mut told_again = false;
         loop {
-            let entries = self.store.entries_from(self.kept, ENTRIES_BYTES)?;
-            // Usually all that there are; a long ledger goes up in pieces.
-            let upto = (self.kept + entries.len() as u64).max(self.cosigned);
-            let note = self.store.checkpoint_at(upto).expect("no longer than the ledger");
-            let proof = self.store.consistency_proof(self.cosigned, upto).expect("checked when it was told");
-            let line = match link.cosign(self.cosigned, &proof, note.to_string(), entries).await {
+            let request = self.cosign_request()?;
+            let (upto, note) = (request.note.checkpoint.size, request.note.clone());
+            let line = match request.send(link).await {
                 Err(CallError::Refused { message, .. }) => {
                     // Its size says whether this disk was restored. A coordinator that knows less than
                     // it did was restored itself: it is told again. Otherwise this is a fork.
@@ -80,6 +97,22 @@ impl Agent {
         }
     }
 
+    /// For as many entries as go up at once.
+    fn cosign_request(&self) -> Result<CosignRequest, TaskError> {
+        let entries = self.store.entries_from(self.kept, ENTRIES_BYTES)?;
+        // Usually all that there are; a long ledger goes up in pieces.
+        let upto = (self.kept + entries.len() as u64).max(self.cosigned);
+        let note = self.store.checkpoint_at(upto).expect("no longer than the ledger");
+        let proof = self.store.consistency_proof(self.cosigned, upto).expect("checked when it was told");
+        Ok(CosignRequest { note, old_size: self.cosigned, proof, entries })
+    }
+
+    /// For the whole ledger; none where that is more than goes up at once.
+    pub(super) fn cosign_request_of_all(&self) -> Result<Option<CosignRequest>, TaskError> {
+        let request = self.cosign_request()?;
+        Ok((request.note.checkpoint.size == self.store.state().size()).then_some(request))
+    }
+
     /// Waits for another participant's cosignature. Any one will do; but a witness that holds a note
     /// of ours which contradicts this ledger stops the agent, whatever the others say.
     async fn have_witnessed(&mut self, link: &mut Link, study: &Digest, size: u64) -> Result<(), TaskError> {
@@ -87,15 +120,24 @@ impl Agent {
         if witnesses.is_empty() || self.store.is_witnessed(&witnesses) {
             return Ok(());
         }
-        for statement in link.fetch_witness(size, WITNESS_WAIT).await? {
+        let said = link.fetch_witness(size, WITNESS_WAIT).await?;
+        self.heed_witnesses(said, &witnesses, size)
+    }
+
+    /// Keeps what other participants said of the checkpoint of this size.
+    pub(super) fn heed_witnesses(
+        &mut self,
+        said: Vec<Statement>,
+        witnesses: &Witnesses,
+        size: u64,
+    ) -> Result<(), TaskError> {
+        let mut lines = Vec::new();
+        for statement in said {
             let Some((site, key)) = witnesses.iter().find(|(site, _)| *site == statement.site) else {
                 continue;
             };
             match statement.said {
-                Said::Cosigned(line) => match self.store.add_witness(site, key, &line) {
-                    Err(error @ LedgerError::Cosignature(_)) => tracing::warn!("{error}"),
-                    added => added?,
-                },
+                Said::Cosigned(line) => lines.push((site, key, line)),
                 Said::Refused { rule, known } => {
                     let known = Note::parse(known.as_bytes()).ok();
                     if let Some(known) = known.filter(|known| self.store.is_contradicted_by(known)) {
@@ -106,14 +148,21 @@ impl Agent {
                 }
             }
         }
-        if self.store.is_witnessed(&witnesses) { Ok(()) } else { Err(TaskError::Unwitnessed) }
+        for error in self.store.add_witnesses(lines)? {
+            tracing::warn!("{error}");
+        }
+        if witnesses.is_empty() || self.store.is_witnessed(witnesses) {
+            Ok(())
+        } else {
+            Err(TaskError::Unwitnessed)
+        }
     }
 
     /// The other participants of a study, with the keys that this site checked when it opened it; none
     /// where they are too few. Of a study that is not in the ledger (yet, or on a restored disk not any
     /// more): the hospitals that the policy knows.
-    pub(super) fn witnesses(&self, study: &Digest) -> Result<Vec<(SiteName, PublicKey)>, TaskError> {
-        let sites: Vec<(SiteName, PublicKey)> = match self.store.state().study(study) {
+    pub(super) fn witnesses(&self, study: &Digest) -> Result<Witnesses, TaskError> {
+        let sites: Witnesses = match self.store.state().study(study) {
             Some(record) => record.participants.iter().map(|p| (p.site.clone(), p.key)).collect(),
             None => self.home.policy()?.known_sites.into_iter().collect(),
         };

@@ -47,6 +47,9 @@ pub enum TaskError {
     /// By a rule; the coordinator and the ledger are told its name.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// By a rule, which the coordinator was told on its stream and the ledger knows.
+    #[error("refused by {0}")]
+    Told(&'static str),
     /// A call failed.
     #[error(transparent)]
     Call(#[from] CallError),

@@ -290,7 +290,7 @@ async fn submit(
     Ok(())
 }
 
-async fn on_tick(study: &Study, began: Instant) {
+pub(super) async fn on_tick(study: &Study, began: Instant) {
     #[cfg(feature = "mutants")]
     if consilium_common::mutant::is(consilium_common::mutant::Mutant::ReplyAtOnce) {
         return;
@@ -337,7 +337,7 @@ async fn fetch_model(
     Ok(values)
 }
 
-fn listed(study: &Study, agent: &Agent) -> Result<RosterSite, Refusal> {
+pub(super) fn listed(study: &Study, agent: &Agent) -> Result<RosterSite, Refusal> {
     study
         .site(&agent.own.site)
         .cloned()

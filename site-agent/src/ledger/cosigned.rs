@@ -48,26 +48,37 @@ impl LedgerStore {
         Ok(())
     }
 
-    /// Keeps another site's cosignature of the newest checkpoint that the coordinator cosigned,
-    /// durably.
+    /// As [`LedgerStore::add_witnesses`], of one site.
     ///
     /// # Errors
-    /// It does not verify under this key, the coordinator has cosigned nothing, or the disk says no.
+    /// As [`LedgerStore::add_witnesses`], or its cosignature is not one.
     pub fn add_witness(&mut self, site: &SiteName, key: &PublicKey, line: &str) -> Result<(), LedgerError> {
-        let invalid = |what: String| LedgerError::Cosignature(format!("{site}: {what}"));
-        let cosigned = self.cosigned.clone().ok_or_else(|| invalid("nothing to add to".to_owned()))?;
-        let line = SignatureLine::parse(line.trim_end_matches('\n'))
-            .ok_or_else(|| invalid("expected — NAME BASE64(key id and signature)".to_owned()))?;
-        let note = cosigned.with(line).map_err(|e| invalid(e.to_string()))?;
-        match note.cosignature(&witness_name(site), key) {
-            Ok(Some(_)) => {}
-            Ok(None) => return Err(invalid("no signature by its key on this checkpoint".to_owned())),
-            Err(error) => return Err(invalid(error.to_string())),
+        let mut refused = self.add_witnesses(vec![(site, key, line.to_owned())])?;
+        refused.pop().map_or(Ok(()), Err)
+    }
+
+    /// Keeps other sites' cosignatures of the newest checkpoint that the coordinator cosigned, durably
+    /// and at once. Why some are none, each under its site's name.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub fn add_witnesses(
+        &mut self,
+        lines: Vec<(&SiteName, &PublicKey, String)>,
+    ) -> Result<Vec<LedgerError>, LedgerError> {
+        let (mut newest, mut refused) = (self.cosigned.clone(), Vec::new());
+        for (site, key, line) in lines {
+            match witnessed(newest.as_ref(), site, key, &line) {
+                Ok(note) => newest = Some(note),
+                Err(what) => refused.push(LedgerError::Cosignature(format!("{site}: {what}"))),
+            }
         }
-        disk::replace(&*self.disk, &self.dir, "cosigned", note.to_string().as_bytes())
-            .map_err(|(disk::Replace::NotDone(error) | disk::Replace::Unknown(error))| error)?;
-        self.cosigned = Some(note);
-        Ok(())
+        if let Some(note) = newest.filter(|note| Some(note) != self.cosigned.as_ref()) {
+            disk::replace(&*self.disk, &self.dir, "cosigned", note.to_string().as_bytes())
+                .map_err(|(disk::Replace::NotDone(error) | disk::Replace::Unknown(error))| error)?;
+            self.cosigned = Some(note);
+        }
+        Ok(refused)
     }
 
     /// Whether one of these sites has cosigned what the coordinator cosigned last.
@@ -123,5 +134,18 @@ impl LedgerStore {
         // Another coordinator's cosignature is none for this one.
         let cosigned = note.cosignature(COORDINATOR, &coordinator).map_err(|e| corrupt(e.to_string()))?;
         Ok(cosigned.map(|_| note))
+    }
+}
+
+/// A cosigned note with another site's line on it.
+fn witnessed(cosigned: Option<&Note>, site: &SiteName, key: &PublicKey, line: &str) -> Result<Note, String> {
+    let cosigned = cosigned.ok_or_else(|| "nothing to add to".to_owned())?.clone();
+    let line = SignatureLine::parse(line.trim_end_matches('\n'))
+        .ok_or_else(|| "expected — NAME BASE64(key id and signature)".to_owned())?;
+    let note = cosigned.with(line).map_err(|e| e.to_string())?;
+    match note.cosignature(&witness_name(site), key) {
+        Ok(Some(_)) => Ok(note),
+        Ok(None) => Err("no signature by its key on this checkpoint".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }

@@ -17,6 +17,12 @@ pub struct Masked {
 }
 
 impl Masked {
+    /// Digest of the masked lanes, as the list of survivors has it.
+    #[must_use]
+    pub const fn lanes(&self) -> Digest {
+        self.lanes
+    }
+
     /// Signs the set of survivors, once: there is no second set for this attempt.
     ///
     /// # Errors

@@ -1,0 +1,52 @@
+//! The model that a step starts from: what came over the stream, checked before anything is burnt.
+
+use crate::task::{self, Refusal};
+use consilium_common::id::Digest;
+use consilium_common::model::blob::{self, ModelHeader};
+use consilium_common::study::Study;
+use consilium_common::study::secure::Summed;
+use prost::bytes::Bytes;
+use std::sync::Arc;
+
+/// A model, as it came.
+pub(super) struct Model {
+    digest: Digest,
+    header: ModelHeader,
+    values: Arc<Vec<i32>>,
+    /// The evaluation people's scores under it: for all groupings the same.
+    pub(super) scores: Option<Arc<Vec<f64>>>,
+}
+
+impl Model {
+    /// From its exact bytes. Its digest is compared when a request names it.
+    pub(super) fn parse(bytes: &Bytes) -> Result<Self, Refusal> {
+        let (header, values) = blob::decode::<ModelHeader>(bytes)
+            .map_err(|error| Refusal { rule: "task.model", why: error.to_string() })?;
+        Ok(Self { digest: Digest::of(bytes), header, values: Arc::new(values), scores: None })
+    }
+
+    /// Whether it was made from these very bytes.
+    pub(super) fn is_of(&self, bytes: &[u8]) -> bool {
+        self.digest == Digest::of(bytes)
+    }
+
+    /// Its parameters, if it is the one that a request names, and is what this step may start from.
+    pub(super) fn for_step(
+        &self,
+        study: &Study,
+        named: Digest,
+        summed: Summed,
+        step: u32,
+    ) -> Result<Arc<Vec<i32>>, Refusal> {
+        if self.digest != named {
+            let why = format!("asked from model {named}, came {}", self.digest);
+            return Err(Refusal { rule: "task.model", why });
+        }
+        let round = match summed {
+            Summed::Training => Some(step),
+            Summed::Grouping(_) => None,
+        };
+        task::check_model(study, &self.header, &self.values, round)?;
+        Ok(Arc::clone(&self.values))
+    }
+}

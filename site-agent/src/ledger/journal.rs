@@ -1,0 +1,356 @@
+//! Appending with one sync: entries and the checkpoint over them as one record of a file of their own.
+//!
+//! The store's other files say as much later: `entries` has the same bytes, not synced yet, and
+//! `checkpoint` is replaced with the next ordinary append, from when on the journal's records are of the
+//! past and are written over. Invariant: an entry comes to be when its record is whole on the disk. Of
+//! records that were torn by a crash nothing counts and nothing was acted on; a whole one that does not
+//! continue what is signed, or is not signed itself, is corruption.
+
+use super::{LedgerError, LedgerStore, disk, signed_entries};
+use crate::disk::{Disk, DiskFile};
+use consilium_common::id::Digest;
+use consilium_common::key::PublicKey;
+use consilium_common::ledger::checkpoint::{Checkpoint, NOTE_BYTES_MAX, Note};
+use consilium_common::ledger::entry::Body;
+use consilium_common::ledger::merkle::{Tree, leaf_hash};
+use consilium_common::ledger::{rules, tiles};
+use consilium_common::time::Time;
+use std::path::Path;
+
+/// The file's name.
+pub(super) const NAME: &str = "journal";
+/// Past this an ordinary append comes first, bytes.
+pub(super) const BYTES_MAX: u64 = 1024 * 1024;
+/// Length of the framed entries, length of the note, digest of both.
+const HEAD: usize = 4 + 4 + 32;
+
+impl LedgerStore {
+    /// Appends several entries in order, with one sync for all of them: for what is written many times a
+    /// second. Either all come to be or none. The index of the last.
+    ///
+    /// # Errors
+    /// As [`LedgerStore::append`].
+    ///
+    /// # Panics
+    /// With no entry.
+    pub fn append_all(&mut self, bodies: Vec<Body>, now: Time) -> Result<u64, LedgerError> {
+        if let Some(why) = &self.stopped {
+            return Err(LedgerError::Stopped { why: why.clone() });
+        }
+        self.check_sole_writer()?;
+        let now = self.not_before_the_last_entry(now)?;
+        let (size, mut framed) = (self.state.size(), Vec::new());
+        for body in bodies {
+            // A later entry is decided on what the ones before it make of the ledger.
+            let bytes = match self.state.decide(body, now) {
+                Ok(bytes) => bytes,
+                Err(illegal) => {
+                    self.back_to(size);
+                    return Err(illegal.into());
+                }
+            };
+            self.state.apply(&bytes).expect("the entry was decided on this state");
+            self.tree.push(leaf_hash(&bytes));
+            self.starts.push(self.length + framed.len() as u64);
+            tiles::push_entry(&mut framed, &bytes);
+        }
+        assert!(!framed.is_empty(), "at least one entry");
+        let (origin, size_now, root) = (self.state.origin(), self.tree.size(), self.tree.root());
+        let note = Checkpoint { origin, size: size_now, root }.sign(&self.key);
+        if !self.journal.has_room(&framed) {
+            // Not known to be on the disk before this: a crash may leave either.
+            if let Err(error) = self.file() {
+                self.stopped = Some(error.to_string());
+                return Err(error);
+            }
+        }
+        if let Err(error) = self.journal.put(&*self.disk, &self.dir, &framed, &note) {
+            // The record may be on the disk all the same.
+            let error = disk::io(&self.dir.join(NAME), "writing a record")(error);
+            self.stopped = Some(error.to_string());
+            return Err(error);
+        }
+        if let Err(error) = self.entries.write_at(self.length, &framed) {
+            // The entries are: from the journal, when the ledger is opened again.
+            let error = disk::io(&self.dir.join("entries"), "writing an entry")(error);
+            self.stopped = Some(error.to_string());
+            return Err(error);
+        }
+        self.length += framed.len() as u64;
+        self.checkpoint = note;
+        Ok(size_now - 1)
+    }
+
+    /// Puts into `checkpoint` what only the journal has: for readers of the folder, and before the journal
+    /// gets too long.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub fn file(&mut self) -> Result<(), LedgerError> {
+        if !self.journal.is_ahead() {
+            return Ok(());
+        }
+        self.check_sole_writer()?;
+        self.entries.sync().map_err(disk::io(&self.dir.join("entries"), "syncing"))?;
+        match disk::replace(&*self.disk, &self.dir, "checkpoint", self.checkpoint.to_string().as_bytes()) {
+            Ok(()) => {
+                self.filed = self.checkpoint.clone();
+                self.journal.restart();
+                Ok(())
+            }
+            Err(disk::Replace::NotDone(error)) => Err(error),
+            Err(disk::Replace::Unknown(error)) => {
+                self.stopped = Some(error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes back entries that were applied and never written.
+    fn back_to(&mut self, size: u64) {
+        if size == self.state.size() {
+            return;
+        }
+        self.tree.truncate(size);
+        self.starts.truncate(usize::try_from(size).expect("a ledger fits into memory"));
+        let signed = disk::read_range(&self.dir, "entries", 0, self.length);
+        let replayed = signed.ok().and_then(|bytes| {
+            let entries = signed_entries(&mut bytes.as_slice(), size).ok()?;
+            rules::replay(&entries).ok()
+        });
+        match replayed {
+            Some(state) => self.state = state,
+            None => self.stopped = Some("entries that were not written could not be taken back".to_owned()),
+        }
+    }
+}
+
+/// The journal of an open ledger.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    file: Option<Box<dyn DiskFile>>,
+    /// Bytes of records that `checkpoint` does not cover.
+    length: u64,
+}
+
+impl Journal {
+    /// Whether a record of these entries still fits.
+    pub(super) const fn has_room(&self, framed: &[u8]) -> bool {
+        self.length + (HEAD + framed.len() + NOTE_BYTES_MAX) as u64 <= BYTES_MAX
+    }
+
+    /// Whether there is something that `checkpoint` does not cover.
+    pub(super) const fn is_ahead(&self) -> bool {
+        self.length > 0
+    }
+
+    /// `checkpoint` covers everything: what is written next is written over it.
+    pub(super) const fn restart(&mut self) {
+        self.length = 0;
+    }
+
+    /// Writes a record, durably.
+    pub(super) fn put(
+        &mut self,
+        disk: &dyn Disk,
+        dir: &Path,
+        framed: &[u8],
+        note: &Note,
+    ) -> std::io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let path = dir.join(NAME);
+                // What an earlier process left there was settled when the ledger was opened.
+                let file = disk.create(&path)?;
+                disk.sync_folder(dir)?;
+                self.file.insert(file)
+            }
+        };
+        let record = record(framed, note.to_string().as_bytes());
+        file.write_at(self.length, &record)?;
+        file.sync()?;
+        self.length += record.len() as u64;
+        Ok(())
+    }
+}
+
+/// Before a ledger is opened: what the journal has beyond `checkpoint` goes into the other files, durably.
+pub(super) fn settle(disk: &dyn Disk, dir: &Path, key: &PublicKey) -> Result<(), LedgerError> {
+    let corrupt =
+        |what: String| LedgerError::Corrupt { dir: dir.to_owned(), what: format!("journal: {what}") };
+    let (Some(journal), Some(note), Some(bytes)) =
+        (disk::read(dir, NAME)?, disk::read(dir, "checkpoint")?, disk::read(dir, "entries")?)
+    else {
+        return Ok(());
+    };
+    // What is wrong with these two is found when the ledger is opened.
+    let Ok(filed) = Note::parse(&note) else { return Ok(()) };
+    let mut rest = bytes.as_slice();
+    let Ok(entries) = signed_entries(&mut rest, filed.checkpoint.size) else { return Ok(()) };
+    let mut tree = Tree::of(&entries);
+    if tree.root() != filed.checkpoint.root {
+        return Ok(());
+    }
+    let length = (bytes.len() - rest.len()) as u64;
+
+    let (mut added, mut newest) = (Vec::new(), None);
+    let mut records = journal.as_slice();
+    while let Some((framed, note)) = take(&mut records) {
+        let note = Note::parse(note).map_err(|e| corrupt(e.to_string()))?;
+        // From before the last ordinary append.
+        if note.checkpoint.size <= tree.size() {
+            break;
+        }
+        let mut of = framed;
+        while !of.is_empty() {
+            let entry = tiles::take_entry(&mut of).ok_or_else(|| corrupt("half an entry".to_owned()))?;
+            tree.push(leaf_hash(entry));
+        }
+        if (tree.size(), tree.root()) != (note.checkpoint.size, note.checkpoint.root) {
+            return Err(corrupt("a record does not continue what is signed".to_owned()));
+        }
+        note.verify(&filed.checkpoint.origin, key).map_err(|e| corrupt(e.to_string()))?;
+        added.extend_from_slice(framed);
+        newest = Some(note);
+    }
+    let Some(newest) = newest else { return Ok(()) };
+    let mut file = disk::open_entries(disk, dir, length, rest.len() as u64)?;
+    let path = dir.join("entries");
+    disk::write_at(&mut *file, length, &added).map_err(disk::io(&path, "writing what the journal has"))?;
+    disk::replace(disk, dir, "checkpoint", newest.to_string().as_bytes())
+        .map_err(|(disk::Replace::NotDone(error) | disk::Replace::Unknown(error))| error)
+}
+
+fn record(framed: &[u8], note: &[u8]) -> Vec<u8> {
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).expect("at most 1 MiB").to_le_bytes();
+    let body = [framed, note].concat();
+    [&length(framed)[..], &length(note), Digest::of(&body).as_bytes(), &body].concat()
+}
+
+/// The entries and the note of the next record, if it is whole.
+fn take<'a>(records: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let head = records.get(..HEAD)?;
+    let length = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().expect("four bytes")) as usize;
+    let (framed, note) = (length(0), length(4));
+    let body = records.get(HEAD..HEAD.checked_add(framed)?.checked_add(note)?)?;
+    if Digest::of(body).as_bytes().as_slice() != &head[8..] || framed == 0 {
+        return None;
+    }
+    *records = &records[HEAD + body.len()..];
+    Some(body.split_at(framed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{create, key, open, refusal, time};
+    use super::*;
+
+    /// A ledger of a genesis and an entry, and after them two records, of two entries and of one.
+    fn journalled() -> (tempfile::TempDir, LedgerStore) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut store = create(dir.path());
+        store.append(refusal("one"), time(1)).expect("legal");
+        let two = vec![refusal("two"), refusal("three")];
+        assert_eq!(store.append_all(two, time(2)).expect("legal"), 3);
+        assert_eq!(store.append_all(vec![refusal("four")], time(3)).expect("legal"), 4);
+        (dir, store)
+    }
+
+    #[test]
+    fn what_was_appended_at_once_is_there_after_a_crash() {
+        let (dir, store) = journalled();
+        let (state, note) = (store.state().clone(), store.checkpoint().clone());
+        assert_eq!(store.entries_from(0, usize::MAX).expect("readable").len(), 5);
+        drop(store);
+        // The entries beside the journal were never synced: they may be torn or gone.
+        for keep in [0, 1, 7] {
+            let folder = dir.path().join("ledger");
+            let filed =
+                Note::parse(&std::fs::read(folder.join("checkpoint")).expect("there")).expect("a note");
+            let bytes = std::fs::read(folder.join("entries")).expect("there");
+            let mut rest = bytes.as_slice();
+            signed_entries(&mut rest, filed.checkpoint.size).expect("signed");
+            let kept = (bytes.len() - rest.len() + keep).min(bytes.len());
+            std::fs::write(folder.join("entries"), &bytes[..kept]).expect("written");
+            let again = open(dir.path()).expect("sound");
+            assert_eq!((again.state(), again.checkpoint()), (&state, &note));
+            drop(again);
+        }
+        let mut again = open(dir.path()).expect("sound");
+        assert_eq!(again.append(refusal("five"), time(4)).expect("legal"), 5);
+        // The old records are of the past now, for this process and for the next.
+        drop(again);
+        assert_eq!(open(dir.path()).expect("sound").state().size(), 6);
+    }
+
+    #[test]
+    fn ordinary_appends_and_filing_cover_the_journal() {
+        let (dir, mut store) = journalled();
+        store.file().expect("filed");
+        assert_eq!(store.append_all(vec![refusal("five")], time(4)).expect("legal"), 5);
+        assert_eq!(store.append(refusal("six"), time(5)).expect("legal"), 6);
+        assert_eq!(store.append_all(vec![refusal("seven")], time(5)).expect("legal"), 7);
+        let state = store.state().clone();
+        drop(store);
+        assert_eq!(open(dir.path()).expect("sound").state(), &state);
+    }
+
+    #[test]
+    fn a_torn_record_never_was_and_a_false_one_is_corruption() {
+        fn check(change: impl Fn(&mut Vec<u8>), expected: Result<u64, &str>) {
+            let (dir, store) = journalled();
+            drop(store);
+            let path = dir.path().join("ledger").join(NAME);
+            let mut bytes = std::fs::read(&path).expect("there");
+            change(&mut bytes);
+            std::fs::write(&path, bytes).expect("written");
+            match (open(dir.path()), expected) {
+                (Ok(store), Ok(size)) => assert_eq!(store.state().size(), size),
+                (Err(LedgerError::Corrupt { what, .. }), Err(expected)) => {
+                    assert!(what.contains(expected), "{what}");
+                }
+                (found, expected) => panic!("{:?} instead of {expected:?}", found.map(|_| ())),
+            }
+        }
+        check(|_| {}, Ok(5));
+        check(Vec::clear, Ok(2));
+        check(|bytes| bytes.truncate(bytes.len() - 1), Ok(4));
+        check(|bytes| bytes.truncate(HEAD - 1), Ok(2));
+        check(|bytes| *bytes.last_mut().expect("not empty") ^= 1, Ok(4));
+        check(|bytes| bytes[HEAD] ^= 1, Ok(2));
+        check(|bytes| bytes.extend([0; 999]), Ok(5));
+        // Whole, and not what this ledger's key signed after these entries.
+        let forged = |entry: &str, by: &consilium_common::key::SecretKey| {
+            let (dir, store) = journalled();
+            let bytes = store.state().decide(refusal(entry), time(9)).expect("legal");
+            let mut framed = Vec::new();
+            tiles::push_entry(&mut framed, &bytes);
+            let entries = store.entries_from(0, usize::MAX).expect("readable");
+            let mut tree = Tree::of(&entries);
+            tree.push(leaf_hash(&bytes));
+            let (origin, size, root) = (store.state().origin(), tree.size(), tree.root());
+            drop(dir);
+            record(&framed, Checkpoint { origin, size, root }.sign(by).to_string().as_bytes())
+        };
+        let other = consilium_common::key::SecretKey::from_seed(&[8; 32]);
+        let theirs = forged("five", &other);
+        check(|bytes| bytes.extend(&theirs), Err("journal"));
+        let ours = forged("five", &key());
+        check(|bytes| bytes.extend(&ours), Ok(6));
+        check(|bytes| *bytes = ours.clone(), Err("does not continue"));
+    }
+
+    #[test]
+    fn all_or_none() {
+        let (dir, mut store) = journalled();
+        let before = (store.state().clone(), store.checkpoint().clone());
+        let illegal = Body::Close { study: Digest::of(b"study"), reason: "finished".into() };
+        let refused = store.append_all(vec![refusal("five"), illegal], time(4));
+        assert!(matches!(refused, Err(LedgerError::Illegal(_))), "{refused:?}");
+        assert_eq!((store.state(), store.checkpoint()), (&before.0, &before.1));
+        assert_eq!(store.append_all(vec![refusal("five")], time(4)).expect("legal"), 5);
+        drop(store);
+        assert_eq!(open(dir.path()).expect("sound").state().size(), 6);
+    }
+}
