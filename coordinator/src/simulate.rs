@@ -6,7 +6,10 @@
 
 mod chance;
 mod compare;
+mod prices;
+mod server;
 mod spread;
+mod table;
 mod trainers;
 mod tune;
 

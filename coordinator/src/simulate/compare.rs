@@ -2,23 +2,19 @@
 //! Nothing of it is released.
 
 use super::chance::Chance;
-use super::spread::{Spread, spread};
-use super::trainers::{Hospital, Hospitals, Plan, Server, Trainer};
-use super::tune;
-use super::{SiteExamples, pool};
+use super::prices::{Noise, Prices};
+use super::server::Server;
+use super::trainers::{Hospital, Hospitals, Plan, Trainer};
+use super::{SiteExamples, pool, table, tune};
 use crate::cli::Output;
 use crate::operator::CommandError;
 use clap::Args;
 use consilium_common::evaluation::exact;
 use consilium_common::examples::Examples;
 use consilium_common::model::{Architecture, initial};
-use consilium_common::privacy::calibrate;
-use consilium_common::privacy::clip::Lattice;
 use consilium_common::secagg::{Refusal, SecureParameters};
 use consilium_common::study::Study;
 use consilium_common::train;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The options of a comparison.
@@ -34,11 +30,17 @@ pub struct CompareArgs {
     epsilon: Vec<f64>,
     /// How often each is trained, with other noise.
     #[arg(long, requires = "compare", default_value_t = 5, value_parser = clap::value_parser!(u64).range(2..=1000))]
-    seeds: u64,
+    pub(super) seeds: u64,
+    /// t: how many sites must answer a step of distributed; recommended for their number unless given.
+    #[arg(long, requires = "compare", requires = "colluding", value_parser = clap::value_parser!(u8).range(2..))]
+    threshold: Option<u8>,
+    /// n_C: how many sites may side with the coordinator.
+    #[arg(long, requires = "compare", requires = "threshold", value_parser = clap::value_parser!(u8).range(1..))]
+    colluding: Option<u8>,
     /// A folder of example files of the same study, as of other synthetic hospitals, on whose training
     /// people steps, clip norm and step size are chosen by cross-validation. Without it they are the study's.
     #[arg(long, requires = "compare")]
-    tune_on: Option<PathBuf>,
+    pub(super) tune_on: Option<PathBuf>,
     /// Momentum of the server, for central and distributed.
     #[arg(long, requires = "compare", default_value_t = 0.0, value_parser = momentum)]
     momentum: f64,
@@ -54,18 +56,18 @@ fn momentum(text: &str) -> Result<f64, String> {
 }
 
 /// One trainer at one ε.
-struct Cell {
-    trainer: Trainer,
-    plan: Plan,
-    noise: Noise,
+pub(super) struct Cell {
+    pub(super) trainer: Trainer,
+    pub(super) plan: Plan,
+    pub(super) noise: Noise,
     /// One for each seed.
-    aurocs: Vec<f64>,
+    pub(super) aurocs: Vec<f64>,
 }
 
-struct Row {
-    epsilon: f64,
-    /// In the order of [`TRAINERS`].
-    cells: Vec<Cell>,
+pub(super) struct Row {
+    pub(super) epsilon: f64,
+    /// In the order of `TRAINERS`.
+    pub(super) cells: Vec<Cell>,
 }
 
 const TRAINERS: [Trainer; 4] =
@@ -81,14 +83,26 @@ pub(super) fn run(
     sites: &[SiteExamples],
     out: Output,
 ) -> Result<(), CommandError> {
+    let (secure, rows) = compare(args, study, sites)?;
+    out.print(&table::document(study, args, &secure, &rows), || table::text(args, &secure, &rows))
+}
+
+/// The secure sum, and every trainer at every ε.
+fn compare(
+    args: &CompareArgs,
+    study: &Study,
+    sites: &[SiteExamples],
+) -> Result<(SecureParameters, Vec<Row>), CommandError> {
     let architecture = study.architecture();
     let start = initial::initial_parameters(&architecture, &study.digest);
     let pooled = pool(sites, &architecture, |examples| &examples.training);
-    let hospitals = hospitals(study, sites, &architecture, &start, &pooled)?;
+    let hospitals = hospitals(args, study, sites, &architecture, &start, &pooled)?;
     let tuning = args.tune_on.as_deref().map(|folder| super::load(study, folder)).transpose()?;
     let tuning_pooled = tuning.as_ref().map(|sites| pool(sites, &architecture, |e| &e.training));
     let tuning = match (&tuning, &tuning_pooled) {
-        (Some(sites), Some(pooled)) => Some(self::hospitals(study, sites, &architecture, &start, pooled)?),
+        (Some(sites), Some(pooled)) => {
+            Some(self::hospitals(args, study, sites, &architecture, &start, pooled)?)
+        }
         _ => None,
     };
     let folds = tuning.as_ref().map(tune::folds);
@@ -118,7 +132,7 @@ pub(super) fn run(
     }
     let first = rows.first().and_then(|row| row.cells.get(2)).expect("clap gives an epsilon at least");
     let secure = hospitals.secure(&first.plan, first.noise.sigma_units).map_err(refused)?;
-    out.print(&document(study, args, &secure, &rows), || text(args, &secure, &rows))
+    Ok((secure, rows))
 }
 
 /// What a secure sum refuses, said of the command.
@@ -128,6 +142,7 @@ pub(super) fn refused(refusal: Refusal) -> CommandError {
 
 /// The study's roster with these examples.
 fn hospitals<'a>(
+    args: &CompareArgs,
     study: &Study,
     sites: &'a [SiteExamples],
     architecture: &'a Architecture,
@@ -145,8 +160,14 @@ fn hospitals<'a>(
             weight: roster.weight,
         });
     }
-    let hospitals =
-        Hospitals { architecture, start, training_share: study.split.training_share, sites: found, pooled };
+    let hospitals = Hospitals {
+        architecture,
+        start,
+        training_share: study.split.training_share,
+        sites: found,
+        threshold: args.threshold.zip(args.colluding),
+        pooled,
+    };
     let most = hospitals.lattice().batch_max();
     if pooled.people() > most {
         return Err(CommandError::input(format!(
@@ -180,51 +201,6 @@ fn study_plans(study: &Study, args: &CompareArgs) -> (Plan, Plan) {
     (summed, local)
 }
 
-/// Noise that a price asks for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Noise {
-    /// σ per clip norm, as an event holds it.
-    pub(super) noise_multiplier: f64,
-    /// σ, lattice units.
-    pub(super) sigma_units: u64,
-}
-
-/// Noise for an ε, calibrated once for each number of steps, by PLD at the study's δ, spare attempts included.
-pub(super) struct Prices {
-    delta: f64,
-    known: BTreeMap<[u64; 3], f64>,
-}
-
-impl Prices {
-    pub(super) fn new(delta: f64) -> Self {
-        Self { delta, known: BTreeMap::new() }
-    }
-
-    /// # Errors
-    /// An ε that no noise meets, or that a lattice does not carry.
-    pub(super) fn noise(
-        &mut self,
-        epsilon: f64,
-        plan: &Plan,
-        lattice: &Lattice,
-    ) -> Result<Noise, CommandError> {
-        let (rate, steps) = (plan.sampling_rate, plan.steps_charged());
-        let key = [epsilon.to_bits(), rate.to_bits(), steps];
-        let noise_multiplier = match self.known.get(&key) {
-            Some(known) => *known,
-            None => {
-                let found = calibrate::noise_multiplier(epsilon, self.delta, rate, steps)
-                    .map_err(|error| CommandError::input(error.to_string()))?;
-                self.known.insert(key, found);
-                found
-            }
-        };
-        let sigma_units =
-            lattice.sigma_units(noise_multiplier).map_err(|e| CommandError::input(e.to_string()))?;
-        Ok(Noise { noise_multiplier, sigma_units })
-    }
-}
-
 /// AUROC of a model on people.
 ///
 /// # Errors
@@ -241,120 +217,5 @@ pub(super) fn auroc(
         .ok_or_else(|| CommandError::input("AUROC needs people of both outcomes among those who are judged"))
 }
 
-/// Of each seed, one trainer less another.
-fn difference(row: &Row, one: Trainer, other: Trainer) -> Spread {
-    let of = |trainer| &row.cells.iter().find(|cell| cell.trainer == trainer).expect("all are there").aurocs;
-    spread(&of(one).iter().zip(of(other)).map(|(a, b)| a - b).collect::<Vec<_>>())
-}
-
-const DIFFERENCES: [(Trainer, Trainer); 2] =
-    [(Trainer::Distributed, Trainer::Central), (Trainer::Distributed, Trainer::Local)];
-
-/// Variance of the sum of all sites' shares over the variance that was priced, which is a curator's.
-#[expect(clippy::cast_precision_loss, reason = "σ is below 2^31 units")]
-fn variance_ratio(secure: &SecureParameters) -> f64 {
-    let ratio = secure.sigma_share_units() as f64 / secure.sigma_units() as f64;
-    f64::from(secure.sites()) * ratio * ratio
-}
-
-fn document(study: &Study, args: &CompareArgs, secure: &SecureParameters, rows: &[Row]) -> Value {
-    let interval = |spread: Spread| json!({"mean": spread.mean, "interval": [spread.low, spread.high]});
-    let rows: Vec<Value> = rows
-        .iter()
-        .map(|row| {
-            let trainers: Vec<Value> = row
-                .cells
-                .iter()
-                .map(|cell| {
-                    let noisy = cell.trainer != Trainer::WithoutNoise;
-                    json!({
-                        "name": cell.trainer.name(),
-                        "auroc": interval(spread(&cell.aurocs)),
-                        "auroc_by_seed": cell.aurocs,
-                        "noise_multiplier": noisy.then_some(cell.noise.noise_multiplier),
-                        "rounds": cell.plan.rounds,
-                        "local_steps": cell.plan.local_steps,
-                        "spare_rounds": cell.plan.spare_rounds,
-                        "sampling_rate": cell.plan.sampling_rate,
-                        "clip_norm": cell.plan.clip_norm,
-                        "learning_rate": cell.plan.learning_rate,
-                        "momentum": cell.plan.server.momentum,
-                        "average_last": cell.plan.server.average_last,
-                    })
-                })
-                .collect();
-            let differences: Vec<Value> = DIFFERENCES
-                .iter()
-                .map(|&(one, other)| {
-                    json!({
-                        "of": one.name(), "less": other.name(),
-                        "auroc": interval(difference(row, one, other)),
-                    })
-                })
-                .collect();
-            json!({"epsilon_training": row.epsilon, "trainers": trainers, "differences": differences})
-        })
-        .collect();
-    json!({
-        "study": study.id,
-        "released": false,
-        "delta": study.privacy.delta,
-        "accountant": "pld",
-        "seeds": args.seeds,
-        "tuned": args.tune_on.is_some(),
-        "sites": secure.sites(),
-        "threshold": secure.threshold(),
-        "colluding": secure.colluding(),
-        "noise_variance_over_central": variance_ratio(secure),
-        "noise_deviation_over_central": variance_ratio(secure).sqrt(),
-        "comparison": rows,
-    })
-}
-
-fn text(args: &CompareArgs, secure: &SecureParameters, rows: &[Row]) -> String {
-    let shown = |s: Spread| format!("{:.3} ({:.3} to {:.3})", s.mean, s.low, s.high);
-    let signed = |s: Spread| format!("{:+.3} ({:+.3} to {:+.3})", s.mean, s.low, s.high);
-    let figures = rows.iter().map(|row| {
-        let mut line = vec![row.epsilon.to_string()];
-        line.extend(row.cells.iter().map(|cell| shown(spread(&cell.aurocs))));
-        line.extend(DIFFERENCES.iter().map(|&(one, other)| signed(difference(row, one, other))));
-        line
-    });
-    let header = [
-        "ε",
-        "without noise",
-        "central",
-        "distributed",
-        "local",
-        "distributed − central",
-        "distributed − local",
-    ];
-    let figures = crate::cli::table(&header, figures);
-    let numbers = rows.iter().flat_map(|row| {
-        [("central and distributed", &row.cells[1]), ("local", &row.cells[3])].map(|(name, cell)| {
-            vec![
-                row.epsilon.to_string(),
-                name.to_owned(),
-                format!("{} x {}", cell.plan.rounds, cell.plan.local_steps),
-                cell.plan.steps_charged().to_string(),
-                format!("{:.4}", cell.noise.noise_multiplier),
-                cell.plan.clip_norm.to_string(),
-                cell.plan.learning_rate.to_string(),
-            ]
-        })
-    });
-    let header = ["ε", "trainer", "rounds x steps", "steps paid for", "σ", "clip norm", "step size"];
-    let numbers = crate::cli::table(&header, numbers);
-    let (sites, threshold, colluding) = (secure.sites(), secure.threshold(), secure.colluding());
-    let variance = variance_ratio(secure);
-    let deviation = variance.sqrt();
-    let seeds = args.seeds;
-    format!(
-        "AUROC on everybody's evaluation people, mean of {seeds} runs with other noise (95 % interval of that mean).\n\
-         ε is training's, by PLD. Computed here; not released. Secure sums are exact, so none was masked here.\n\
-         {figures}\n\n\
-         Noise: {sites} sites, of whom {threshold} must answer and {colluding} may collude; when all answer, their \
-         shares together have\n{deviation:.3} times the standard deviation ({variance:.3} times the variance) of \
-         central's noise.\n\n{numbers}"
-    )
-}
+#[cfg(test)]
+mod tests;

@@ -7,16 +7,16 @@
 //! change no bit of any model.
 
 use super::chance::Chance;
+use super::server::{Server, ServerState};
 use consilium_common::examples::Examples;
 use consilium_common::model::Architecture;
 use consilium_common::model::aggregate::WeightedSum;
-use consilium_common::model::step::{InvalidStep, ServerStep, denominator};
+use consilium_common::model::step::{ServerStep, denominator};
 use consilium_common::privacy::clip::Lattice;
 use consilium_common::privacy::noise::{DiscreteGaussian, SecretRng};
 use consilium_common::privacy::sampling::poisson_sample;
 use consilium_common::secagg::{Refusal, SecureParameters, recommended_threshold};
 use consilium_common::train::{self, local};
-use std::collections::VecDeque;
 
 /// The public numbers of one way to train.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,15 +37,6 @@ pub(super) struct Plan {
     pub(super) proximal: f64,
     /// What is made of the noised sums, at no further cost.
     pub(super) server: Server,
-}
-
-/// What the server may do with noised sums beyond a plain step: post-processing.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Server {
-    /// β: each sum is added to β times what was added before (Polyak's heavy ball); 0 is a plain step.
-    pub(super) momentum: f64,
-    /// The model is the mean of the last so many (Polyak and Ruppert); 1 is the last.
-    pub(super) average_last: u32,
 }
 
 impl Plan {
@@ -88,6 +79,8 @@ pub(super) struct Hospitals<'a> {
     /// The public share of people who train.
     pub(super) training_share: f64,
     pub(super) sites: Vec<Hospital<'a>>,
+    /// t and n_C of the secure sum; the recommended ones where there are none.
+    pub(super) threshold: Option<(u8, u8)>,
     /// Everybody's training people together: what a trusted curator would hold.
     pub(super) pooled: &'a Examples,
 }
@@ -125,7 +118,7 @@ impl Hospitals<'_> {
         })
     }
 
-    /// The secure sum of these sites at the recommended threshold.
+    /// The secure sum of these sites.
     ///
     /// # Errors
     /// Sites or noise that it refuses.
@@ -133,7 +126,7 @@ impl Hospitals<'_> {
     #[expect(clippy::cast_sign_loss, reason = "people are not negative")]
     pub(super) fn secure(&self, plan: &Plan, sigma_units: u64) -> Result<SecureParameters, Refusal> {
         let sites = self.sites.len();
-        let (threshold, colluding) = recommended_threshold(sites)?;
+        let (threshold, colluding) = self.threshold.map_or_else(|| recommended_threshold(sites), Ok)?;
         let people = self.sites.iter().map(|site| site.people_public).sum::<u64>() as f64;
         let mean = plan.sampling_rate * self.training_share * people;
         let cap = (mean + 10.0 * mean.sqrt()).ceil() as u64;
@@ -248,52 +241,5 @@ fn gaussian(units: u64) -> DiscreteGaussian {
     DiscreteGaussian::new(units).expect("the lattice carries it: it was decided with its limits")
 }
 
-/// The model between steps, and what [`Server`] remembers.
-struct ServerState {
-    model: Vec<i32>,
-    server: Server,
-    velocity: Vec<f64>,
-    /// The last models, at most [`Server::average_last`].
-    recent: VecDeque<Vec<i32>>,
-}
-
-impl ServerState {
-    fn new(model: Vec<i32>, server: Server) -> Self {
-        Self { velocity: vec![0.0; model.len()], model, server, recent: VecDeque::new() }
-    }
-
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "sums are below 2^53")]
-    fn take(&mut self, step: &ServerStep, sum: &[i64]) -> Result<(), InvalidStep> {
-        self.model = if self.server.momentum == 0.0 {
-            step.apply(&self.model, sum)?
-        } else {
-            for (velocity, &sum) in self.velocity.iter_mut().zip(sum) {
-                *velocity = self.server.momentum * *velocity + sum as f64;
-            }
-            let moved: Vec<i64> = self.velocity.iter().map(|velocity| velocity.round() as i64).collect();
-            step.apply(&self.model, &moved)?
-        };
-        self.recent.push_back(self.model.clone());
-        if self.recent.len() > self.server.average_last as usize {
-            self.recent.pop_front();
-        }
-        Ok(())
-    }
-
-    /// The mean of the models kept, rounded down to a unit.
-    fn finished(self) -> Vec<i32> {
-        if self.recent.len() <= 1 {
-            return self.model;
-        }
-        let count = i64::try_from(self.recent.len()).expect("few");
-        (0..self.model.len())
-            .map(|at| {
-                let sum: i64 = self.recent.iter().map(|model| i64::from(model[at])).sum();
-                i32::try_from(sum.div_euclid(count)).expect("a mean of i32 is an i32")
-            })
-            .collect()
-    }
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

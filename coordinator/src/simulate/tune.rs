@@ -5,7 +5,8 @@
 //! on public or synthetic data; here it is the fair footing of a comparison, of models that stay here.
 
 use super::chance::Chance;
-use super::compare::{Prices, auroc, refused};
+use super::compare::{auroc, refused};
+use super::prices::Prices;
 use super::trainers::{Hospital, Hospitals, Plan, Trainer};
 use crate::operator::CommandError;
 use consilium_common::examples::Examples;
@@ -15,9 +16,9 @@ const STEPS: [u32; 5] = [5, 10, 20, 40, 80];
 /// Steps within a round that are tried where sites train by themselves.
 const LOCAL_STEPS: [u32; 2] = [1, 5];
 /// Clip norms that are tried.
-const CLIP_NORMS: [f64; 3] = [0.5, 1.0, 2.0];
+const CLIP_NORMS: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
 /// Step sizes that are tried.
-const LEARNING_RATES: [f64; 5] = [0.5, 1.0, 2.0, 4.0, 8.0];
+const LEARNING_RATES: [f64; 6] = [0.25, 0.5, 1.0, 2.0, 4.0, 8.0];
 /// Parts that training people are cut into; each is held out once.
 const FOLDS: usize = 4;
 /// How many of the grid are looked at again, on all folds.

@@ -7,7 +7,7 @@ use consilium_common::privacy::noise::secret_rng;
 const SIGMA: u64 = 3 << 18;
 
 /// Invented people: the outcome follows the first input, mostly.
-fn people(seed: u8, people: usize, width: usize) -> Examples {
+pub(in super::super) fn people(seed: u8, people: usize, width: usize) -> Examples {
     let mut rng = secret_rng([seed; 32]);
     let gaussian = DiscreteGaussian::new(1 << 16).expect("within range");
     let mut examples = Examples::new(width);
@@ -50,6 +50,7 @@ fn with_people<T>(each: usize, sites: usize, width: usize, with: impl FnOnce(&Ho
         start: &start,
         training_share: 0.5,
         sites: own.iter().map(hospital).collect(),
+        threshold: None,
         pooled: &pooled,
     })
 }
@@ -175,27 +176,4 @@ fn two_sites_have_no_secure_sum() {
         let refusal = hospitals.train(Trainer::Distributed, &plan(1), SIGMA, &chance).expect_err("refused");
         assert_eq!(refusal.rule(), "secagg.sites");
     });
-}
-
-/// Heavy ball and averaging on sums that are known.
-#[test]
-fn what_a_server_remembers() {
-    fn check(momentum: f64, average_last: u32, sums: &[i64], expected: i32) {
-        // A unit of the lattice is a unit of the model.
-        let step =
-            ServerStep { clip_norm: 1.0, lattice_units: 1 << 18, denominator: 64.0, learning_rate: 1.0 };
-        let mut state = ServerState::new(vec![100], Server { momentum, average_last });
-        for &sum in sums {
-            state.take(&step, &[sum]).expect("a step");
-        }
-        assert_eq!(state.finished(), vec![expected], "{momentum} {average_last} {sums:?}");
-    }
-    check(0.0, 1, &[], 100);
-    check(0.0, 1, &[10, 20], 70);
-    check(0.5, 1, &[10, 20], 100 - 10 - 25);
-    // The mean of 70 and 30; of all three; of fewer than asked for.
-    check(0.0, 2, &[10, 20, 40], 50);
-    check(0.0, 3, &[10, 20, 40], 63);
-    check(0.0, 9, &[10, 20], 80);
-    check(0.0, 9, &[], 100);
 }
