@@ -1,7 +1,19 @@
-//! References without privacy, in this process and without a socket: what the same model reaches
-//! when everybody's examples are pooled, and what each site reaches alone. They read example files
+//! References in this process and without a socket: what the same model reaches without privacy when
+//! everybody's examples are pooled, what each site reaches alone, and (`--compare`) what the noise of a
+//! trusted curator, of a secure sum and of each site for itself cost at the same ε. They read example files
 //! that `site-agent data export --examples` wrote from tables that are the user's to read, and
 //! nothing of them is released.
+
+mod chance;
+mod compare;
+mod prices;
+mod server;
+mod spread;
+mod table;
+mod trainers;
+mod tune;
+
+pub use compare::CompareArgs;
 
 use crate::cli::Output;
 use crate::operator::CommandError;
@@ -23,7 +35,8 @@ use std::path::{Path, PathBuf};
 Example:
   site-agent data export --examples --study study.toml --data st-elsewhere/table.csv \\
       --home st-elsewhere/agent --out examples/st-elsewhere.examples
-  coordinator simulate --study study.toml --examples examples")]
+  coordinator simulate --study study.toml --examples examples
+  coordinator simulate --study study.toml --examples examples --compare --epsilon 0.5,1,3,8 --seeds 5")]
 pub struct SimulateArgs {
     /// The study file.
     #[arg(long)]
@@ -34,6 +47,9 @@ pub struct SimulateArgs {
     /// A bundle whose final model is judged as well, on the exact scores of these people.
     #[arg(long)]
     bundle: Option<PathBuf>,
+    /// Trainers under noise.
+    #[command(flatten)]
+    compare: CompareArgs,
 }
 
 /// One site's examples.
@@ -64,6 +80,9 @@ pub fn run(args: &SimulateArgs, out: Output) -> Result<(), CommandError> {
     let study =
         study::parse(&bytes).map_err(|m| CommandError::input(format!("{}:\n{m}", args.study.display())))?;
     let sites = load(&study, &args.examples)?;
+    if args.compare.compare {
+        return compare::run(&args.compare, &study, &sites, out);
+    }
     let mut references = references(&study, &sites, args.bundle.as_deref())?;
     references.push(without_noise(&study, &sites));
     let json: Vec<Value> = references.iter().map(to_json).collect();

@@ -27,6 +27,12 @@ fn exit_codes_and_messages() {
     check(&["demo", "--epsilon", "-1", "--out", &home], 2, "--epsilon");
     check(&["demo", "--epsilon", "1000", "--out", &home], 2, "0.001 to 100");
     check(&["demo", "--data", &home], 2, "--study");
+    let simulate = ["simulate", "--study", &home, "--examples", &home];
+    check(&[&simulate[..], &["--epsilon", "1"]].concat(), 2, "--compare");
+    check(&[&simulate[..], &["--compare", "--seeds", "1"]].concat(), 2, "2..");
+    check(&[&simulate[..], &["--compare", "--epsilon", "1,1000"]].concat(), 2, "0.001 to 100");
+    check(&[&simulate[..], &["--compare", "--momentum", "1"]].concat(), 2, "from 0 to below 1");
+    check(&[&simulate[..], &["--compare", "--threshold", "4"]].concat(), 2, "--colluding");
     check(&["init", "--home", &home, "--listen", "nowhere"], 2, "expected an address");
     check(&["init", "--home", &home, "--host", "no host"], 2, "no host");
     check(&["init", "--home", &format!("{home}{}", "x".repeat(100))], 2, "shorter");

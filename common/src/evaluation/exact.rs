@@ -64,6 +64,23 @@ pub fn exact(probabilities: &[f64], outcomes: &[bool], level: f64) -> Option<Exa
     })
 }
 
+/// The AUROC of [`Exact`] by itself. `None` without at least one event and one non-event, or when a
+/// probability is not in [0, 1].
+///
+/// # Privacy
+/// None: as [`exact`].
+///
+/// # Panics
+/// Lists of different length, which is a bug of the caller.
+#[must_use]
+pub fn auroc(probabilities: &[f64], outcomes: &[bool]) -> Option<f64> {
+    assert_eq!(probabilities.len(), outcomes.len(), "one outcome per prediction");
+    let events = outcomes.iter().filter(|outcome| **outcome).count();
+    let defined = events > 0 && events < outcomes.len();
+    let defined = defined && probabilities.iter().all(|p| (0.0..=1.0).contains(p));
+    defined.then(|| delong(probabilities, outcomes).0)
+}
+
 /// The least step of a drawn curve, in either direction.
 const CURVE_STEP: f64 = 0.01;
 
@@ -209,7 +226,9 @@ mod tests {
     #[test]
     fn what_has_no_metrics() {
         fn check(probabilities: &[f64], outcomes: &[bool], some: bool) {
-            assert_eq!(exact(probabilities, outcomes, 0.95).is_some(), some, "{probabilities:?}");
+            let metrics = exact(probabilities, outcomes, 0.95);
+            assert_eq!(metrics.is_some(), some, "{probabilities:?}");
+            assert_eq!(auroc(probabilities, outcomes), metrics.map(|metrics| metrics.auroc));
         }
         check(&[], &[], false);
         check(&[0.5], &[true], false);
