@@ -18,6 +18,9 @@ const WITNESS_WAIT: Duration = Duration::from_secs(10);
 const CLOSE_TRIES: u32 = 4;
 /// Entries that go up with one checkpoint, bytes.
 const ENTRIES_BYTES: usize = 1024 * 1024;
+/// The same where the ledger's key changed among them: checkpoints before the change could be signed by the
+/// old key only, so that the first one must reach it. As much as one message holds.
+const ENTRIES_TO_KEY_CHANGE_BYTES: usize = 3 * 1024 * 1024;
 
 impl Agent {
     /// Before this program writes its first entry: has what is here cosigned, so that a restored disk
@@ -52,7 +55,9 @@ impl Agent {
         let size = self.store.state().size();
         let mut told_again = false;
         loop {
-            let entries = self.store.entries_from(self.kept, ENTRIES_BYTES)?;
+            let most =
+                if self.key_changes_after(self.kept) { ENTRIES_TO_KEY_CHANGE_BYTES } else { ENTRIES_BYTES };
+            let entries = self.store.entries_from(self.kept, most)?;
             // Usually all that there are; a long ledger goes up in pieces.
             let upto = (self.kept + entries.len() as u64).max(self.cosigned);
             let note = self.store.checkpoint_at(upto).expect("no longer than the ledger");

@@ -4,15 +4,15 @@ use consilium_common::ledger::checkpoint::COORDINATOR;
 use consilium_common::ledger::merkle::verify_consistency;
 use std::fs::OpenOptions;
 
-fn key() -> SecretKey {
+pub(super) fn key() -> SecretKey {
     SecretKey::from_seed(&[1; 32])
 }
 
-fn coordinator() -> SecretKey {
+pub(super) fn coordinator() -> SecretKey {
     SecretKey::from_seed(&[9; 32])
 }
 
-fn time(second: u64) -> Time {
+pub(super) fn time(second: u64) -> Time {
     "2027-03-01T09:00:00.000Z".parse::<Time>().expect("a time").plus_ms(second * 1000)
 }
 
@@ -31,7 +31,7 @@ fn genesis() -> Genesis {
     Genesis { site, dataset: "d1".into(), software: "site-agent 0.1.0".into(), caps }
 }
 
-fn refusal(rule: &str) -> Body {
+pub(super) fn refusal(rule: &str) -> Body {
     Body::Refusal { rule: rule.into(), study: None, count: 1 }
 }
 
@@ -44,7 +44,7 @@ fn ledger() -> tempfile::TempDir {
     dir
 }
 
-fn create(dir: &Path) -> LedgerStore {
+pub(super) fn create(dir: &Path) -> LedgerStore {
     let store =
         LedgerStore::create(&dir.join("ledger"), key(), Some(coordinator().public()), genesis(), time(0));
     store.expect("a new ledger")
@@ -54,7 +54,7 @@ fn open(dir: &Path) -> Result<LedgerStore, LedgerError> {
     LedgerStore::open(&dir.join("ledger"), key(), Some(coordinator().public()))
 }
 
-fn cosign(store: &mut LedgerStore) {
+pub(super) fn cosign(store: &mut LedgerStore) {
     let note = store.checkpoint().clone();
     let line = note.cosign(COORDINATOR, &coordinator(), time(60)).to_string();
     store.set_cosignature(&note, &line).expect("a cosignature");

@@ -1,6 +1,7 @@
 //! What a ledger's entries amount to, and what the agent and the auditor ask of it.
 
 mod caps;
+mod keys;
 
 use super::{Owner, REPLAY_SLACK};
 use crate::id::{Digest, SiteName, StudyId};
@@ -21,6 +22,8 @@ pub struct State {
     head: Digest,
     time: Time,
     owner: Owner,
+    /// Keys that were given up, each with the index of its `key_change`.
+    former: Vec<(u64, PublicKey)>,
     caps: Caps,
     /// The cap over all studies: training people's, then evaluation people's.
     filters: [Filter; 2],
@@ -114,6 +117,7 @@ impl State {
             head,
             time,
             owner,
+            former: Vec::new(),
             filters: fresh(caps.epsilon_total, caps.delta),
             years: BTreeMap::new(),
             caps,
@@ -154,7 +158,7 @@ impl State {
         &self.owner.1
     }
 
-    /// The key that signs its checkpoints.
+    /// The key that signs its checkpoints now.
     #[must_use]
     pub const fn key(&self) -> PublicKey {
         self.owner.2
@@ -293,6 +297,7 @@ impl State {
         match &entry.body {
             Body::Genesis { .. } => unreachable!("checked: only the first entry is a genesis"),
             Body::PolicyChange { caps } => self.change_caps(caps),
+            Body::KeyChange { key, .. } => self.change_key(*key),
             Body::StudyOpen { study, study_id, approval, participants, delta, earmarks } => {
                 let record = StudyRecord {
                     study_id: study_id.clone(),
