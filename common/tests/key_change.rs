@@ -63,7 +63,10 @@ fn sound(map: &Map, change: &str) {
 fn unsound(map: &Map, what: &str, theirs: &str) {
     let (findings, _) = found(map);
     assert!(findings.iter().any(|finding| finding.contains(what)), "{what}: {findings:#?}");
-    second(map, 1, theirs);
+    // It takes seconds to start: asked where its answer says something that no other case does.
+    if !theirs.is_empty() {
+        second(map, 1, theirs);
+    }
 }
 
 /// The second verifier, where there is one.
@@ -96,7 +99,9 @@ fn a_key_that_changed_after_the_study() {
     rotate(ashford, 1, 21);
     put(&mut map, ashford, 21);
     let change = format!("changed its ledger key from {} to {}", key(1).public(), key(21).public());
-    sound(&map, &change);
+    let (findings, notes) = found(&map);
+    assert_eq!(findings, Vec::<String>::new());
+    assert!(notes.iter().any(|note| note.contains(&change)), "{notes:?}");
     // A second change, and entries between.
     ashford.append(Body::Refusal { rule: "policy.rounds".into(), study: None, count: 1 });
     rotate(ashford, 21, 22);
@@ -131,7 +136,7 @@ fn a_key_that_changed_after_the_study() {
     unsound(&old, "sites/ashford/ledger/checkpoint: no signature by", "the site did not sign the checkpoint");
     let mut between = map.clone();
     put(&mut between, ashford, 21);
-    unsound(&between, "checkpoint: no signature by", "the site did not sign the checkpoint");
+    unsound(&between, "checkpoint: no signature by", "");
 }
 
 #[test]
@@ -142,7 +147,7 @@ fn a_key_that_changed_before_the_study() {
     sound(&map, &format!("changed its ledger key from {} to {}", key(11).public(), key(1).public()));
     // The key that was given up before the study signs nothing of it.
     put(&mut map, &ashford, 11);
-    unsound(&map, "checkpoint: no signature by", "the site did not sign the checkpoint");
+    unsound(&map, "checkpoint: no signature by", "");
 }
 
 /// Entries that only one party signed, put there by whoever can write the ledger anew.
@@ -159,10 +164,10 @@ fn a_change_that_both_did_not_sign() {
     };
     let change = |site: &Site| KeyChange::after(&site.state, key(21).public());
     forged(&|site| change(site).signed(&key(21), &key(21)), 21, "ledger.key_by_old", "signed by");
-    forged(&|site| change(site).signed(&key(1), &key(1)), 1, "ledger.key_by_new", "signed by");
+    forged(&|site| change(site).signed(&key(1), &key(1)), 1, "ledger.key_by_new", "");
     let elsewhere =
         |site: &Site| KeyChange { dataset: "other".into(), ..change(site) }.signed(&key(1), &key(21));
-    forged(&elsewhere, 21, "ledger.key_statement", "signed for another ledger, place or key");
+    forged(&elsewhere, 21, "ledger.key_statement", "");
     let replayed = |site: &Site| KeyChange { size: 3, ..change(site) }.signed(&key(1), &key(21));
     forged(&replayed, 21, "ledger.key_statement", "signed for another ledger, place or key");
     let same = |site: &Site| KeyChange::after(&site.state, key(1).public()).signed(&key(1), &key(1));

@@ -92,7 +92,7 @@ fn a_key_changes_between_two_studies() {
     let (stale, second) = (federation.path("stale.toml"), federation.path("second.toml"));
     std::fs::write(&stale, &with_old).expect("written");
     assert_ne!(with_old, std::fs::read_to_string(&first).expect("there"));
-    federation.coordinator(["study", "publish", &stale]).refused(1, "study.roster");
+    federation.coordinator(["study", "publish", &stale]).refused(2, "study.roster");
     std::fs::write(&second, with_old.replace(&old, &new)).expect("written");
     let digest = federation.publish(&second);
     let unknown = ["study", "approve", &digest, "--approver", "guardian"];
@@ -148,10 +148,9 @@ fn a_known_dataset_does_not_start_again() {
     federation.approve(&digest);
     federation.start_agents();
     let _ = federation.coordinator(["study", "start", &digest]).ok();
-    wait_for("the ledger is cosigned", || {
-        std::path::Path::new(&format!("{}/ledger/cosigned", federation.home("ashford")))
-            .exists()
-            .then_some(())
+    wait_for("entries after the first are cosigned", || {
+        let note = std::fs::read_to_string(format!("{}/ledger/cosigned", federation.home("ashford"))).ok()?;
+        (note.lines().nth(1)?.parse::<u64>().ok()? > 2).then_some(())
     });
     federation.kill_agent("ashford");
     let first = federation.home("ashford");

@@ -1,6 +1,6 @@
 use super::*;
 use consilium_common::ledger::checkpoint::{Checkpoint, Note, origin};
-use consilium_common::ledger::entry::{Body, Caps};
+use consilium_common::ledger::entry::{Body, Caps, Entry};
 use consilium_common::ledger::key_change::KeyChange;
 use consilium_common::ledger::merkle::Tree;
 use consilium_common::ledger::rules::{self, State};
@@ -109,13 +109,21 @@ fn the_witness_follows_a_key_that_both_signed() {
     // A new key without a change of keys; a change that only the new key signed, put in by force.
     ledger.append(refusal("one"));
     refused(ledger.cosigned(&hub_1, 1, 2), "witness.checkpoint");
-    let mut forged = Ledger { state: ledger.state.clone(), entries: ledger.entries.clone() };
-    let change = KeyChange::after(&forged.state, key(2).public());
-    let (time, previous) = (forged.state.time(), forged.state.head());
-    let body = change.signed(&key(2), &key(2));
-    let entry = consilium_common::ledger::entry::Entry { time, previous, body };
-    forged.entries.push(entry.to_bytes().expect("short"));
-    refused(forged.cosigned(&hub_1, 1, 2), "ledger.key_by_old");
+    let change = KeyChange::after(&ledger.state, key(2).public());
+    let by_itself = KeyChange { old: key(2).public(), ..change.clone() };
+    let elsewhere = KeyChange { dataset: "d2".into(), ..change.clone() };
+    let forgeries = [
+        (change.signed(&key(2), &key(2)), 2, "witness.key_change"),
+        (by_itself.signed(&key(2), &key(2)), 2, "ledger.key_by_old"),
+        (change.signed(&key(1), &key(1)), 1, "ledger.key_by_new"),
+        (elsewhere.signed(&key(1), &key(2)), 2, "ledger.key_statement"),
+    ];
+    for (body, signer, rule) in forgeries {
+        let mut forged = Ledger { state: ledger.state.clone(), entries: ledger.entries.clone() };
+        let (time, previous) = (forged.state.time(), forged.state.head());
+        forged.entries.push(Entry { time, previous, body }.to_bytes().expect("short"));
+        refused(forged.cosigned(&hub_1, 1, signer), rule);
+    }
     // As it should be; the old key cannot sign over its own end.
     ledger.change_key(1, 2);
     ledger.append(refusal("two"));
