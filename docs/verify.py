@@ -96,7 +96,8 @@ def key_id(name, kind, key):
     return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + bytes.fromhex(key.removeprefix("ed25519:"))).digest()[:4]
 
 
-def checkpoint(note, site, key, coordinator):
+def checkpoint(note, site, key, coordinator, last=True):
+    """`last`: the key is the ledger's last for sure; otherwise that another one signed is for the caller to judge."""
     text, _, lines = note.rpartition("\n\n")
     text += "\n"
     origin, size, root = text.splitlines()
@@ -112,14 +113,16 @@ def checkpoint(note, site, key, coordinator):
             message = f"cosignature/v1\ntime {int.from_bytes(data[4:12], 'big')}\n{text}".encode()
             need(signed_by(coordinator, data[12:], message), "the coordinator's cosignature does not verify")
             cosigned = True
-    need(signed, "the site did not sign the checkpoint")
+    need(signed or not last, "the site did not sign the checkpoint")
     need(cosigned, "the coordinator did not cosign the checkpoint")
     return origin, int(size), base64.b64decode(root)
 
 
 # The rules: what may follow what.
-def replay(entries, leaves, site, key):
+def replay(entries, leaves, site, key, this):
+    """`key`: the roster's, in force when `this` study was opened. Also returns the key in force at the end."""
     caps, studies, burns, slots, notes, before, time = None, {}, {}, {}, [], EMPTY, ""
+    roster, keys, dataset = key, [], None
     for i, raw in enumerate(entries):
         e = json.loads(raw)
         where, kind = f"entry {i} ({e['kind']})", e["kind"]
@@ -131,10 +134,12 @@ def replay(entries, leaves, site, key):
         if kind in ("genesis", "policy_change"):
             caps = e["caps"]
             if kind == "genesis":
-                need((e["site"], e["key"]) == (site, key), f"{where}: of {e['site']} with the key {e['key']}")
+                need(e["site"] == site, f"{where}: of {e['site']}")
+                key, dataset, keys = e["key"], e["dataset"], [e["key"]]
                 need((e["unit"], e["neighbours"]) == ("person", "add_remove_one"), f"{where}: another unit")
         elif kind == "study_open":
             need(study is None, f"{where}: the study was opened before")
+            need(e["study"] != this or key == roster, f"{where}: of {site} with the key {key}")
             approval = statement(e["approval"], key, "consilium/approval/1")
             need((approval["study"], approval["site"]) == (e["study"], site), f"{where}: another approval")
             need(approval["decision"]["decision"] == "approve", f"{where}: the site declined")
@@ -149,6 +154,7 @@ def replay(entries, leaves, site, key):
                 # By PLD, which is never above RDP; a thousandth for the grid that this PLD rounds up on.
                 fits = epsilon(uses, caps["delta"], "rdp") <= cap * (1 + 1e-9) or epsilon(uses, caps["delta"], "pld") <= cap * (1 + 1e-3)
                 need(fits, f"{where}: {account} people would pay {epsilon(uses, caps['delta'], 'pld')}, allowed {cap}")
+            need({"site": site, "key": key} in e["participants"], f"{where}: the site and its key are not among the participants")
             studies[e["study"]] = {"entry": e, "burnt": [0] * len(e["earmarks"]), "closed": False, "caps": caps}
         elif kind in ("reserve", "release", "dataset_version", "close"):
             need(study and not study["closed"], f"{where}: the study is not open")
@@ -166,9 +172,18 @@ def replay(entries, leaves, site, key):
         elif kind in ("commit", "abort"):
             need(burns.get(e["reserve"]) == "open", f"{where}: without an open reserve")
             burns[e["reserve"]] = e["output"] if kind == "commit" else "aborted"
+        elif kind == "key_change":
+            need(all(s["closed"] for s in studies.values()), f"{where}: a study is open under the old key")
+            need(e["key"] not in keys, f"{where}: a key that this ledger had before")
+            expected = {"site": site, "dataset": dataset, "size": i, "head": e["previous"], "old": key, "new": e["key"]}
+            for signed, by in ((e["by_old"], key), (e["by_new"], e["key"])):
+                need(statement(signed, by, "consilium/key-change/1") == expected, f"{where}: signed for another ledger, place or key")
+            notes.append(f"{where}: the key changed from {key} to {e['key']}, signed by both")
+            key = e["key"]
+            keys.append(key)
         elif kind != "refusal":
             notes.append(f"{where}: a kind that this program does not replay")
-    return studies, {slot: burns[at] for slot, at in slots.items()}, notes
+    return studies, {slot: burns[at] for slot, at in slots.items()}, notes, key
 
 
 # Epsilon, by somebody else's library.
@@ -229,10 +244,11 @@ def verify(bundle):
         folder = bundle / "sites" / site / "ledger"
         try:
             note = (folder / "checkpoint").read_text()
-            _, size, root = checkpoint(note, site, keys[site], coordinator)
+            _, size, root = checkpoint(note, site, keys[site], coordinator, last=False)
             entries, leaves = ledger_entries(folder, size)
-            studies, committed, notes = replay(entries, leaves, site, keys[site])
+            studies, committed, notes, key = replay(entries, leaves, site, keys[site], study)
             need(head(leaves) == root, "the entries do not make the signed tree head")
+            checkpoint(note, site, key, coordinator)
             need(study in studies, "the study was never opened")
             mine = studies[study]
             delta = mine["entry"]["delta"]

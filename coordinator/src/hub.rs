@@ -1,6 +1,8 @@
 //! The coordinator's one place of change: every decision is made, kept durably, applied and
 //! announced in here, in that order, under one lock.
 
+#[cfg(test)]
+mod tests;
 mod witness;
 
 pub use witness::{Copy, Foreign, Said};
@@ -55,7 +57,10 @@ pub enum WitnessRefusal {
     #[error("witness.checkpoint: {0}")]
     Note(String),
     /// Another ledger than the one known for this site.
-    #[error("witness.origin: site {site} is known with ledger {known}; a dataset cannot start again")]
+    #[error(
+        "witness.origin: site {site} is known with ledger {known}: its dataset cannot start again with another; go on with \
+         the first home, where `site-agent ledger recover` brings that ledger back"
+    )]
     Origin {
         /// Who.
         site: SiteName,
@@ -75,6 +80,9 @@ pub enum WitnessRefusal {
         /// Cosigned.
         known: u64,
     },
+    /// A change of the ledger's key that both keys did not sign.
+    #[error("witness.key_change: {0}")]
+    KeyChange(String),
     /// The presented ledger does not continue the cosigned one.
     #[error("witness.fork: the ledger of site {0} does not continue the one that was cosigned")]
     Fork(SiteName),
@@ -118,6 +126,16 @@ pub struct Hub {
     pub authority: Authority,
     /// DER of the authority's certificate.
     pub authority_certificate: Vec<u8>,
+}
+
+impl Inner {
+    /// Keeps what was decided on the registry, then applies it.
+    fn keep_registry(&mut self, event: SiteEvent) -> Result<(), StoreError> {
+        let version = self.registry.version();
+        self.store.append(SITES_STREAM, version, std::slice::from_ref(&event))?;
+        self.registry = std::mem::take(&mut self.registry).apply(event);
+        Ok(())
+    }
 }
 
 impl Hub {
@@ -201,9 +219,7 @@ impl Hub {
     ) -> Result<(), HubError> {
         let mut inner = self.lock();
         let event = decide(&inner.registry, now())?;
-        let version = inner.registry.version();
-        inner.store.append(SITES_STREAM, version, std::slice::from_ref(&event))?;
-        inner.registry = std::mem::take(&mut inner.registry).apply(event);
+        inner.keep_registry(event)?;
         drop(inner);
         self.announce();
         Ok(())
@@ -333,9 +349,20 @@ impl Hub {
     /// Starts a study whose initial model is a durable blob.
     ///
     /// # Errors
-    /// Its rules, a site that approved and was revoked since, or the disk.
+    /// Its rules, a site that approved and was revoked or changed its key since, or the disk.
     pub fn start(&self, digest: &Digest, model: Digest) -> Result<(), HubError> {
         let (registry, _) = self.registry();
+        let published = self.study(digest)?;
+        let changed = published.study.sites.iter().find(|site| {
+            let key = registry.site(&site.name).and_then(|record| record.ledger_key);
+            published.approved().contains(&site.name) && key.is_some_and(|key| key != site.key)
+        });
+        if let Some(site) = changed {
+            return Err(HubError::Roster(format!(
+                "site {} has changed its ledger key since it approved; publish a new version with the new key",
+                site.name
+            )));
+        }
         if let Some(site) = self
             .study(digest)?
             .approved()

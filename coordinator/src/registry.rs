@@ -32,6 +32,17 @@ pub enum SiteEvent {
         /// When.
         time: Time,
     },
+    /// The site's ledger goes on under another key; the proof is in its ledger, which is kept here.
+    KeyChanged {
+        /// Who.
+        site: SiteName,
+        /// In force until then.
+        old: PublicKey,
+        /// In force from then on.
+        new: PublicKey,
+        /// When.
+        time: Time,
+    },
     /// The site's certificate is no longer accepted.
     Revoked {
         /// Who.
@@ -75,7 +86,9 @@ pub enum RegistryRefusal {
     },
     /// The site is there already with another ledger key.
     #[error(
-        "registry.ledger_key: site {0} is enrolled with another ledger key; a key change is signed by both keys"
+        "registry.ledger_key: site {0} is enrolled with another ledger key: a second `init` does not start its dataset \
+         again; go on with the first home (`site-agent ledger recover` brings its ledger back), or change its key there \
+         (`site-agent ledger rotate-key`); see docs/OPERATIONS.md"
     )]
     OtherKey(SiteName),
     /// Not a site, or not any more.
@@ -159,6 +172,23 @@ impl Registry {
         Ok(SiteEvent::Enrolled { site: site.clone(), certificate, ledger_key, time: now })
     }
 
+    /// Another ledger key from now on; the caller has followed the ledger's entries from the one to the other.
+    ///
+    /// # Errors
+    /// The site is not enrolled with the old one.
+    pub fn change_key(
+        &self,
+        site: &SiteName,
+        (old, new): (PublicKey, PublicKey),
+        now: Time,
+    ) -> Result<SiteEvent, RegistryRefusal> {
+        let known = self.sites.get(site).and_then(|record| record.ledger_key);
+        match known.ok_or_else(|| RegistryRefusal::Unknown(site.clone()))? {
+            known if known == old => Ok(SiteEvent::KeyChanged { site: site.clone(), old, new, time: now }),
+            _ => Err(RegistryRefusal::OtherKey(site.clone())),
+        }
+    }
+
     /// Revokes the certificate in force.
     ///
     /// # Errors
@@ -197,6 +227,9 @@ impl Registry {
                 let record = self.sites.entry(site).or_default();
                 *record =
                     SiteRecord { invite: None, certificate: Some(certificate), ledger_key: Some(ledger_key) };
+            }
+            SiteEvent::KeyChanged { site, new, .. } => {
+                self.sites.entry(site).or_default().ledger_key = Some(new);
             }
             SiteEvent::Revoked { site, .. } => {
                 let record = self.sites.entry(site).or_default();
@@ -255,5 +288,35 @@ mod tests {
         let registry = registry.apply(event);
         assert!(matches!(registry.admit(&site, &cert_2), Err(RegistryRefusal::Certificate(_))));
         assert!(matches!(registry.revoke(&site, time(31)), Err(RegistryRefusal::Unknown(_))));
+    }
+
+    #[test]
+    fn a_key_changes_from_the_one_that_is_known() {
+        let site: SiteName = "a".parse().expect("valid");
+        let [one, two, three] = [1, 2, 3].map(|seed| SecretKey::from_seed(&[seed; 32]).public());
+        let unknown = Registry::default().change_key(&site, (one, two), time(0));
+        assert!(matches!(unknown, Err(RegistryRefusal::Unknown(_))));
+        let (cert, again) = (Digest::of(b"cert"), Digest::of(b"cert 2"));
+        let enrolled =
+            SiteEvent::Enrolled { site: site.clone(), certificate: cert, ledger_key: one, time: time(0) };
+        let registry = Registry::default().apply(enrolled);
+        assert!(matches!(
+            registry.change_key(&site, (two, three), time(1)),
+            Err(RegistryRefusal::OtherKey(_))
+        ));
+        let event = registry.change_key(&site, (one, two), time(1)).expect("from the known one");
+        let text = serde_json::to_string(&event).expect("plain data");
+        assert!(text.starts_with(r#"{"event":"key_changed","site":"a","old":"ed25519:"#), "{text}");
+        assert_eq!(serde_json::from_str::<SiteEvent>(&text).expect("round trip"), event);
+        let registry = registry.apply(event);
+        assert_eq!(registry.site(&site).and_then(|record| record.ledger_key), Some(two));
+        assert!(registry.admit(&site, &cert).is_ok(), "the certificate stays");
+        // A certificate is renewed under the new key, and under the old one no more.
+        let event = registry.invite(site.clone(), b"again", time(99), time(2));
+        let registry = registry.apply(event);
+        let renewed = |key| registry.enroll(&site, b"again", again, key, time(3));
+        let said = renewed(one).expect_err("given up").to_string();
+        assert!(said.contains("registry.ledger_key") && said.contains("ledger recover"), "{said}");
+        assert!(renewed(two).is_ok());
     }
 }

@@ -43,7 +43,7 @@ pub enum KeptError {
     /// The file has mistakes.
     #[error("the study file has mistakes:\n{0}")]
     Mistakes(#[from] study::Mistakes),
-    /// The decision was not signed with this site's key.
+    /// The decision's signature does not verify.
     #[error("the kept decision: {0}")]
     Decision(#[from] InvalidStatement),
 }
@@ -137,10 +137,11 @@ pub fn keep_decision(home: &Home, study: &Digest, decision: &Signed<Approval>) -
     files::write(&home.study_dir(study).join("decision.json"), &text)
 }
 
-/// What is kept of a study; `None` when it was never shown here.
+/// What is kept of a study; `None` when it was never shown here. A decision under another key than the one in
+/// force is none: no roster with the new key was decided on by it.
 ///
 /// # Errors
-/// IO, changed bytes, or a decision under another key.
+/// IO, changed bytes, or a decision whose signature does not verify.
 pub fn kept(home: &Home, digest: &Digest, own: &PublicKey) -> Result<Option<KeptStudy>, KeptError> {
     let dir = home.study_dir(digest);
     let bytes = match files::read(&dir.join("study.toml"), STUDY_BYTES_MAX) {
@@ -158,12 +159,16 @@ pub fn kept(home: &Home, digest: &Digest, own: &PublicKey) -> Result<Option<Kept
         read => {
             let signed: Signed<Approval> =
                 serde_json::from_str(&read?).map_err(|_| FileError::malformed(&path, "a signed approval"))?;
-            let verified = signed.verify(own)?;
-            if verified.study != *digest {
-                let found = verified.study;
-                return Err(KeptError::OtherBytes { expected: *digest, found });
+            if signed.key == *own {
+                let verified = signed.verify(own)?;
+                if verified.study != *digest {
+                    let found = verified.study;
+                    return Err(KeptError::OtherBytes { expected: *digest, found });
+                }
+                Some((verified, signed))
+            } else {
+                None
             }
-            Some((verified, signed))
         }
     };
     Ok(Some(KeptStudy { study, decision }))

@@ -9,6 +9,7 @@ mod cosign;
 mod failed;
 #[cfg(feature = "mutants")]
 mod mutated;
+mod rotate;
 mod round;
 mod sums;
 #[cfg(test)]
@@ -52,6 +53,7 @@ pub async fn serve(agent: &mut Agent, dialer: &Dialer, mut stop: watch::Receiver
         let error = match opened {
             Ok((mut link, hello)) => {
                 agent.greet(&hello)?;
+                agent.tell_of_key_change(&mut link).await?;
                 backoff = BACKOFF_MIN;
                 let witness = tokio::spawn(witness::run(link.clone(), agent.as_witness()));
                 let conversed = converse(agent, &mut link, &mut stop).await;

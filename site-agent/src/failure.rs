@@ -13,6 +13,7 @@ use crate::ledger::LedgerError;
 use crate::ledger_view::ViewError;
 use crate::link::CallError;
 use crate::policy::Violation;
+use crate::rotate::RotateError;
 use crate::synth::SynthError;
 use consilium_common::protocol::invite::InvalidInvite;
 use consilium_common::study::Mistakes;
@@ -128,6 +129,10 @@ table! {
         EnrollError::Home(_) | EnrollError::Request(_) => Kind::Fault,
     };
     LedgerError => |error| of_ledger(&error);
+    RotateError => |error| match &error {
+        RotateError::Ledger(ledger) => of_ledger(ledger),
+        RotateError::Home(_) => Kind::Fault,
+    };
     Stop => |error| match &error {
         Stop::NotCosigned(_) | Stop::OtherCoordinator | Stop::Contradicted { .. } => Kind::Refused,
         Stop::Ledger(ledger) => of_ledger(ledger),

@@ -3,11 +3,13 @@
 //! ```text
 //! agent.toml                      this site's name, the proxy, where the data are
 //! site-policy.toml                what studies may do
-//! identity/ledger.key split.key   made by `init`
+//! identity/ledger.key split.key   made by `init`; ledger.key.next while the key changes
 //! identity/tls.key tls.crt ca.crt coordinator.json   made by `enroll`
 //! studies/HEX/study.toml shown decision.json start.json nonces
 //! ledger/  outbox/
 //! ```
+
+mod keys;
 
 use crate::files::{self, FileError};
 use crate::policy::{DEFAULT, Own, Policy};
@@ -188,14 +190,6 @@ impl Home {
         Policy::parse(&text).map_err(|mistakes| HomeError::Mistakes { path, mistakes })
     }
 
-    /// The key that signs approvals and the ledger.
-    ///
-    /// # Errors
-    /// IO, others can read it, or it is no key.
-    pub fn ledger_key(&self) -> Result<SecretKey, HomeError> {
-        Ok(SecretKey::from_seed(&*self.secret("identity/ledger.key")?))
-    }
-
     /// The key that decides each person's role, training or evaluation.
     ///
     /// # Errors
@@ -290,9 +284,7 @@ impl Home {
     }
 
     fn write_secret(&self, name: &str, secret: &[u8; 32]) -> Result<(), FileError> {
-        let mut text = Zeroizing::new(hex::encode(secret));
-        text.push('\n');
-        files::write(&self.dir.join(name), text.as_bytes())
+        files::write(&self.dir.join(name), hex_line(secret).as_bytes())
     }
 
     fn secret(&self, name: &str) -> Result<Zeroizing<[u8; 32]>, HomeError> {
@@ -313,6 +305,13 @@ pub fn entropy() -> Result<Zeroizing<[u8; 32]>, HomeError> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(&mut bytes[..]).map_err(HomeError::Entropy)?;
     Ok(bytes)
+}
+
+/// A secret as its file holds it.
+fn hex_line(secret: &[u8; 32]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(hex::encode(secret));
+    text.push('\n');
+    text
 }
 
 fn not_enrolled(error: FileError) -> HomeError {

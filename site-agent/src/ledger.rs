@@ -16,6 +16,7 @@
 mod cosigned;
 mod disk;
 mod journal;
+mod key;
 mod recover;
 
 pub use recover::Recovered;
@@ -289,6 +290,15 @@ impl LedgerStore {
     /// # Panics
     /// Never: an entry that was decided applies.
     pub fn append(&mut self, body: Body, now: Time) -> Result<u64, LedgerError> {
+        assert!(
+            !matches!(body, Body::KeyChange { .. }),
+            "a key changes by change_key, which has the new one"
+        );
+        self.write(body, now, None)
+    }
+
+    /// As [`LedgerStore::append`]; the checkpoint is signed by `next`, or by the key in force.
+    fn write(&mut self, body: Body, now: Time, next: Option<&SecretKey>) -> Result<u64, LedgerError> {
         if let Some(why) = &self.stopped {
             return Err(LedgerError::Stopped { why: why.clone() });
         }
@@ -303,7 +313,7 @@ impl LedgerStore {
         }
         self.tree.push(leaf_hash(&bytes));
         let (origin, size, root) = (self.state.origin(), self.tree.size(), self.tree.root());
-        let note = Checkpoint { origin, size, root }.sign(&self.key);
+        let note = Checkpoint { origin, size, root }.sign(next.unwrap_or(&self.key));
         match disk::replace(&*self.disk, &self.dir, "checkpoint", note.to_string().as_bytes()) {
             Ok(()) => {}
             Err(disk::Replace::NotDone(error)) => {

@@ -23,6 +23,7 @@ pub mod outbox;
 pub mod policy;
 pub mod pricing;
 pub mod refusals;
+pub mod rotate;
 pub mod synth;
 pub mod task;
 #[cfg(test)]

@@ -232,6 +232,29 @@ mod tests {
         assert_eq!(rule(said[0].said.clone()), "witness.rollback");
     }
 
+    /// A ledger that goes on under another key is believed once the policy here names that key, and must still
+    /// continue what was cosigned under the old one.
+    #[test]
+    fn a_changed_key_is_believed_when_the_policy_names_it() {
+        let (_dir, home, mut witness) = witness();
+        let mut say = |foreign: Foreign| {
+            let said = witness.consider(&[foreign], now()).expect("the disk is there").remove(0).said;
+            match said {
+                Said::Refused { rule, .. } => rule,
+                Said::Cosigned(_) => "cosigned".to_owned(),
+            }
+        };
+        assert_eq!(say(foreign("d1", &["a", "b"], 0, 1)), "cosigned");
+        assert_eq!(say(foreign("d1", &["a", "b", "c"], 2, 4)), "witness.checkpoint");
+        let (old, new) = (key(1).public().to_string(), key(4).public().to_string());
+        let policy = policy_text(&[(old.as_str(), new.as_str())]);
+        files::write(&home.policy_path(), policy.as_bytes()).expect("written");
+        assert_eq!(say(foreign("d1", &["a", "X", "c"], 2, 4)), "witness.fork");
+        assert_eq!(say(foreign("d1", &["a"], 2, 4)), "witness.rollback");
+        assert_eq!(say(foreign("d1", &["a", "b", "c"], 2, 4)), "cosigned");
+        assert_eq!(say(foreign("d1", &["a", "b", "c", "d"], 3, 1)), "witness.checkpoint", "by the old key");
+    }
+
     #[test]
     fn a_hospital_that_is_not_known_is_not_cosigned() {
         let (_dir, _, mut witness) = witness();

@@ -144,7 +144,8 @@ pub fn verify(files: &Files<'_>, trust: &Trust) -> Report {
     };
     if let Some((manifest, study)) = audit.manifest_and_study() {
         report.coordinator = Some((manifest.coordinator, trust.coordinator.is_some()));
-        audit.pin("bundle.json", "the coordinator", trust.coordinator, manifest.coordinator);
+        let place = audit.findings.len();
+        audit.pin(place, "bundle.json", "the coordinator", trust.coordinator, manifest.coordinator);
         let approvals = audit.start(&manifest, &study);
         audit.decisions(&manifest, &study, &approvals);
         for name in &manifest.sites {
@@ -152,9 +153,14 @@ pub fn verify(files: &Files<'_>, trust: &Trust) -> Report {
                 audit.found("bundle.json", format!("{name} is not on the study's roster"));
                 continue;
             };
-            audit.pin("study.toml", name.as_str(), trust.sites.get(name).copied(), roster.key);
-            let pinned = trust.sites.contains_key(name);
-            report.sites.push(audit.site(roster, pinned, &manifest, &study, &approvals, trust));
+            let (pinned, place) = (trust.sites.get(name).copied(), audit.findings.len());
+            let site = audit.site(roster, pinned.is_some(), &manifest, &study, &approvals, trust);
+            // A key that the ledger had before or has since, each signed by the next, is the roster's as well.
+            let of_ledger = |key| site.ledger.as_ref().is_some_and(|ledger| ledger.keys().any(|k| k == key));
+            if !(pinned.is_some_and(of_ledger) && of_ledger(roster.key)) {
+                audit.pin(place, "study.toml", name.as_str(), pinned, roster.key);
+            }
+            report.sites.push(site);
         }
         audit.foreign_checkpoints(trust, &report.sites);
         let (rounds, last) = audit.rounds(&study, &report.sites);
@@ -274,10 +280,11 @@ impl<'a> Audit<'a> {
         }
     }
 
-    fn pin(&mut self, file: &str, who: &str, pinned: Option<PublicKey>, carried: PublicKey) {
+    /// A finding at `place`, before those that rest on the key.
+    fn pin(&mut self, place: usize, file: &str, who: &str, pinned: Option<PublicKey>, carried: PublicKey) {
         if let Some(pinned) = pinned.filter(|pinned| *pinned != carried) {
             let what = format!("{who} has the key {carried}, the trust file pins {pinned}");
-            self.found_as("key", file, what);
+            self.findings.insert(place, Finding::new("key", file, None, what));
         }
     }
 

@@ -6,6 +6,7 @@
 
 use crate::id::{Digest, SiteName, StudyId};
 use crate::key::PublicKey;
+use crate::ledger::key_change::KeyChange;
 use crate::privacy::mechanism::Event;
 use crate::protocol::Approval;
 use crate::signed::Signed;
@@ -120,6 +121,15 @@ pub enum Body {
     PolicyChange {
         /// The caps from now on.
         caps: Caps,
+    },
+    /// The ledger goes on under another key: see [`crate::ledger::key_change`].
+    KeyChange {
+        /// Signs this ledger's checkpoints, and this site's approvals, from here on.
+        key: PublicKey,
+        /// The statement, signed by the key that was in force.
+        by_old: Signed<KeyChange>,
+        /// The same statement, signed by the new key.
+        by_new: Signed<KeyChange>,
     },
     /// A study started here: its whole event list is earmarked, spare attempts included.
     StudyOpen {

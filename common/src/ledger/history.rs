@@ -3,6 +3,7 @@
 
 use super::entry::{Body, Caps, Entry};
 use crate::id::Digest;
+use crate::key::PublicKey;
 use crate::time::Time;
 use std::collections::BTreeMap;
 
@@ -11,6 +12,8 @@ use std::collections::BTreeMap;
 pub struct History {
     /// The policy's caps from the first entry on, and each change of them; in order.
     pub policies: Vec<Policy>,
+    /// Changes of the ledger's key; in order.
+    pub keys: Vec<KeyChanged>,
     /// Requests that the site refused; in order.
     pub refusals: Vec<Refused>,
     /// When each `commit` was written, by its index.
@@ -32,6 +35,19 @@ pub struct Policy {
     pub time: Time,
     /// What was allowed from then on.
     pub caps: Caps,
+}
+
+/// A `key_change`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyChanged {
+    /// Its index.
+    pub entry: u64,
+    /// When.
+    pub time: Time,
+    /// In force until then.
+    pub old: PublicKey,
+    /// In force from then on.
+    pub new: PublicKey,
 }
 
 /// A `refusal`.
@@ -60,6 +76,9 @@ impl History {
             }
             Body::PolicyChange { caps } => {
                 self.policies.push(Policy { entry: index, time, caps: caps.clone() });
+            }
+            Body::KeyChange { key, by_old, .. } => {
+                self.keys.push(KeyChanged { entry: index, time, old: by_old.key, new: *key });
             }
             Body::Refusal { rule, study, count } => {
                 let (rule, study, count) = (rule.clone(), *study, *count);

@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod entry;
 pub mod history;
 pub mod hospitals;
+pub mod key_change;
 pub mod merkle;
 pub mod rules;
 pub mod tiles;

@@ -15,6 +15,7 @@ use consilium_common::ledger::checkpoint::{
     COORDINATOR, Note, SITES_WITH_WITNESS, SignatureLine, witness_name,
 };
 use consilium_common::ledger::entry::ENTRY_BYTES_MAX;
+use consilium_common::ledger::key_change;
 use consilium_common::ledger::merkle::{self, Tree, leaf_hash};
 use consilium_common::time::Time;
 use std::collections::BTreeMap;
@@ -80,7 +81,7 @@ impl Hub {
     /// those that are not kept here yet.
     ///
     /// # Errors
-    /// Not the site's signature, another ledger, a ledger that went back or was forked, entries that
+    /// Not the site's signature, a change of keys that both did not sign, another ledger, a ledger that went back or was forked, entries that
     /// do not make it.
     pub fn cosign(
         &self,
@@ -104,7 +105,13 @@ impl Hub {
         if !origin.starts_with(&format!("consilium/ledger/{site}/")) {
             return Err(WitnessRefusal::Note(format!("the origin names another site than {site}")).into());
         }
-        note.verify(&origin, &key).map_err(refuse)?;
+        let tree = inner.tree(site)?;
+        let from = tree.size();
+        let before = from.checked_sub(1).and_then(|last| tree.leaf(last)).unwrap_or(Digest::of(b""));
+        let dataset = origin.strip_prefix(&format!("consilium/ledger/{site}/")).expect("checked above");
+        let new = key_change::follow((site, dataset), key, (from, before), entries)
+            .map_err(|error| WitnessRefusal::KeyChange(error.to_string()))?;
+        note.verify(&origin, &new).map_err(refuse)?;
         let (known_size, known_root) = match inner.store.witnessed(site)? {
             None => (0, Digest::of(b"")),
             Some(known) => {
@@ -125,12 +132,21 @@ impl Hub {
         merkle::verify_consistency(known_size, &known_root, size, &root, proof)
             .map_err(|_| WitnessRefusal::Fork(site.clone()))?;
         let tree = inner.tree(site)?;
-        let from = tree.size();
         let fits = entries.iter().all(|entry| entry.len() <= ENTRY_BYTES_MAX);
         entries.iter().for_each(|entry| tree.push(leaf_hash(entry)));
         if !fits || tree.size() != size || tree.root() != root {
             tree.truncate(from);
             return Err(WitnessRefusal::Entries { from, size }.into());
+        }
+        // The key first: after a crash between the two, the same entries are followed to it again.
+        if new != key {
+            let kept = (inner.registry.change_key(site, (key, new), now()).map_err(HubError::from))
+                .and_then(|event| Ok(inner.keep_registry(event)?));
+            if let Err(error) = kept {
+                inner.tree(site)?.truncate(from);
+                return Err(error);
+            }
+            tracing::info!(%site, old = %key, %new, "a site's ledger key has changed, signed by both");
         }
         let line = note.cosign(COORDINATOR, &self.key, now());
         let cosigned = note.clone().with(line.clone()).map_err(refuse)?;

@@ -232,6 +232,11 @@ pub(super) enum LedgerCommand {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// Changes the ledger key, signed by the old and the new one; refused while a study is open here
+    #[command(after_help = "Example:\n  site-agent ledger rotate-key\n\n\
+        Stop `serve` first. The coordinator must be reachable, so that a restored disk shows before it signs anything; \
+        before `enroll` there is none to ask. Then back up identity/, and read the new fingerprint to the other hospitals.")]
+    RotateKey,
     /// Takes the ledger back from whoever kept it, after this disk was restored from an old copy
     #[command(
         after_help = "Examples:\n  site-agent ledger recover\n  site-agent ledger recover --from bundle/sites/st-elsewhere/ledger\n\n\

@@ -6,6 +6,7 @@ mod data;
 mod init;
 mod output;
 mod recover;
+mod rotate;
 mod serve;
 mod show;
 mod study;
@@ -63,6 +64,7 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
         Command::Ledger(LedgerCommand::Recover { from }) => {
             recover::recover(&open(args)?, from.as_deref(), output)
         }
+        Command::Ledger(LedgerCommand::RotateKey) => rotate::rotate_key(&open(args)?, output, clock),
         Command::Synth(synth) => data::synth(synth, output),
     }
 }

@@ -55,7 +55,7 @@ impl Begun {
 
 /// One site's agent.
 pub struct Agent {
-    disk: Arc<dyn Disk>,
+    pub(super) disk: Arc<dyn Disk>,
     pub(super) home: Home,
     pub(super) own: Own,
     pub(super) coordinator: Coordinator,
@@ -115,6 +115,7 @@ impl Agent {
         let own = Own { site: config.site.clone(), key: key.public() };
         let coordinator = home.coordinator(config)?;
         let store = LedgerStore::open_on(Arc::clone(&disk), &home.ledger_dir(), key, Some(coordinator.key))?;
+        home.finish_key_change(&*disk, &own.key)?;
         if store.dropped_bytes() > 0 {
             tracing::warn!("an entry was interrupted before it was signed; it never counted");
         }

@@ -17,6 +17,9 @@ pub(super) const WITNESS_WAIT: Duration = Duration::from_secs(10);
 const CLOSE_TRIES: u32 = 4;
 /// Entries that go up with one checkpoint, bytes.
 const ENTRIES_BYTES: usize = 1024 * 1024;
+/// The same where the ledger's key changed among them: checkpoints before the change could be signed by the
+/// old key only, so that the first one must reach it. As much as one message holds.
+const ENTRIES_TO_KEY_CHANGE_BYTES: usize = 3 * 1024 * 1024;
 
 /// Other participants, whose cosignature counts.
 pub(super) type Witnesses = Vec<(SiteName, PublicKey)>;
@@ -99,7 +102,9 @@ impl Agent {
 
     /// For as many entries as go up at once.
     fn cosign_request(&self) -> Result<CosignRequest, TaskError> {
-        let entries = self.store.entries_from(self.kept, ENTRIES_BYTES)?;
+        let most =
+            if self.key_changes_after(self.kept) { ENTRIES_TO_KEY_CHANGE_BYTES } else { ENTRIES_BYTES };
+        let entries = self.store.entries_from(self.kept, most)?;
         // Usually all that there are; a long ledger goes up in pieces.
         let upto = (self.kept + entries.len() as u64).max(self.cosigned);
         let note = self.store.checkpoint_at(upto).expect("no longer than the ledger");

@@ -94,8 +94,8 @@ impl LedgerStore {
     /// else proves nothing.
     #[must_use]
     pub fn is_contradicted_by(&self, note: &Note) -> bool {
-        let ours = note.verify(&self.state.origin(), &self.key.public()).is_ok();
-        ours && self.tree.root_at(note.checkpoint.size) != Some(note.checkpoint.root)
+        self.state.verify_note(note).is_ok()
+            && self.tree.root_at(note.checkpoint.size) != Some(note.checkpoint.root)
     }
 
     /// Entries under the newest checkpoint that the coordinator cosigned.
@@ -112,7 +112,7 @@ impl LedgerStore {
     }
 
     fn is_ours(&self, note: &Note) -> Result<(), String> {
-        note.verify(&self.state.origin(), &self.key.public()).map_err(|e| e.to_string())?;
+        self.state.verify_note(note).map_err(|e| e.to_string())?;
         match self.tree.root_at(note.checkpoint.size) {
             Some(root) if root == note.checkpoint.root => Ok(()),
             Some(_) => Err(format!("at {} entries this ledger had another tree head", note.checkpoint.size)),

@@ -8,7 +8,8 @@ use consilium_common::key::SecretKey;
 use consilium_common::ledger::checkpoint::{Checkpoint, Note};
 use consilium_common::ledger::entry::{Body, Entry};
 use consilium_common::ledger::merkle::{Tree, leaf_hash};
-use consilium_common::ledger::{rules, tiles};
+use consilium_common::ledger::rules::{self, State};
+use consilium_common::ledger::tiles;
 use std::path::{Path, PathBuf};
 
 /// Old copies that may lie beside a ledger.
@@ -54,15 +55,20 @@ impl LedgerStore {
         }
         let state = rules::replay(entries)?;
         if state.key() != key.public() {
-            return Err(refuse(format!(
-                "it belongs to the key {}, this site has {}",
-                state.key(),
-                key.public()
-            )));
+            let (its, own) = (state.key(), key.public());
+            // Each is a home that lost a change of keys: of its identity, or of its ledger.
+            return Err(refuse(if state.keys().any(|former| former == own) {
+                format!(
+                    "it goes on under the key {its}, this home has the older {own}: put back identity/ from a backup \
+                     that was made after the key change"
+                )
+            } else {
+                format!("it belongs to the key {its}, this site has {own}")
+            }));
         }
         note.verify(&state.origin(), &key.public()).map_err(|e| refuse(format!("checkpoint: {e}")))?;
 
-        let before = check_nothing_is_lost(dir, key, &state.origin(), &tree)?;
+        let before = check_nothing_is_lost(dir, &state, &tree)?;
         let mut framed = Vec::new();
         entries.iter().for_each(|entry| tiles::push_entry(&mut framed, entry));
         let (size, root) = (tree.size(), tree.root());
@@ -83,21 +89,17 @@ impl LedgerStore {
 
 /// How many entries were signed here, if the copy has them all; or all but some that burnt nothing, as
 /// an agent writes that starts on an old copy before anybody could tell it so.
-fn check_nothing_is_lost(
-    dir: &Path,
-    key: &SecretKey,
-    origin: &str,
-    copy: &Tree,
-) -> Result<Option<u64>, LedgerError> {
+fn check_nothing_is_lost(dir: &Path, state: &State, copy: &Tree) -> Result<Option<u64>, LedgerError> {
+    let origin = state.origin();
     let refuse = |what: String| Err(LedgerError::Copy(what));
     let mut before = None;
     for name in ["checkpoint", "cosigned"] {
         let Some(here) = disk::read(dir, name)?.and_then(|bytes| Note::parse(&bytes).ok()) else { continue };
-        if here.verify(&here.checkpoint.origin, &key.public()).is_err() {
+        if !state.keys().any(|key| here.verify(&here.checkpoint.origin, &key).is_ok()) {
             continue;
         }
         let Checkpoint { origin: found, size, root } = &here.checkpoint;
-        if found != origin {
+        if *found != origin {
             return refuse(format!("it is the ledger {origin}, here is {found}"));
         }
         before = before.max(Some(*size));

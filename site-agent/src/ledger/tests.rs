@@ -8,7 +8,7 @@ pub(super) fn key() -> SecretKey {
     SecretKey::from_seed(&[1; 32])
 }
 
-fn coordinator() -> SecretKey {
+pub(super) fn coordinator() -> SecretKey {
     SecretKey::from_seed(&[9; 32])
 }
 
@@ -54,7 +54,7 @@ pub(super) fn open(dir: &Path) -> Result<LedgerStore, LedgerError> {
     LedgerStore::open(&dir.join("ledger"), key(), Some(coordinator().public()))
 }
 
-fn cosign(store: &mut LedgerStore) {
+pub(super) fn cosign(store: &mut LedgerStore) {
     let note = store.checkpoint().clone();
     let line = note.cosign(COORDINATOR, &coordinator(), time(60)).to_string();
     store.set_cosignature(&note, &line).expect("a cosignature");

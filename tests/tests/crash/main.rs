@@ -11,6 +11,7 @@
 
 mod coordinator;
 mod disk;
+mod rotation;
 
 use consilium_common::id::Digest;
 use consilium_common::key::SecretKey;

@@ -168,6 +168,9 @@ fn words(body: &Body) -> String {
             "policy changed: ε at most {} a study and {} over all studies at δ = {}",
             caps.epsilon_per_study, caps.epsilon_total, caps.delta
         ),
+        Body::KeyChange { key, .. } => {
+            format!("the ledger's key changed to {key}, signed by the old and the new one")
+        }
         Body::StudyOpen { study_id, study, .. } => format!("study {study_id} ({}) opened", study.short()),
         Body::DatasetVersion { .. } => "commitment to the examples".to_owned(),
         Body::Reserve { round, count, .. } => format!("round {round}: {count} steps paid for"),

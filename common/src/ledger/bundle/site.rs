@@ -9,7 +9,7 @@ use crate::id::{Digest, SiteName};
 use crate::key::PublicKey;
 use crate::ledger::checkpoint::{COORDINATOR, InvalidNote, Note};
 use crate::ledger::entry::Entry;
-use crate::ledger::history::History;
+use crate::ledger::history::{History, KeyChanged};
 use crate::ledger::merkle::Tree;
 use crate::ledger::rules::{Illegal, Slot, State, StudyRecord};
 use crate::ledger::tiles;
@@ -43,15 +43,24 @@ impl Audit<'_> {
             }
         };
         report.root = Some(note.checkpoint.root);
-        // Whose ledger it is stands in its first entry; whether the site signed can be told before.
-        if let Err(error) = note.verify(&note.checkpoint.origin, &roster.key) {
-            self.found_as("signature", &checkpoint, error);
-        }
-        let Some((entries, tree)) = self.entries(&folder, &checkpoint, &note) else { return report };
-        self.kept_elsewhere(trust, &roster.name, roster.key, &note, &tree);
-        match replay(&entries, &mut report.history) {
+        // Whose ledger it is stands in its first entry; whether the site signed can be told before, but
+        // for a key that changed since the roster was written.
+        let place = self.findings.len();
+        let signed = note.verify(&note.checkpoint.origin, &roster.key);
+        let Some((entries, tree)) = self.entries(&folder, &checkpoint, &note) else {
+            self.unsigned(place, &checkpoint, signed);
+            return report;
+        };
+        let replayed = replay(&entries, &mut report.history);
+        let of_roster = replayed.as_ref().ok().filter(|state| state.keys().any(|key| key == roster.key));
+        let signed = of_roster.map_or(signed, |state| note.verify(&note.checkpoint.origin, &state.key()));
+        self.unsigned(place, &checkpoint, signed);
+        self.kept_elsewhere(trust, roster, of_roster, &note, &tree);
+        self.key_changes(&roster.name, &report.history);
+        match replayed {
             Ok(state) => {
-                self.checkpoint(&checkpoint, &note, roster, &state, manifest.coordinator, &mut report);
+                let of = (&study.digest, manifest.coordinator);
+                self.checkpoint(&checkpoint, &note, roster, &state, of, &mut report);
                 report.witnesses = self.witnesses(&checkpoint, &note, &state, approvals);
                 self.opened(&folder, &state, study, approvals);
                 report.ledger = Some(state);
@@ -59,6 +68,23 @@ impl Audit<'_> {
             Err(illegal) => self.illegal(&folder, entries, &illegal),
         }
         report
+    }
+
+    /// A checkpoint that the site did not sign is found before whatever else is wrong with its ledger.
+    fn unsigned(&mut self, place: usize, checkpoint: &str, signed: Result<(), InvalidNote>) {
+        if let Err(error) = signed {
+            self.findings.insert(place, Finding::new("signature", checkpoint, None, error));
+        }
+    }
+
+    /// A key that changed is legal, and worth a telephone call.
+    fn key_changes(&mut self, site: &SiteName, history: &History) {
+        for KeyChanged { entry, time, old, new } in &history.keys {
+            let day = time.day();
+            self.notes.push(format!(
+                "{site}: entry {entry} of {day} changed its ledger key from {old} to {new}, signed by both"
+            ));
+        }
     }
 
     /// An entry that may not be there. One that does not follow the one before it was tampered with:
@@ -151,8 +177,15 @@ impl Audit<'_> {
     }
 
     /// Checkpoints that somebody else kept must be of this ledger's past.
-    fn kept_elsewhere(&mut self, trust: &Trust, site: &SiteName, key: PublicKey, note: &Note, tree: &Tree) {
-        let origin = &note.checkpoint.origin;
+    fn kept_elsewhere(
+        &mut self,
+        trust: &Trust,
+        roster: &RosterSite,
+        state: Option<&State>,
+        note: &Note,
+        tree: &Tree,
+    ) {
+        let (site, origin) = (&roster.name, &note.checkpoint.origin);
         for (name, bytes) in &trust.checkpoints {
             // What is no checkpoint, or of no ledger here, is told once for the whole bundle.
             let Ok(kept) = Note::parse(bytes) else { continue };
@@ -160,7 +193,8 @@ impl Audit<'_> {
                 continue;
             }
             let file = format!("{}/checkpoint", ledger_folder(site));
-            if let Err(error) = kept.verify(origin, &key) {
+            let signed = state.map_or_else(|| kept.verify(origin, &roster.key), |s| s.verify_note(&kept));
+            if let Err(error) = signed {
                 self.found_as("signature", &file, format!("{name}: {error}"));
                 continue;
             }
@@ -209,20 +243,18 @@ impl Audit<'_> {
         note: &Note,
         roster: &RosterSite,
         state: &State,
-        coordinator: PublicKey,
+        (study, coordinator): (&Digest, PublicKey),
         report: &mut SiteReport,
     ) {
         if *state.site() != roster.name {
             self.found_in(file, 0, format!("the ledger of {}, expected {}", state.site(), roster.name));
         }
-        if state.key() != roster.key {
-            self.found_in(
-                file,
-                0,
-                format!("the ledger has the key {}, the roster {}", state.key(), roster.key),
-            );
+        // The roster pins the key that was in force when the study was opened.
+        let opened = state.study(study).map_or(state.key(), |record| state.key_at(record.opened));
+        if opened != roster.key {
+            self.found_in(file, 0, format!("the ledger has the key {opened}, the roster {}", roster.key));
         }
-        if let Err(error) = note.verify(&state.origin(), &roster.key) {
+        if let Err(error) = note.verify(&state.origin(), &state.key()) {
             // A signature that does not verify was found before.
             if !matches!(error, InvalidNote::BadSignature { .. } | InvalidNote::NotSigned { .. }) {
                 self.found(file, error);

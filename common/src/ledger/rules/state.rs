@@ -1,6 +1,7 @@
 //! What a ledger's entries amount to, and what the agent and the auditor ask of it.
 
 mod caps;
+mod keys;
 
 use super::sums::{Block, Ended, Sums};
 use super::{Owner, REPLAY_SLACK};
@@ -22,6 +23,8 @@ pub struct State {
     head: Digest,
     time: Time,
     owner: Owner,
+    /// Keys that were given up, each with the index of its `key_change`.
+    former: Vec<(u64, PublicKey)>,
     caps: Caps,
     /// The cap over all studies: training people's, then evaluation people's.
     filters: [Filter; 2],
@@ -117,6 +120,7 @@ impl State {
             head,
             time,
             owner,
+            former: Vec::new(),
             filters: fresh(caps.epsilon_total, caps.delta),
             years: BTreeMap::new(),
             caps,
@@ -158,7 +162,7 @@ impl State {
         &self.owner.1
     }
 
-    /// The key that signs its checkpoints.
+    /// The key that signs its checkpoints now.
     #[must_use]
     pub const fn key(&self) -> PublicKey {
         self.owner.2
@@ -297,6 +301,7 @@ impl State {
         match &entry.body {
             Body::Genesis { .. } => unreachable!("checked: only the first entry is a genesis"),
             Body::PolicyChange { caps } => self.change_caps(caps),
+            Body::KeyChange { key, .. } => self.change_key(*key),
             Body::StudyOpen { study, study_id, approval, participants, delta, earmarks } => {
                 let record = StudyRecord {
                     study_id: study_id.clone(),

@@ -9,11 +9,11 @@ use crate::protocol::{Approval, Decision, DeclineReason};
 use crate::signed::Signed;
 use proptest::prelude::*;
 
-fn key() -> SecretKey {
+pub(super) fn key() -> SecretKey {
     SecretKey::from_seed(&[1; 32])
 }
 
-fn time(minute: u64) -> Time {
+pub(super) fn time(minute: u64) -> Time {
     "2027-03-01T09:00:00.000Z".parse::<Time>().expect("a time").plus_ms(minute * 60_000)
 }
 
@@ -34,7 +34,7 @@ fn caps() -> Caps {
     }
 }
 
-fn genesis() -> Body {
+pub(super) fn genesis() -> Body {
     Body::Genesis {
         schema: SCHEMA.into(),
         site: site(),
@@ -47,7 +47,7 @@ fn genesis() -> Body {
     }
 }
 
-fn study() -> Digest {
+pub(super) fn study() -> Digest {
     Digest::of(b"study")
 }
 
@@ -55,7 +55,7 @@ fn study_id() -> StudyId {
     "self-harm".parse().expect("a name")
 }
 
-fn approval(study: Digest, decision: Decision, by: &SecretKey) -> Signed<Approval> {
+pub(super) fn approval(study: Digest, decision: Decision, by: &SecretKey) -> Signed<Approval> {
     let approval = Approval {
         study,
         study_id: study_id(),
@@ -87,7 +87,7 @@ fn earmarks() -> Vec<Earmark> {
     ]
 }
 
-fn open() -> Body {
+pub(super) fn open() -> Body {
     open_of(study(), earmarks())
 }
 
@@ -124,7 +124,7 @@ fn abort(reserve: u64) -> Body {
     Body::Abort { reserve, reason: "interrupted".into() }
 }
 
-fn close() -> Body {
+pub(super) fn close() -> Body {
     Body::Close { study: study(), reason: "finished".into() }
 }
 
@@ -144,12 +144,12 @@ fn ledger(bodies: &[Body]) -> Result<Vec<Vec<u8>>, Illegal> {
     Ok(entries)
 }
 
-fn state(bodies: &[Body]) -> State {
+pub(super) fn state(bodies: &[Body]) -> State {
     replay(ledger(bodies).expect("legal")).expect("legal")
 }
 
 /// Legal but for the last entry, which breaks `rule`.
-fn check(bodies: &[Body], rule: &str) {
+pub(super) fn check(bodies: &[Body], rule: &str) {
     state(&bodies[..bodies.len() - 1]);
     let error = ledger(bodies).expect_err(rule);
     assert_eq!((error.rule, error.entry), (rule, bodies.len() as u64), "{error}");

@@ -97,12 +97,13 @@ fn one(audited: &Audited<'_>, site: &SiteReport) -> Html {
     let ledger = site.ledger.as_ref();
     let facts = fill(
         "<dl class=\"facts\"><dt>Ledger</dt><dd>{}</dd><dt>Entries</dt><dd>{}</dd><dt>Cosigned</dt><dd>{}</dd>\
-         <dt>Written by</dt><dd>{}, as it says of itself</dd></dl>",
+         <dt>Written by</dt><dd>{}, as it says of itself</dd>{}</dl>",
         &[
             &ledger.map_or_else(|| "could not be replayed".to_owned(), |ledger| ledger.origin()),
             &ledger.map_or_else(|| "–".to_owned(), |ledger| ledger.size().to_string()),
             &cosigned(site),
             &site.history.software.as_deref().unwrap_or("–"),
+            &key_changes(site),
         ],
     );
     let left = match audited.sound {
@@ -113,6 +114,17 @@ fn one(audited: &Audited<'_>, site: &SiteReport) -> Html {
         "<section class=\"site\"><h2>{}</h2>{}{}<h3>What was refused</h3>{}<h3>The hospital’s policy</h3>{}</section>",
         &[&site.name.as_str(), &facts, &left, &refusals(site), &policies(site)],
     )
+}
+
+/// Nothing for the many ledgers that have one key.
+fn key_changes(site: &SiteReport) -> Html {
+    all(site.history.keys.iter().map(|change| {
+        fill(
+            "<dt>Key changed</dt><dd>{}, entry {}, signed by the old and the new key: from <code>{}</code> to \
+             <code>{}</code></dd>",
+            &[&minute(change.time), &change.entry, &change.old.to_string(), &change.new.to_string()],
+        )
+    }))
 }
 
 fn left_the_building(audited: &Audited<'_>, sound: &Sound, site: &SiteReport) -> Html {
