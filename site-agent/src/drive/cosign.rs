@@ -32,9 +32,10 @@ impl Agent {
 
     /// Reserves without an output are aborted and stay burnt.
     pub(super) fn after_settling(&mut self) -> Result<(), TaskError> {
-        for abort in task::recover(self.store.state()) {
-            tracing::warn!("a reserve was interrupted; it stays burnt");
-            self.append(abort)?;
+        let aborts = task::recover(self.store.state());
+        if !aborts.is_empty() {
+            tracing::warn!(reserves = aborts.len(), "reserves were interrupted; they stay burnt");
+            self.append_all(aborts)?;
         }
         self.settled = true;
         Ok(())
@@ -44,12 +45,13 @@ impl Agent {
     /// the coordinator, and by another participant where the study has three or more.
     pub(super) async fn cosign(&mut self, link: &mut Link, study: &Digest) -> Result<(), TaskError> {
         self.cosign_by_coordinator(link).await?;
-        self.have_witnessed(link, study, self.store.state().size()).await
+        self.have_witnessed(link, study, self.store.signed_size()).await
     }
 
     /// As [`Self::cosign`], by the coordinator alone: after this its copy has every entry.
     pub(super) async fn cosign_by_coordinator(&mut self, link: &mut Link) -> Result<(), TaskError> {
-        let size = self.store.state().size();
+        self.store.flush()?;
+        let size = self.store.signed_size();
         let mut told_again = false;
         loop {
             let entries = self.store.entries_from(self.kept, ENTRIES_BYTES)?;

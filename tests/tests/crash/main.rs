@@ -11,6 +11,7 @@
 
 mod coordinator;
 mod disk;
+mod together;
 
 use consilium_common::id::Digest;
 use consilium_common::key::SecretKey;
