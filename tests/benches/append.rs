@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --workspace --bench append`; `--profile dev` needs no optimised build. `TMPDIR` chooses
 //! the disk. `-- N` appends N entries in each way. A machine that others use shows in the wall clock, so
-//! the time that this thread was on a CPU stands beside it, and the least of many blocks beside the median.
+//! the least of many blocks stands beside the median, and the time that this thread was on a CPU.
 
 use consilium_common::key::SecretKey;
 use consilium_common::ledger::entry::Body;
@@ -31,8 +31,8 @@ fn main() {
     // Cargo says --bench.
     let count = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(ENTRIES);
     println!("limit: {LIMIT} µs an entry without fsync");
-    println!("                                       µs an entry, wall     µs on the CPU      the median's");
-    println!("                            entries     least    median     least    median   share of limit");
+    println!("                                       µs an entry, wall     on a     median's");
+    println!("                            entries     least    median       CPU     share of limit");
     let unsynced = || -> Arc<dyn Disk> { Arc::new(Unsynced) };
     let synced = || -> Arc<dyn Disk> { Arc::new(OsDisk) };
     let few = count / SYNCED_SHARE;
@@ -74,30 +74,22 @@ fn run(
     let key = SecretKey::from_seed(&[1; 32]);
     let mut store = LedgerStore::create_on(disk, &dir, key, None, genesis, start).expect("a new ledger");
     let (writes, mut at) = ((count / BLOCKS / together).max(1), 0);
-    let (mut wall, mut on_cpu) = (Vec::new(), Vec::new());
+    let (mut wall, cpu) = (Vec::new(), cpu_us());
     for _ in 0..BLOCKS {
-        let (began, cpu) = (Instant::now(), cpu_us());
+        let began = Instant::now();
         for _ in 0..writes {
             let body = |i| Body::Refusal { rule: format!("bench.{}", at + i), study: None, count: 1 };
             append(&mut store, (0..together).map(body).collect(), start.plus_ms(at * 1000));
             at += together;
         }
-        let entries = (writes * together) as f64;
-        wall.push(began.elapsed().as_secs_f64() * 1e6 / entries);
-        on_cpu.extend(cpu.zip(cpu_us()).map(|(from, to)| (to - from) / entries));
+        wall.push(began.elapsed().as_secs_f64() * 1e6 / (writes * together) as f64);
     }
     assert_eq!(store.signed_size(), at + 1);
-    let (least, median) = least_and_median(wall).expect("timed");
-    let cpu = least_and_median(on_cpu);
-    let [cpu_least, cpu_median] = [cpu.map(|cpu| cpu.0), cpu.map(|cpu| cpu.1)]
-        .map(|us| us.map_or_else(|| "-".to_owned(), |us| format!("{us:.1}")));
-    let share = median / LIMIT;
-    println!("{name:27} {at:7} {least:9.1} {median:9.1} {cpu_least:>9} {cpu_median:>9} {share:16.2}");
-}
-
-fn least_and_median(mut values: Vec<f64>) -> Option<(f64, f64)> {
-    values.sort_by(f64::total_cmp);
-    Some((*values.first()?, values[values.len() / 2]))
+    let on_cpu = cpu.zip(cpu_us()).map(|(from, to)| (to - from) / at as f64);
+    let on_cpu = on_cpu.map_or_else(|| "-".to_owned(), |us| format!("{us:.1}"));
+    wall.sort_by(f64::total_cmp);
+    let (least, median) = (wall[0], wall[wall.len() / 2]);
+    println!("{name:27} {at:7} {least:9.1} {median:9.1} {on_cpu:>9} {:18.2}", median / LIMIT);
 }
 
 /// How long this thread was on a CPU so far, µs; none where the system does not say.
