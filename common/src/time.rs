@@ -31,6 +31,13 @@ impl Time {
         self.timestamp().to_zoned(jiff::tz::TimeZone::UTC).date()
     }
 
+    /// Whether both are of one calendar day in UTC.
+    #[must_use]
+    pub const fn is_same_day(self, other: Self) -> bool {
+        const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+        self.0.div_euclid(DAY_MS) == other.0.div_euclid(DAY_MS)
+    }
+
     /// This time and `ms` milliseconds more; stays at the last representable time.
     #[must_use]
     pub fn plus_ms(self, ms: u64) -> Self {
@@ -87,6 +94,9 @@ mod tests {
         assert_eq!(time.whole_second().whole_second(), time.whole_second());
         let before_1970: Time = "1969-12-31T23:59:59.001Z".parse().expect("valid");
         assert_eq!(before_1970.whole_second().to_string(), "1969-12-31T23:59:59.000Z");
+        let day: [Time; 2] =
+            ["1969-12-31T00:00:00.000Z", "1970-01-01T00:00:00.000Z"].map(|t| t.parse().expect("valid"));
+        assert!(before_1970.is_same_day(day[0]) && !before_1970.is_same_day(day[1]));
         assert!("yesterday".parse::<Time>().is_err());
     }
 }

@@ -6,19 +6,21 @@
 //! - `cosigned`: the newest checkpoint that the coordinator cosigned,
 //! - `lock`: held by the one process that may write.
 //!
-//! Invariants: what [`LedgerStore::append`] returned is on disk and signed; what is signed is never
-//! changed or dropped; nothing that breaks a [rule](rules) is written. Renaming the new checkpoint
-//! into place is the one moment at which an entry comes to be, or, for [`LedgerStore::append_all`],
-//! the sync of its record in the [journal]. After a crash, bytes behind the
+//! Invariants: what [`LedgerStore::append`] and its like returned is on disk and signed; what is
+//! signed is never changed or dropped; nothing that breaks a [rule](rules) is written. Renaming the new
+//! checkpoint into place is the one moment at which entries come to be, or, for
+//! [`LedgerStore::append_quickly`], the sync of their record in the [journal]. After a crash, bytes behind the
 //! signed checkpoint are cut off (they were never acted on); anything signed that is missing or
 //! changed makes the folder [`LedgerError::Corrupt`], and nothing is repaired.
 
+mod append;
 mod cosigned;
 mod disk;
 mod journal;
 mod key;
 mod recover;
 
+pub use append::PENDING_MAX;
 pub use recover::Recovered;
 
 use journal::Journal;
@@ -64,12 +66,16 @@ pub struct LedgerStore {
     length: u64,
     /// Where each entry begins in `entries`.
     starts: Vec<u64>,
+    /// With what is pending.
     state: State,
+    /// Over the signed entries, as `length`, `starts` and `checkpoint`.
     tree: Tree,
     checkpoint: Note,
     /// What the file `checkpoint` says; the journal has the rest.
     filed: Note,
     journal: Journal,
+    /// Entries that were decided and applied, and go to the disk with the next that is written.
+    pending: Vec<Vec<u8>>,
     /// Leaves under the newest checkpoint that `coordinator` cosigned.
     cosigned: Option<Note>,
     /// Bytes that the last opening cut off.
@@ -271,6 +277,7 @@ impl LedgerStore {
             filed: note.clone(),
             checkpoint: note,
             journal: Journal::default(),
+            pending: Vec::new(),
             cosigned: None,
             dropped,
             stopped: None,
@@ -280,63 +287,8 @@ impl LedgerStore {
         Ok(store)
     }
 
-    /// Appends one entry. When this returns, the entry is on disk and under a signed checkpoint. On
-    /// an error nothing was recorded, but for [`LedgerError::Stopped`] to follow where that is not
-    /// known. Its time is `now` in whole seconds, or the last entry's if that is later.
-    ///
-    /// # Errors
-    /// The entry would break a rule, the clock is far behind, or the disk says no.
-    ///
-    /// # Panics
-    /// Never: an entry that was decided applies.
-    pub fn append(&mut self, body: Body, now: Time) -> Result<u64, LedgerError> {
-        assert!(
-            !matches!(body, Body::KeyChange { .. }),
-            "a key changes by change_key, which has the new one"
-        );
-        self.write(body, now, None)
-    }
-
-    /// As [`LedgerStore::append`]; the checkpoint is signed by `next`, or by the key in force.
-    fn write(&mut self, body: Body, now: Time, next: Option<&SecretKey>) -> Result<u64, LedgerError> {
-        if let Some(why) = &self.stopped {
-            return Err(LedgerError::Stopped { why: why.clone() });
-        }
-        self.check_sole_writer()?;
-        let now = self.not_before_the_last_entry(now)?;
-        let bytes = self.state.decide(body, now)?;
-        let mut framed = Vec::new();
-        tiles::push_entry(&mut framed, &bytes);
-        if let Err(error) = disk::write_at(&mut *self.entries, self.length, &framed) {
-            self.roll_back();
-            return Err(disk::io(&self.dir.join("entries"), "writing an entry")(error));
-        }
-        self.tree.push(leaf_hash(&bytes));
-        let (origin, size, root) = (self.state.origin(), self.tree.size(), self.tree.root());
-        let note = Checkpoint { origin, size, root }.sign(next.unwrap_or(&self.key));
-        match disk::replace(&*self.disk, &self.dir, "checkpoint", note.to_string().as_bytes()) {
-            Ok(()) => {}
-            Err(disk::Replace::NotDone(error)) => {
-                self.roll_back();
-                return Err(error);
-            }
-            Err(disk::Replace::Unknown(error)) => {
-                // The new checkpoint may or may not survive a crash; either is consistent.
-                self.stopped = Some(error.to_string());
-                return Err(error);
-            }
-        }
-        let index = self.state.size();
-        self.state.apply(&bytes).expect("the entry was decided on this state");
-        self.starts.push(self.length);
-        self.length += framed.len() as u64;
-        self.filed = note.clone();
-        self.checkpoint = note;
-        self.journal.restart();
-        Ok(index)
-    }
-
-    /// What the entries amount to.
+    /// What the entries amount to, those that wait for the next write ([`LedgerStore::append_lazily`])
+    /// included.
     #[must_use]
     pub const fn state(&self) -> &State {
         &self.state
@@ -410,37 +362,6 @@ impl LedgerStore {
         let mut files = vec![("checkpoint".to_owned(), note)];
         files.extend(tiles::files(&entries, &self.tree));
         Ok(files)
-    }
-
-    /// Clocks are stepped back by a little now and then; an entry is never before the last. Whole
-    /// seconds, since others read the ledger: an entry's time is not to tell how long this machine
-    /// took for what came before it.
-    fn not_before_the_last_entry(&self, now: Time) -> Result<Time, LedgerError> {
-        let last = self.state.time();
-        if last.unix_ms() - now.unix_ms() > CLOCK_BACK_MAX_MS {
-            return Err(LedgerError::Clock { now, last });
-        }
-        Ok(now.whole_second().max(last))
-    }
-
-    /// The fence behind the lock: what lies there must be what this process signed last. Locks do not
-    /// reach over every network file system, and a copy may be put in place under a running agent.
-    fn check_sole_writer(&mut self) -> Result<(), LedgerError> {
-        let there = disk::read(&self.dir, "checkpoint")?;
-        if there.as_deref() == Some(self.filed.to_string().as_bytes()) {
-            return Ok(());
-        }
-        let why = format!("{}: another process wrote to this ledger, or it was replaced", self.dir.display());
-        self.stopped = Some(why.clone());
-        Err(LedgerError::Stopped { why })
-    }
-
-    /// Back to what is signed; where even that fails, nothing more is written.
-    fn roll_back(&mut self) {
-        self.tree.truncate(self.state.size());
-        if let Err(error) = disk::cut(&mut *self.entries, self.length) {
-            self.stopped = Some(format!("an unsigned entry could not be taken back: {error}"));
-        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! An entry's exact bytes (one line of JSON) are the leaf of the Merkle tree. Old ledgers replay
 //! for ever: a kind never changes meaning; new behaviour is a new kind.
 
+mod quick;
+
 use crate::id::{Digest, SiteName, StudyId};
 use crate::key::PublicKey;
 use crate::ledger::key_change::KeyChange;
@@ -76,6 +78,10 @@ impl Entry {
         if bytes.len() > ENTRY_BYTES_MAX {
             return Err(InvalidEntry::TooLong { found: bytes.len() });
         }
+        quick::read(bytes).map_or_else(|| Self::from_json(bytes), Ok)
+    }
+
+    fn from_json(bytes: &[u8]) -> Result<Self, InvalidEntry> {
         let malformed =
             |e: serde_json::Error| InvalidEntry::Malformed(e.to_string().chars().take(200).collect());
         if bytes.contains(&b'\n') {

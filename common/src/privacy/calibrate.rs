@@ -224,15 +224,18 @@ impl Search {
         let price = |accountant, point| epsilon_by(accountant, &events(point), delta);
         let asked = target;
         let target = asked * (1.0 - self.headroom);
-        let reached = price(self.accountant, last)?;
-        if reached > target {
-            let least_costly = value(last);
-            return Err(CannotCalibrate::Unattainable {
-                target: asked,
-                reached,
-                what: self.what,
-                least_costly,
-            });
+        // RDP is never below: where it is content, so is the other one, which takes longer.
+        if price(Accountant::Rdp, last)? > target {
+            let reached = price(self.accountant, last)?;
+            if reached > target {
+                let least_costly = value(last);
+                return Err(CannotCalibrate::Unattainable {
+                    target: asked,
+                    reached,
+                    what: self.what,
+                    least_costly,
+                });
+            }
         }
         // By the quick accountant first. The other one is never above it.
         let (mut low, mut meets) = (first, last);
@@ -261,19 +264,26 @@ impl Search {
             low
         };
         let mut met = (meets, excess(meets)?);
-        // Down in growing steps until one is too costly.
-        let mut factor = 0.05;
+        // Down to where the slope, at first RDP's, says that the target is, and a little further each time,
+        // until one is too costly.
+        let by_rdp = |point| -> Result<f64, InvalidEvent> { Ok(log(price(Accountant::Rdp, point)?)) };
+        let aside = point_at(at(meets) - 0.1, first, meets - 1);
+        let mut slope = (by_rdp(aside)? - by_rdp(meets)?) / (at(meets) - at(aside));
+        let mut further = 1.02;
         let mut missed = loop {
-            let point = point_at(at(met.0) - factor, first, met.0 - 1);
+            let down = further * -met.1 / slope;
+            let down = if down.is_finite() && slope > 0.0 { down.clamp(1e-4, 1e3) } else { 0.1 * further };
+            let point = point_at(at(met.0) - down, first, met.0 - 1);
             let found = (point, excess(point)?);
             if found.1 > 0.0 {
                 break found;
             }
+            slope = (found.1 - met.1) / (at(met.0) - at(found.0));
             met = found;
             if point == first {
                 return Ok(first);
             }
-            factor *= 2.0;
+            further *= 1.5;
         };
         // Between the two by interpolation, close to it by neighbours, and never more than half too slow.
         let mut stride = 1;

@@ -26,6 +26,7 @@ use consilium_common::study::Study;
 use consilium_common::time::Time;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
@@ -164,7 +165,7 @@ impl Agent {
             return Err(Stop::OtherCoordinator);
         }
         self.store.check_not_restored(hello.cosigned_size).map_err(Stop::Ledger)?;
-        (self.cosigned, self.kept) = (hello.cosigned_size, hello.kept_size.min(self.store.state().size()));
+        (self.cosigned, self.kept) = (hello.cosigned_size, hello.kept_size.min(self.store.signed_size()));
         tracing::info!(coordinator = %hello.software, entries = self.store.state().size(), "connected");
         Ok(())
     }
@@ -265,16 +266,27 @@ impl Agent {
         Ok(self.store.append(body, (self.clock)())?)
     }
 
-    /// Appends several entries, durably at once; the index of the last.
-    pub(super) fn append_all(&mut self, bodies: Vec<Body>) -> Result<u64, TaskError> {
+    /// Appends several entries, durably with one sync, all or none: for what is written many times a
+    /// second.
+    pub(super) fn append_quickly(&mut self, bodies: Vec<Body>) -> Result<Range<u64>, TaskError> {
+        Ok(self.store.append_quickly(bodies, (self.clock)())?)
+    }
+
+    /// Appends several entries to the ledger, durably, all or none.
+    pub(super) fn append_all(&mut self, bodies: Vec<Body>) -> Result<Range<u64>, TaskError> {
         Ok(self.store.append_all(bodies, (self.clock)())?)
     }
 
     /// Burns what a reserve or release names; nothing is computed on it yet.
     pub(super) fn reserve(&mut self, body: Body) -> Result<u64, TaskError> {
-        let index = self.append(body)?;
-        self.untouched.insert(index);
-        Ok(index)
+        Ok(self.reserve_all(vec![body])?.start)
+    }
+
+    /// As [`Self::reserve`], several at once, all or none.
+    pub(super) fn reserve_all(&mut self, bodies: Vec<Body>) -> Result<Range<u64>, TaskError> {
+        let indices = self.append_all(bodies)?;
+        self.untouched.extend(indices.clone());
+        Ok(indices)
     }
 
     /// Whether a reserve without output can still be used: made by this process for this model,
@@ -378,7 +390,7 @@ impl Agent {
     }
 
     /// The study's examples, read once while this program runs, and only with a begun reserve in
-    /// hand. The commitment to them is kept for [`Self::append_dataset_version`].
+    /// hand. The commitment to them is kept for [`Self::append_commits`].
     pub(super) async fn examples(&mut self, held: &Held, _: &Begun) -> Result<Arc<Loaded>, TaskError> {
         if let Some(data) = &held.data {
             return Ok(Arc::clone(data));
@@ -417,13 +429,14 @@ impl Agent {
         Ok(data)
     }
 
-    /// Writes down which examples an output is of, if that is not written yet. Called on the tick:
-    /// how long the reading took is the site's alone.
-    pub(super) fn append_dataset_version(&mut self, study: &Digest) -> Result<(), TaskError> {
-        if let Some(body) = self.due_dataset_version(study) {
-            self.append(body)?;
-            self.told_dataset_version(study);
-        }
+    /// Writes down outputs that are on disk, all or none, and before them which examples they are of, if
+    /// that is not written yet. Called on the tick: how long the reading took is the site's alone.
+    pub(super) fn append_commits(&mut self, study: &Digest, made: &[(u64, Digest)]) -> Result<(), TaskError> {
+        let version = self.due_dataset_version(study);
+        let commits =
+            made.iter().map(|(reserve, output)| Body::Commit { reserve: *reserve, output: *output });
+        self.append_all(version.into_iter().chain(commits).collect())?;
+        self.told_dataset_version(study);
         Ok(())
     }
 

@@ -52,9 +52,10 @@ impl Agent {
 
     /// Reserves without an output are aborted and stay burnt.
     pub(super) fn after_settling(&mut self) -> Result<(), TaskError> {
-        for abort in task::recover(self.store.state()) {
-            tracing::warn!("a reserve was interrupted; it stays burnt");
-            self.append(abort)?;
+        let aborts = task::recover(self.store.state());
+        if !aborts.is_empty() {
+            tracing::warn!(reserves = aborts.len(), "reserves were interrupted; they stay burnt");
+            self.append_all(aborts)?;
         }
         self.settled = true;
         Ok(())
@@ -64,7 +65,7 @@ impl Agent {
     /// the coordinator, and by another participant where the study has three or more.
     pub(super) async fn cosign(&mut self, link: &mut Link, study: &Digest) -> Result<(), TaskError> {
         self.cosign_by_coordinator(link).await?;
-        let size = self.store.state().size();
+        let size = self.store.signed_size();
         self.have_witnessed(link, study, size).await?;
         self.covered = size;
         Ok(())
@@ -72,7 +73,8 @@ impl Agent {
 
     /// As [`Self::cosign`], by the coordinator alone: after this its copy has every entry.
     pub(super) async fn cosign_by_coordinator(&mut self, link: &mut Link) -> Result<(), TaskError> {
-        let size = self.store.state().size();
+        self.store.flush()?;
+        let size = self.store.signed_size();
         let mut told_again = false;
         loop {
             let request = self.cosign_request()?;

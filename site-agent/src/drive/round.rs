@@ -56,7 +56,10 @@ pub(super) async fn train(
     let values = fetch_model(link, study, model, Some(round)).await?;
     let site = listed(study, agent)?;
     agent.data_path()?;
-    let reserve = reserved(agent, source)?;
+    let reserve = match source {
+        Source::Burn(body) => agent.reserve(*body)?,
+        Source::GoOn(reserve) => reserve,
+    };
     agent.cosign(link, &study.digest).await?;
     let begun = agent.begin(reserve)?;
     let about = Round { study: study.digest, round, model, site: agent.own.site.clone() };
@@ -113,25 +116,26 @@ pub(super) async fn evaluate(
         if interrupted.is_empty() {
             break due;
         }
-        for reserve in interrupted {
-            agent.append(task::interrupted(reserve))?;
-        }
+        agent.append_all(interrupted.into_iter().map(task::interrupted).collect())?;
     };
 
     // Every release is priced a second time, and every reserve written, before one is computed.
     let shapes = groupings(study);
     let mut outputs: Vec<(String, Digest)> = Vec::new();
-    let mut releases = Vec::new();
+    let (mut releases, mut burns) = (Vec::new(), Vec::new());
     for (earmark, next) in due {
         let record = agent.store.state().study(&study.digest).expect("the decision found it open");
         let (declared, _) = record.earmark(earmark).expect("the decision named it");
-        let source = match next {
+        let going_on = match next {
             Next::Resend { output } => {
                 outputs.push((declared.name.clone(), output));
                 continue;
             }
-            Next::Burn(body) => Source::Burn(body),
-            Next::Unfinished { reserve } => Source::GoOn(reserve),
+            Next::Burn(body) => {
+                burns.push(*body);
+                None
+            }
+            Next::Unfinished { reserve } => Some(reserve),
         };
         let grouping = shapes.iter().find(|grouping| grouping.name == declared.name);
         let (Some(grouping), Event::Gaussian { noise_multiplier, .. }) = (grouping, declared.event) else {
@@ -140,7 +144,7 @@ pub(super) async fn evaluate(
         };
         let sigma_units = compute::histogram_sigma(noise_multiplier)?;
         price_histogram(noise_multiplier, sigma_units)?;
-        releases.push((source, grouping.clone(), sigma_units));
+        releases.push((going_on, grouping.clone(), sigma_units));
     }
     if releases.is_empty() {
         on_tick(study, began).await;
@@ -148,14 +152,12 @@ pub(super) async fn evaluate(
         let values = fetch_model(link, study, model, None).await?;
         let site = listed(study, agent)?;
         agent.data_path()?;
-        let mut due = Vec::new();
-        for (source, grouping, sigma_units) in releases {
-            due.push((reserved(agent, source)?, grouping, sigma_units));
-        }
+        let mut burnt = agent.reserve_all(burns)?;
         agent.cosign(link, &study.digest).await?;
-        let reserves: Vec<u64> = due.iter().map(|(reserve, ..)| *reserve).collect();
-        let mut begun = Vec::new();
-        for (reserve, grouping, sigma_units) in due {
+        let (mut reserves, mut begun) = (Vec::new(), Vec::new());
+        for (going_on, grouping, sigma_units) in releases {
+            let reserve = going_on.or_else(|| burnt.next()).expect("burnt for each that does not go on");
+            reserves.push(reserve);
             begun.push((agent.begin(reserve)?, grouping, sigma_units));
         }
         let names: Vec<String> = begun.iter().map(|(_, grouping, _)| grouping.name.clone()).collect();
@@ -221,13 +223,6 @@ pub(super) fn forget(agent: &Agent, study: &Digest) -> Result<(), TaskError> {
     Ok(())
 }
 
-fn reserved(agent: &mut Agent, source: Source) -> Result<u64, TaskError> {
-    match source {
-        Source::Burn(body) => agent.reserve(*body),
-        Source::GoOn(reserve) => Ok(reserve),
-    }
-}
-
 /// Waits for the tick, then writes the entries that say that outputs are on disk: from here on the
 /// same bytes are sent. Entries have times that others read, so they are as late as the reply.
 pub(super) async fn commit(
@@ -237,10 +232,7 @@ pub(super) async fn commit(
     began: Instant,
 ) -> Result<Vec<Digest>, TaskError> {
     on_tick(study, began).await;
-    agent.append_dataset_version(&study.digest)?;
-    for (reserve, output) in &made {
-        agent.append(Body::Commit { reserve: *reserve, output: *output })?;
-    }
+    agent.append_commits(&study.digest, &made)?;
     Ok(made.into_iter().map(|(_, output)| output).collect())
 }
 
@@ -255,12 +247,8 @@ pub(super) async fn give_up(
 ) -> TaskError {
     tracing::error!(study = %study.id, "no output could be made after its reserve, which stays burnt: {error}");
     on_tick(study, began).await;
-    for reserve in reserves {
-        if let Err(worse) = agent.append(task::interrupted(*reserve)) {
-            return worse;
-        }
-    }
-    error
+    let aborts = reserves.iter().map(|reserve| task::interrupted(*reserve)).collect();
+    agent.append_all(aborts).err().unwrap_or(error)
 }
 
 /// Sends committed bytes and keeps the verified receipt. The `commit` is cosigned before: whoever

@@ -12,7 +12,7 @@ impl LedgerStore {
     /// # Errors
     /// It has cosigned more than is here: the disk was restored from an old copy.
     pub fn check_not_restored(&self, cosigned: u64) -> Result<(), LedgerError> {
-        let found = self.state.size();
+        let found = self.signed_size();
         if cosigned > found { Err(LedgerError::Restored { cosigned, found }) } else { Ok(()) }
     }
 

@@ -13,8 +13,9 @@ use consilium_common::key::PublicKey;
 use consilium_common::ledger::checkpoint::{Checkpoint, NOTE_BYTES_MAX, Note};
 use consilium_common::ledger::entry::Body;
 use consilium_common::ledger::merkle::{Tree, leaf_hash};
-use consilium_common::ledger::{rules, tiles};
+use consilium_common::ledger::tiles;
 use consilium_common::time::Time;
+use std::ops::Range;
 use std::path::Path;
 
 /// The file's name.
@@ -25,60 +26,56 @@ pub(super) const BYTES_MAX: u64 = 1024 * 1024;
 const HEAD: usize = 4 + 4 + 32;
 
 impl LedgerStore {
-    /// Appends several entries in order, with one sync for all of them: for what is written many times a
-    /// second. Either all come to be or none. The index of the last.
+    /// As [`LedgerStore::append_all`], with one sync: for what is written many times a second. Readers of
+    /// the folder see these entries after [`LedgerStore::file`] or the next ordinary append.
     ///
     /// # Errors
-    /// As [`LedgerStore::append`].
-    ///
-    /// # Panics
-    /// With no entry.
-    pub fn append_all(&mut self, bodies: Vec<Body>, now: Time) -> Result<u64, LedgerError> {
-        if let Some(why) = &self.stopped {
-            return Err(LedgerError::Stopped { why: why.clone() });
+    /// As [`LedgerStore::append_all`].
+    pub fn append_quickly(
+        &mut self,
+        bodies: impl IntoIterator<Item = Body>,
+        now: Time,
+    ) -> Result<Range<u64>, LedgerError> {
+        self.append_together(bodies, now, Self::record_pending)
+    }
+
+    fn record_pending(&mut self) -> Result<(), LedgerError> {
+        if self.pending.is_empty() {
+            return Ok(());
         }
+        self.check_not_stopped()?;
         self.check_sole_writer()?;
-        let now = self.not_before_the_last_entry(now)?;
-        let (size, mut framed) = (self.state.size(), Vec::new());
-        for body in bodies {
-            // A later entry is decided on what the ones before it make of the ledger.
-            let bytes = match self.state.decide(body, now) {
-                Ok(bytes) => bytes,
-                Err(illegal) => {
-                    self.back_to(size);
-                    return Err(illegal.into());
-                }
-            };
-            self.state.apply(&bytes).expect("the entry was decided on this state");
-            self.tree.push(leaf_hash(&bytes));
-            self.starts.push(self.length + framed.len() as u64);
-            tiles::push_entry(&mut framed, &bytes);
+        let (mut framed, mut starts) = (Vec::new(), Vec::new());
+        for entry in &self.pending {
+            starts.push(self.length + framed.len() as u64);
+            tiles::push_entry(&mut framed, entry);
         }
-        assert!(!framed.is_empty(), "at least one entry");
-        let (origin, size_now, root) = (self.state.origin(), self.tree.size(), self.tree.root());
-        let note = Checkpoint { origin, size: size_now, root }.sign(&self.key);
         if !self.journal.has_room(&framed) {
-            // Not known to be on the disk before this: a crash may leave either.
-            if let Err(error) = self.file() {
-                self.stopped = Some(error.to_string());
-                return Err(error);
-            }
+            self.file()?;
         }
-        if let Err(error) = self.journal.put(&*self.disk, &self.dir, &framed, &note) {
-            // The record may be on the disk all the same.
-            let error = disk::io(&self.dir.join(NAME), "writing a record")(error);
+        self.pending.iter().for_each(|entry| self.tree.push(leaf_hash(entry)));
+        let (origin, size, root) = (self.state.origin(), self.tree.size(), self.tree.root());
+        let note = Checkpoint { origin, size, root }.sign(&self.key);
+        let written = self
+            .journal
+            .put(&*self.disk, &self.dir, &framed, &note)
+            .map_err(disk::io(&self.dir.join(NAME), "writing a record"))
+            .and_then(|()| {
+                let written = self.entries.write_at(self.length, &framed);
+                written.map_err(disk::io(&self.dir.join("entries"), "writing an entry"))
+            });
+        if let Err(error) = written {
+            // The record may be on the disk, and then the entries are: from the journal, when the ledger is
+            // opened again.
+            self.tree.truncate(self.signed_size());
             self.stopped = Some(error.to_string());
             return Err(error);
         }
-        if let Err(error) = self.entries.write_at(self.length, &framed) {
-            // The entries are: from the journal, when the ledger is opened again.
-            let error = disk::io(&self.dir.join("entries"), "writing an entry")(error);
-            self.stopped = Some(error.to_string());
-            return Err(error);
-        }
+        self.pending.clear();
+        self.starts.extend(starts);
         self.length += framed.len() as u64;
         self.checkpoint = note;
-        Ok(size_now - 1)
+        Ok(())
     }
 
     /// Puts into `checkpoint` what only the journal has: for readers of the folder, and before the journal
@@ -103,24 +100,6 @@ impl LedgerStore {
                 self.stopped = Some(error.to_string());
                 Err(error)
             }
-        }
-    }
-
-    /// Takes back entries that were applied and never written.
-    fn back_to(&mut self, size: u64) {
-        if size == self.state.size() {
-            return;
-        }
-        self.tree.truncate(size);
-        self.starts.truncate(usize::try_from(size).expect("a ledger fits into memory"));
-        let signed = disk::read_range(&self.dir, "entries", 0, self.length);
-        let replayed = signed.ok().and_then(|bytes| {
-            let entries = signed_entries(&mut bytes.as_slice(), size).ok()?;
-            rules::replay(&entries).ok()
-        });
-        match replayed {
-            Some(state) => self.state = state,
-            None => self.stopped = Some("entries that were not written could not be taken back".to_owned()),
         }
     }
 }
@@ -252,8 +231,8 @@ mod tests {
         let mut store = create(dir.path());
         store.append(refusal("one"), time(1)).expect("legal");
         let two = vec![refusal("two"), refusal("three")];
-        assert_eq!(store.append_all(two, time(2)).expect("legal"), 3);
-        assert_eq!(store.append_all(vec![refusal("four")], time(3)).expect("legal"), 4);
+        assert_eq!(store.append_quickly(two, time(2)).expect("legal"), 2..4);
+        assert_eq!(store.append_quickly([refusal("four")], time(3)).expect("legal"), 4..5);
         (dir, store)
     }
 
@@ -288,9 +267,9 @@ mod tests {
     fn ordinary_appends_and_filing_cover_the_journal() {
         let (dir, mut store) = journalled();
         store.file().expect("filed");
-        assert_eq!(store.append_all(vec![refusal("five")], time(4)).expect("legal"), 5);
+        assert_eq!(store.append_quickly([refusal("five")], time(4)).expect("legal"), 5..6);
         assert_eq!(store.append(refusal("six"), time(5)).expect("legal"), 6);
-        assert_eq!(store.append_all(vec![refusal("seven")], time(5)).expect("legal"), 7);
+        assert_eq!(store.append_quickly([refusal("seven")], time(5)).expect("legal"), 7..8);
         let state = store.state().clone();
         drop(store);
         assert_eq!(open(dir.path()).expect("sound").state(), &state);
@@ -346,10 +325,10 @@ mod tests {
         let (dir, mut store) = journalled();
         let before = (store.state().clone(), store.checkpoint().clone());
         let illegal = Body::Close { study: Digest::of(b"study"), reason: "finished".into() };
-        let refused = store.append_all(vec![refusal("five"), illegal], time(4));
+        let refused = store.append_quickly([refusal("five"), illegal], time(4));
         assert!(matches!(refused, Err(LedgerError::Illegal(_))), "{refused:?}");
         assert_eq!((store.state(), store.checkpoint()), (&before.0, &before.1));
-        assert_eq!(store.append_all(vec![refusal("five")], time(4)).expect("legal"), 5);
+        assert_eq!(store.append_quickly([refusal("five")], time(4)).expect("legal"), 5..6);
         drop(store);
         assert_eq!(open(dir.path()).expect("sound").state().size(), 6);
     }

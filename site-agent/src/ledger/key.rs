@@ -30,7 +30,7 @@ impl LedgerStore {
     /// # Errors
     /// As [`LedgerStore::append`].
     pub fn change_key(&mut self, new: SecretKey, now: Time) -> Result<u64, LedgerError> {
-        let index = self.write(self.key_change(&new), now, Some(&new))?;
+        let index = self.append_signed_by(self.key_change(&new), now, Some(&new))?;
         self.key = new;
         Ok(index)
     }

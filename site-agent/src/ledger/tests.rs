@@ -4,6 +4,8 @@ use consilium_common::ledger::checkpoint::COORDINATOR;
 use consilium_common::ledger::merkle::verify_consistency;
 use std::fs::OpenOptions;
 
+mod together;
+
 pub(super) fn key() -> SecretKey {
     SecretKey::from_seed(&[1; 32])
 }

@@ -12,6 +12,7 @@
 mod coordinator;
 mod disk;
 mod rotation;
+mod together;
 
 use consilium_common::id::Digest;
 use consilium_common::key::SecretKey;

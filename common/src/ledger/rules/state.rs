@@ -295,7 +295,7 @@ impl State {
     /// Records an entry that was checked.
     pub(super) fn record(&mut self, entry: &Entry, leaf: Digest) {
         let index = self.size;
-        if entry.time.day() != self.time.day() {
+        if !entry.time.is_same_day(self.time) {
             self.refusals.clear();
         }
         match &entry.body {

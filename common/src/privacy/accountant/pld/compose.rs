@@ -17,7 +17,7 @@
 //!   shift of ε per use.
 
 use super::cells::{Cut, Losses, TooFine};
-use super::fft::{Complex, RealFft};
+use super::fft::{Complex, RealFft, Sequence};
 use super::pair::{Direction, Pair};
 use super::tilt::{log_weight_max, step, weight_sum};
 use libm::{exp, log};
@@ -41,24 +41,68 @@ pub(super) struct Plan {
     pub(super) cut: Cut,
 }
 
+/// What is worked in, kept from one direction or tilt to the next: pages that are new each time cost more
+/// than the work on them. Nothing in it is read before it is written.
+#[derive(Default)]
+pub(super) struct Space {
+    fft: Option<RealFft>,
+    sequence: Sequence,
+    product: Vec<Complex>,
+    upper: Vec<f64>,
+    exponent: Vec<f64>,
+    ends: Vec<Tail>,
+}
+
 /// The law of the total loss around the answer.
-pub(super) struct Total {
+pub(super) struct Total<'a> {
     h: f64,
     lambda: f64,
     /// Loss of the window's first point.
     first: f64,
     /// K, rounded up.
     log_moment: f64,
-    /// D_j = Σ_{i ≥ j} f_i w(s_i − s_j).
-    excess: Vec<f64>,
-    /// B_j = Σ_{i ≥ j} f_i e^(−(λ+1)(s_i − s_j)).
-    decayed: Vec<f64>,
+    /// f, from the window's first point on, wrapped around.
+    law: &'a Sequence,
+    start: i64,
+    length: usize,
+    /// Of every [`BLOCK`] points, the sums from the first point after them on.
+    ends: &'a [Tail],
+    factors: Factors,
     /// Bound on what is missing from the sum in δ's formula.
     missing: f64,
     /// P(S = ∞).
     infinite: f64,
     /// Every total may be so much larger than its point says.
     shift: f64,
+}
+
+/// Points whose sums are made again when one of them is asked for: to keep those of all costs more.
+const BLOCK: usize = 64;
+
+/// Sums over the points from one on, as seen from it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tail {
+    /// D_j = Σ_{i ≥ j} f_i w(s_i − s_j).
+    excess: f64,
+    /// B_j = Σ_{i ≥ j} f_i e^(−(λ+1)(s_i − s_j)).
+    decayed: f64,
+}
+
+/// From the sums at one point to those at the point below.
+#[derive(Debug, Clone, Copy)]
+struct Factors {
+    /// e^(−λh).
+    fade: f64,
+    /// e^(−(λ+1)h).
+    faster: f64,
+    /// 1 − e^(−h).
+    rise: f64,
+}
+
+impl Tail {
+    fn below(self, mass: f64, Factors { fade, faster, rise }: Factors) -> Self {
+        Self { excess: fade * (self.excess + rise * self.decayed), decayed: mass + faster * self.decayed }
+    }
 }
 
 /// δ with the part of it that is numerical slack.
@@ -68,73 +112,88 @@ pub(super) struct Delta {
     pub(super) slack: f64,
 }
 
-impl Total {
+impl<'a> Total<'a> {
     /// Of all `uses` together.
-    pub(super) fn of(uses: &[(Pair, u64)], plan: &Plan) -> Result<Self, TooFine> {
+    pub(super) fn of(uses: &[(Pair, u64)], plan: &Plan, space: &'a mut Space) -> Result<Self, TooFine> {
         let Plan { h, length, .. } = *plan;
-        let fft = RealFft::new(length);
+        let Space { fft, sequence, product, upper, exponent, ends } = space;
+        let fft = match fft.take_if(|fft| fft.length() == length) {
+            Some(known) => fft.insert(known),
+            None => fft.insert(RealFft::new(length)),
+        };
         let eta = fft.error() * (1.0 + 1e-6);
         let bins = length / 2 + 1;
-        let mut product = vec![Complex::ONE; bins];
-        let mut upper = vec![1.0; bins];
-        let mut exponent = vec![0.0; bins];
+        fill(product, bins, Complex::ONE);
+        fill(upper, bins, 1.0);
+        fill(exponent, bins, 0.0);
         let mut sums = Sums::default();
         for (pair, count) in uses {
             let losses = Losses::of(pair, plan.direction, h, plan.cut)?;
-            let folded = sums.add(&losses, *count, plan);
-            for (k, z) in fft.forward(&folded).into_iter().enumerate() {
+            sums.add(&losses, *count, plan, sequence);
+            let bins = exponent.iter_mut().zip(product.iter_mut()).zip(upper.iter_mut());
+            for (z, ((exponent, product), upper)) in fft.forward(sequence).zip(bins) {
                 let reach = z.modulus() + eta;
-                exponent[k] += *count as f64 * (reach - 1.0);
+                *exponent += *count as f64 * (reach - 1.0);
                 // ln reach ≤ reach − 1.
-                if exponent[k] > DEAD {
-                    product[k] = product[k].times(z.power(*count));
-                    upper[k] *= power(reach, *count);
+                if *exponent > DEAD {
+                    *product = product.times(z.power(*count));
+                    *upper *= power(reach, *count);
                 } else {
-                    (product[k], upper[k]) = (Complex::ZERO, 0.0);
+                    (*product, *upper) = (Complex::ZERO, 0.0);
                 }
             }
         }
         // 3u for each multiplication, of which a power counts as many as its exponent says; as many
         // again for `upper`, and for the modulus.
         let rounding = 8.0 * f64::EPSILON * (sums.count + uses.len() as f64 + 4.0);
-        let mut off = 0.0;
+        let (mut off, dead) = (0.0, exp(DEAD));
         for (k, z) in product.iter().enumerate() {
             off += if exponent[k] > DEAD {
                 let modulus = z.modulus();
                 (upper[k] - modulus).max(0.0) + rounding * upper[k] + eta * modulus
             } else {
-                exp(DEAD)
+                dead
             };
         }
         let off = (off * 2.0 / (bins - 1) as f64 + 1e-280) * (1.0 + 1e-6);
-        let mut law = fft.inverse(&product);
-        law.iter_mut().for_each(|mass| *mass = mass.max(0.0));
-        Ok(Self::from_law(&law, off, &sums, plan))
+        fft.inverse(product, sequence);
+        Ok(Self::from_law(sequence, ends, off, &sums, plan))
     }
 
-    fn from_law(law: &[f64], off: f64, sums: &Sums, plan: &Plan) -> Self {
+    fn from_law(law: &'a Sequence, ends: &'a mut Vec<Tail>, off: f64, sums: &Sums, plan: &Plan) -> Self {
         let Plan { h, lambda, length, .. } = *plan;
         let (start, outside) = sums.window(plan);
-        let (mut excess, mut decayed) = (vec![0.0; length], vec![0.0; length]);
-        let (fade, faster, rise) = (exp(-lambda * h), exp(-(lambda + 1.0) * h), step(h));
-        let (mut d, mut b) = (0.0, 0.0);
-        for j in (0..length).rev() {
-            d = fade * (d + rise * b);
-            b = law[(start + j as i64).rem_euclid(length as i64) as usize] + faster * b;
-            (excess[j], decayed[j]) = (d, b);
-        }
+        let factors = Factors { fade: exp(-lambda * h), faster: exp(-(lambda + 1.0) * h), rise: step(h) };
         let missing = off * weight_sum(lambda, h, length) + outside.min(1.0) * exp(log_weight_max(lambda));
+        fill(ends, length.div_ceil(BLOCK), Tail::default());
+        let mut tail = Tail::default();
+        for j in (0..length).rev() {
+            if (j + 1).is_multiple_of(BLOCK) {
+                ends[j / BLOCK] = tail;
+            }
+            tail = tail.below(mass(law, start + j as i64, length), factors);
+        }
         Self {
             h,
             lambda,
             first: sums.offset + start as f64 * h,
             log_moment: sums.log_moment + sums.log_error,
-            excess,
-            decayed,
+            law,
+            start,
+            length,
+            ends,
+            factors,
             missing,
             infinite: sums.infinite,
             shift: sums.shift,
         }
+    }
+
+    fn tail(&self, j: usize) -> Tail {
+        let block = j / BLOCK;
+        (j..((block + 1) * BLOCK).min(self.length)).rev().fold(self.ends[block], |tail, i| {
+            tail.below(mass(self.law, self.start + i as i64, self.length), self.factors)
+        })
     }
 
     /// δ at `epsilon` ≥ 0: an upper bound.
@@ -143,13 +202,14 @@ impl Total {
     }
 
     fn at(&self, epsilon: f64) -> Delta {
-        let length = self.excess.len();
+        let length = self.length;
         let next = ((epsilon - self.first) / self.h).floor() + 1.0;
         let next = if next < 0.0 { 0 } else { (next as usize).min(length) };
         let mut sum = 0.0;
         if next < length {
             let away = (self.point(next) - epsilon).max(0.0);
-            sum = exp(-self.lambda * away) * (self.excess[next] + step(away) * self.decayed[next]);
+            let Tail { excess, decayed } = self.tail(next);
+            sum = exp(-self.lambda * away) * (excess + step(away) * decayed);
         }
         // Sums of positive terms by as many operations, and three exponentials of exponents of that size.
         let exponent = self.log_moment - self.lambda * epsilon;
@@ -179,7 +239,7 @@ impl Total {
             return up(-self.shift);
         }
         // The first point above 0 that is enough.
-        let (mut first, mut last) = (0, self.excess.len());
+        let (mut first, mut last) = (0, self.length);
         while first < last {
             let middle = first + (last - first) / 2;
             if self.point(middle) > 0.0 && enough(self.point(middle)) {
@@ -188,7 +248,7 @@ impl Total {
                 first = middle + 1;
             }
         }
-        if first == self.excess.len() {
+        if first == self.length {
             return None;
         }
         // Between it and the one before, or 0, or the end of the window, below which nothing lies.
@@ -225,12 +285,12 @@ struct Sums {
 }
 
 impl Sums {
-    /// Counts `losses` in; returns the tilted law of one use, wrapped around the window's length.
-    fn add(&mut self, losses: &Losses, count: u64, plan: &Plan) -> Vec<f64> {
+    /// Counts `losses` in; makes `folded` the tilted law of one use, wrapped around the window's length.
+    fn add(&mut self, losses: &Losses, count: u64, plan: &Plan, folded: &mut Sequence) {
         let Plan { h, lambda, further: (up, down), length, .. } = *plan;
         let (top, centre) = losses.peak(lambda, h);
         let wraps = 2.0 + (losses.log_mass.len() / length) as f64;
-        let mut folded = vec![0.0; length];
+        folded.reset(length);
         let (mut sum, mut sum_up, mut sum_down) = (0.0, 0.0, 0.0);
         for (k, log_mass) in losses.log_mass.iter().enumerate() {
             let loss = losses.loss(k, h);
@@ -246,9 +306,9 @@ impl Sums {
             sum += weight;
             sum_up += exp(exponent + up * away);
             sum_down += exp(exponent - down * away);
-            folded[(losses.first + k as i64).rem_euclid(length as i64) as usize] += weight;
+            *folded.at_mut(wrapped(losses.first + k as i64, length)) += weight;
         }
-        folded.iter_mut().for_each(|weight| *weight /= sum);
+        folded.divide(sum);
         let count = count as f64;
         let one = top + log(sum);
         self.count += count;
@@ -262,7 +322,6 @@ impl Sums {
         self.shift += count * losses.shift;
         self.least += count * losses.loss(0, h);
         self.most += count * losses.loss(losses.log_mass.len() - 1, h);
-        folded
     }
 
     /// Index of the window's first point, and a bound on the tilted mass outside.
@@ -288,6 +347,21 @@ impl Sums {
         });
         places.into_iter().min_by(|a, b| a.1.total_cmp(&b.1)).expect("three places")
     }
+}
+
+/// f at a point of the transform; rounding may have left less than nothing.
+fn mass(law: &Sequence, j: i64, length: usize) -> f64 {
+    law.at(wrapped(j, length)).max(0.0)
+}
+
+/// `j` modulo `length`, a power of two.
+fn wrapped(j: i64, length: usize) -> usize {
+    (j & (length as i64 - 1)) as usize
+}
+
+fn fill<T: Clone>(buffer: &mut Vec<T>, length: usize, value: T) {
+    buffer.clear();
+    buffer.resize(length, value);
 }
 
 /// By squaring, like [`Complex::power`].

@@ -93,45 +93,47 @@ impl RealFft {
         Self { twiddles }
     }
 
-    /// Σ_j x_j e^(−2πijk/length) for k from 0 to length/2, the rest being their conjugates.
-    ///
-    /// Each output is off by at most [`RealFft::error`] × Σ|x_j|.
-    pub(super) fn forward(&self, x: &[f64]) -> Vec<Complex> {
-        let half = self.twiddles.len();
-        assert_eq!(x.len(), 2 * half);
-        let packed = x.chunks_exact(2).map(|pair| Complex { re: pair[0], im: pair[1] }).collect();
-        let z = self.complex(packed);
-        (0..=half)
-            .map(|k| {
-                let (here, there) = (z[k % half], z[(half - k) % half].conjugate());
-                let even = here.plus(there).half();
-                let odd = here.minus(there).half();
-                let odd = Complex { re: odd.im, im: -odd.re };
-                let twiddle = if k == half { Complex { re: -1.0, im: 0.0 } } else { self.twiddles[k] };
-                even.plus(twiddle.times(odd))
-            })
-            .collect()
+    pub(super) fn length(&self) -> usize {
+        2 * self.twiddles.len()
     }
 
-    /// The sequence whose transform `spectrum` is.
+    /// Σ_j x_j e^(−2πijk/length) for k from 0 to length/2, the rest being their conjugates. What is in `x`
+    /// afterwards is of no use.
+    ///
+    /// Each output is off by at most [`RealFft::error`] × Σ|x_j|.
+    pub(super) fn forward<'a>(&'a self, x: &'a mut Sequence) -> impl Iterator<Item = Complex> + 'a {
+        let half = self.twiddles.len();
+        self.complex(x);
+        let z = x.packed.as_slice();
+        (0..=half).map(move |k| {
+            let (here, there) = (z[k & (half - 1)], z[(half - k) & (half - 1)].conjugate());
+            let even = here.plus(there).half();
+            let odd = here.minus(there).half();
+            let odd = Complex { re: odd.im, im: -odd.re };
+            let twiddle = if k == half { Complex { re: -1.0, im: 0.0 } } else { self.twiddles[k] };
+            even.plus(twiddle.times(odd))
+        })
+    }
+
+    /// Makes `x` the sequence whose transform `spectrum` is.
     ///
     /// Each output is off by at most [`RealFft::error`] × 2/length × Σ|spectrum|, twice over.
-    pub(super) fn inverse(&self, spectrum: &[Complex]) -> Vec<f64> {
+    pub(super) fn inverse(&self, spectrum: &[Complex], x: &mut Sequence) {
         let half = self.twiddles.len();
         assert_eq!(spectrum.len(), half + 1);
         let scale = 1.0 / half as f64;
-        let packed = (0..half)
-            .map(|k| {
-                let (here, there) = (spectrum[k], spectrum[half - k].conjugate());
-                let even = here.plus(there).half();
-                let odd = here.minus(there).half().times(self.twiddles[k].conjugate());
-                // The inverse transform is the conjugate of that of the conjugate.
-                let z = Complex { re: even.re - odd.im, im: even.im + odd.re };
-                z.conjugate()
-            })
-            .collect();
-        let z = self.complex(packed);
-        z.iter().flat_map(|z| [z.re * scale, -z.im * scale]).collect()
+        x.packed.clear();
+        let turned = spectrum.iter().zip(spectrum.iter().rev()).zip(&self.twiddles);
+        x.packed.extend(turned.map(|((here, there), twiddle)| {
+            let there = there.conjugate();
+            let even = here.plus(there).half();
+            let odd = here.minus(there).half().times(twiddle.conjugate());
+            // The inverse transform is the conjugate of that of the conjugate.
+            let z = Complex { re: even.re - odd.im, im: even.im + odd.re };
+            z.conjugate()
+        }));
+        self.complex(x);
+        x.packed.iter_mut().for_each(|z| *z = Complex { re: z.re * scale, im: -z.im * scale });
     }
 
     /// See the module's head.
@@ -140,37 +142,45 @@ impl RealFft {
         2.0 * 8.0 * (f64::EPSILON / 2.0) * levels
     }
 
-    /// Stockham's self-sorting transform, radix 4 and at the end 2.
-    fn complex(&self, mut x: Vec<Complex>) -> Vec<Complex> {
+    /// Stockham's self-sorting transform of the packed numbers, radix 4 and at the end 2.
+    fn complex(&self, sequence: &mut Sequence) {
+        let Sequence { packed: x, room: y } = sequence;
         let length = x.len();
-        let mut y = vec![Complex::ZERO; length];
+        assert_eq!(length, self.twiddles.len());
+        // Written over before it is read.
+        y.resize(length, Complex::ZERO);
         let (mut n, mut stride) = (length, 1);
         while n >= 4 {
             let quarter = n / 4;
             let (a, rest) = x.split_at(stride * quarter);
             let (b, rest) = rest.split_at(stride * quarter);
             let (c, d) = rest.split_at(stride * quarter);
-            for (p, out) in y.chunks_exact_mut(4 * stride).enumerate() {
-                // The table is of the real length, twice that of this transform.
-                let (w1, w2) = (self.twiddles[2 * p * stride], self.twiddles[(4 * p * stride) % length]);
+            // The table is of the real length, twice that of this transform.
+            let turns = |p: usize| {
+                let (w1, w2) =
+                    (self.twiddles[2 * p * stride], self.twiddles[(4 * p * stride) & (length - 1)]);
                 let w2 = if 4 * p * stride >= length { Complex { re: -w2.re, im: -w2.im } } else { w2 };
-                let w3 = w1.times(w2);
-                let part = p * stride..(p + 1) * stride;
-                let (a, b, c, d) = (&a[part.clone()], &b[part.clone()], &c[part.clone()], &d[part]);
-                let (out0, out) = out.split_at_mut(stride);
-                let (out1, out) = out.split_at_mut(stride);
-                let (out2, out3) = out.split_at_mut(stride);
-                for q in 0..stride {
-                    let (ac, a_c) = (a[q].plus(c[q]), a[q].minus(c[q]));
-                    let (bd, b_d) = (b[q].plus(d[q]), b[q].minus(d[q]));
-                    let turned = Complex { re: -b_d.im, im: b_d.re };
-                    out0[q] = ac.plus(bd);
-                    out1[q] = w1.times(a_c.minus(turned));
-                    out2[q] = w2.times(ac.minus(bd));
-                    out3[q] = w3.times(a_c.plus(turned));
+                (w1, w2, w1.times(w2))
+            };
+            if stride == 1 {
+                let inputs = a.iter().zip(b).zip(c.iter().zip(d)).enumerate();
+                for ((p, ((a, b), (c, d))), out) in inputs.zip(y.as_chunks_mut::<4>().0) {
+                    *out = butterfly([*a, *b, *c, *d], turns(p));
+                }
+            } else {
+                for (p, out) in y.chunks_exact_mut(4 * stride).enumerate() {
+                    let turns = turns(p);
+                    let part = p * stride..(p + 1) * stride;
+                    let (a, b, c, d) = (&a[part.clone()], &b[part.clone()], &c[part.clone()], &d[part]);
+                    let (out0, out) = out.split_at_mut(stride);
+                    let (out1, out) = out.split_at_mut(stride);
+                    let (out2, out3) = out.split_at_mut(stride);
+                    for q in 0..stride {
+                        [out0[q], out1[q], out2[q], out3[q]] = butterfly([a[q], b[q], c[q], d[q]], turns);
+                    }
                 }
             }
-            std::mem::swap(&mut x, &mut y);
+            std::mem::swap(x, y);
             n /= 4;
             stride *= 4;
         }
@@ -181,9 +191,47 @@ impl RealFft {
                 plus[q] = a[q].plus(b[q]);
                 minus[q] = a[q].minus(b[q]);
             }
-            return y;
+            std::mem::swap(x, y);
         }
-        x
+    }
+}
+
+/// Four outputs of four inputs, the last three turned.
+#[inline(always)]
+fn butterfly([a, b, c, d]: [Complex; 4], (w1, w2, w3): (Complex, Complex, Complex)) -> [Complex; 4] {
+    let (ac, a_c) = (a.plus(c), a.minus(c));
+    let (bd, b_d) = (b.plus(d), b.minus(d));
+    let turned = Complex { re: -b_d.im, im: b_d.re };
+    [ac.plus(bd), w1.times(a_c.minus(turned)), w2.times(ac.minus(bd)), w3.times(a_c.plus(turned))]
+}
+
+/// Real numbers, two to a complex one, and room for a transform of them: both are kept from one transform
+/// to the next, since a new page costs more than the work on it.
+#[derive(Default)]
+pub(super) struct Sequence {
+    packed: Vec<Complex>,
+    room: Vec<Complex>,
+}
+
+impl Sequence {
+    /// Makes it `length` zeros; an even length.
+    pub(super) fn reset(&mut self, length: usize) {
+        self.packed.clear();
+        self.packed.resize(length / 2, Complex::ZERO);
+    }
+
+    pub(super) fn at(&self, j: usize) -> f64 {
+        let z = self.packed[j / 2];
+        if j.is_multiple_of(2) { z.re } else { z.im }
+    }
+
+    pub(super) fn at_mut(&mut self, j: usize) -> &mut f64 {
+        let z = &mut self.packed[j / 2];
+        if j.is_multiple_of(2) { &mut z.re } else { &mut z.im }
+    }
+
+    pub(super) fn divide(&mut self, by: f64) {
+        self.packed.iter_mut().for_each(|z| *z = Complex { re: z.re / by, im: z.im / by });
     }
 }
 
@@ -201,13 +249,20 @@ mod tests {
         (0..count).map(|_| next()).collect()
     }
 
+    fn sequence(x: &[f64]) -> Sequence {
+        let mut sequence = Sequence::default();
+        sequence.reset(x.len());
+        x.iter().enumerate().for_each(|(j, x)| *sequence.at_mut(j) = *x);
+        sequence
+    }
+
     /// Against the sum as defined, for both parities of the number of levels; the bound holds.
     #[test]
     fn the_sum_as_defined() {
         for length in [8, 16, 32, 64, 512, 1024] {
             let x = numbers(length);
             let fft = RealFft::new(length);
-            let found = fft.forward(&x);
+            let found: Vec<_> = fft.forward(&mut sequence(&x)).collect();
             assert_eq!(found.len(), length / 2 + 1);
             let size: f64 = x.iter().sum();
             for (k, found) in found.iter().enumerate() {
@@ -228,11 +283,14 @@ mod tests {
         for length in [8, 16, 2048, 1 << 17] {
             let x = numbers(length);
             let fft = RealFft::new(length);
-            let spectrum = fft.forward(&x);
+            let mut there = sequence(&x);
+            let spectrum: Vec<_> = fft.forward(&mut there).collect();
             let size: f64 = x.iter().sum();
             let sizes: f64 = spectrum.iter().map(|z| z.modulus()).sum();
             let bound = fft.error() * (size + 4.0 / length as f64 * sizes);
-            for (found, expected) in fft.inverse(&spectrum).iter().zip(&x) {
+            fft.inverse(&spectrum, &mut there);
+            for (j, expected) in x.iter().enumerate() {
+                let found = there.at(j);
                 assert!((found - expected).abs() <= bound, "length {length}: {found} for {expected}");
             }
         }

@@ -28,7 +28,7 @@ mod tilt;
 use super::rdp::Curve;
 use super::tally::{Mechanism, Tally};
 use cells::{Cut, Losses, TooFine};
-use compose::{LENGTH_MAX, Plan, Total};
+use compose::{LENGTH_MAX, Plan, Space, Total};
 use fft::LENGTH_MIN;
 use libm::{expm1, log, log1p};
 use pair::{Direction, Pair};
@@ -95,7 +95,7 @@ fn on_a_grid(tally: &Tally, delta: f64) -> f64 {
     if let [(pair, 1)] = uses.0.as_slice() {
         return single::epsilon(pair, delta, by_rdp);
     }
-    let mut worst = 0.0_f64;
+    let (mut worst, mut space) = (0.0_f64, Space::default());
     let mut slope = None;
     for direction in uses.directions() {
         let search = Search {
@@ -105,7 +105,7 @@ fn on_a_grid(tally: &Tally, delta: f64) -> f64 {
             curve: &curve,
             inflation: INFLATION,
         };
-        let Some(found) = search.answer(worst) else { return by_rdp };
+        let Some(found) = search.answer(worst, &mut space) else { return by_rdp };
         worst = worst.max(found.value);
         if found.at_limits {
             slope = Some(slope.map_or(found.lambda, |slope: f64| slope.min(found.lambda)));
@@ -115,7 +115,7 @@ fn on_a_grid(tally: &Tally, delta: f64) -> f64 {
     if let Some(slope) = slope {
         // Going back must not end above δ; elsewhere the margin of `Total::epsilon` sees to it.
         for check in 1.. {
-            let excess = log(by_pld(&uses, &curve, found) / delta);
+            let excess = log(by_pld(&uses, &curve, found, &mut space) / delta);
             if excess <= 0.0 {
                 break;
             }
@@ -148,15 +148,15 @@ pub(super) fn delta(tally: &Tally, epsilon: f64) -> f64 {
     if let [(pair, 1)] = uses.0.as_slice() {
         return single::delta(pair, epsilon).min(by_rdp);
     }
-    by_pld(&uses, &curve, epsilon).min(by_rdp)
+    by_pld(&uses, &curve, epsilon, &mut Space::default()).min(by_rdp)
 }
 
-fn by_pld(uses: &Uses, curve: &Curve, epsilon: f64) -> f64 {
+fn by_pld(uses: &Uses, curve: &Curve, epsilon: f64, space: &mut Space) -> f64 {
     let mut worst = 0.0_f64;
     for direction in uses.directions() {
         let search =
             Search { uses, direction: *direction, goal: Goal::Epsilon(epsilon), curve, inflation: INFLATION };
-        worst = worst.max(search.answer(worst).map_or(1.0, |answer| answer.value));
+        worst = worst.max(search.answer(worst, space).map_or(1.0, |answer| answer.value));
     }
     worst
 }
@@ -258,7 +258,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// The answer in this direction; or anything at most `enough`, if it is known not to be above that.
     /// None where no grid would do.
-    fn answer(&self, enough: f64) -> Option<Answer> {
+    fn answer(&self, enough: f64, space: &mut Space) -> Option<Answer> {
         let count = self.uses.count();
         let (grid, mut lambda, delta) = match self.coarse(enough)? {
             Coarse::Enough(bound) => {
@@ -270,7 +270,7 @@ impl Search<'_> {
         let mut best: Option<Answer> = None;
         let mut tried = Vec::new();
         for _ in 0..TRIES {
-            let answer = self.on_fine_grid(&grid, lambda, cut)?;
+            let answer = self.on_fine_grid(&grid, lambda, cut, space)?;
             let answer = best.map_or(answer, |best| if best.value <= answer.value { best } else { answer });
             best = Some(answer);
             let Answer { value, share, .. } = answer;
@@ -343,7 +343,7 @@ impl Search<'_> {
     }
 
     /// Answer and share of slack with this tilt.
-    fn on_fine_grid(&self, grid: &Grid, lambda: f64, cut: Cut) -> Option<Answer> {
+    fn on_fine_grid(&self, grid: &Grid, lambda: f64, cut: Cut, space: &mut Space) -> Option<Answer> {
         let count = self.uses.count();
         let here = grid.cumulants(lambda);
         let wanted = match self.goal {
@@ -380,7 +380,7 @@ impl Search<'_> {
             if length <= LENGTH_MAX as f64 {
                 let length = (length.ceil() as usize).next_power_of_two();
                 let plan = Plan { direction: self.direction, h, lambda, further: (up, down), length, cut };
-                if let Ok(total) = Total::of(&self.uses.0, &plan) {
+                if let Ok(total) = Total::of(&self.uses.0, &plan, space) {
                     let at_limits = h > wanted || 2 * length > LENGTH_MAX;
                     let (value, share) = match self.goal {
                         Goal::Delta(delta) => total.epsilon(delta).unwrap_or((f64::INFINITY, 1.0)),

@@ -30,7 +30,7 @@ fn on_grid(uses: Vec<(Pair, u64)>, tally: &[Event], delta: f64) -> f64 {
             curve: &curve,
             inflation: INFLATION,
         };
-        search.answer(0.0).expect("a grid").value
+        search.answer(0.0, &mut Space::default()).expect("a grid").value
     });
     worst.fold(0.0, f64::max)
 }
@@ -204,9 +204,9 @@ fn refining_the_grid_changes_little() {
         };
         let Some(Coarse::Grid { grid, lambda, .. }) = search.coarse(0.0) else { panic!("a grid") };
         let cut = Cut::at(delta, uses.count());
-        let here = search.on_fine_grid(&grid, lambda, cut).expect("a grid");
+        let here = search.on_fine_grid(&grid, lambda, cut, &mut Space::default()).expect("a grid");
         let finer = Search { inflation: INFLATION / 16.0, ..search };
-        let there = finer.on_fine_grid(&grid, lambda, cut).expect("a grid");
+        let there = finer.on_fine_grid(&grid, lambda, cut, &mut Space::default()).expect("a grid");
         let allowed = INFLATION * here.value.max(EPSILON_SMALL);
         assert!(there.value <= here.value && here.value - there.value <= allowed, "{event:?}");
     }
