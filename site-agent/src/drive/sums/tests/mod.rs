@@ -1,6 +1,7 @@
 //! Whole runs: real agents on real homes, against the coordinator's real states.
 
 mod conductor;
+mod crash;
 mod hall;
 mod house;
 
