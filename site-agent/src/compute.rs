@@ -3,7 +3,7 @@
 
 mod sums;
 
-pub use sums::{draw_share, noised_counts, noised_step};
+pub(crate) use sums::{draw_share, noised_counts, noised_step};
 
 use consilium_common::evaluation::histogram::{self, Grouping, Histogram, PERSON_UNITS};
 use consilium_common::examples::Examples;

@@ -17,6 +17,7 @@ mod tests;
 mod witness;
 
 pub use agent::Agent;
+pub(crate) use agent::Begun;
 pub use failed::{Stop, TaskError};
 
 use crate::connect::Dialer;

@@ -1,7 +1,8 @@
-//! What a site adds to a secure sum. Called only with a begun use of a cosigned block in hand; the
-//! share of the noise is drawn before the examples are touched.
+//! What a site adds to a secure sum. A share of the noise is drawn on a begun use of a cosigned block, and
+//! on nothing else, before the examples are touched; what has no share of it cannot be masked.
 
 use super::{Seed, padded_people};
+use crate::drive::Begun;
 use consilium_common::evaluation::histogram::{self, Grouping};
 use consilium_common::examples::Examples;
 use consilium_common::privacy::clip::Lattice;
@@ -16,7 +17,7 @@ use consilium_common::train::{self, Network};
 /// # Privacy
 /// See [`NoiseShare::draw`]. The seed is used for this attempt and nothing else.
 #[must_use]
-pub fn draw_share(terms: &Terms, seed: &Seed) -> NoiseShare {
+pub(crate) fn draw_share(_: &Begun, terms: &Terms, seed: &Seed) -> NoiseShare {
     NoiseShare::draw(terms.parameters(), terms.dimension(), &mut secret_rng(**seed))
 }
 
@@ -33,7 +34,7 @@ pub fn draw_share(terms: &Terms, seed: &Seed) -> NoiseShare {
 /// Noise of another length than the model, a model of another shape than the study's: bugs of the
 /// caller. A machine on which the bits rule does not hold.
 #[must_use]
-pub fn noised_step(
+pub(crate) fn noised_step(
     study: &Study,
     site: &RosterSite,
     model: &[i32],
@@ -67,7 +68,7 @@ pub fn noised_step(
 /// # Panics
 /// Noise for another grouping: a bug of the caller.
 #[must_use]
-pub fn noised_counts(
+pub(crate) fn noised_counts(
     study: &Study,
     grouping: &Grouping,
     probabilities: &[f64],

@@ -43,10 +43,10 @@ pub(super) struct Held {
     dataset_version: Option<Digest>,
 }
 
-/// A cosigned reserve on which noise is drawn and data are read, once: only [`Agent::begin`] makes
+/// A cosigned reserve on which noise is drawn and data are read: only [`Agent::begin`] makes
 /// one for an output of its own, [`Agent::begin_use`] one for an attempt at a secure sum, and without one
 /// there are no examples.
-pub(super) struct Begun(());
+pub(crate) struct Begun(());
 
 impl Begun {
     pub(super) const fn new() -> Self {

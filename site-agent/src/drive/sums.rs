@@ -137,10 +137,9 @@ impl Sums<'_> {
             Down::Open { number, grouping } => self.open(number, grouping.as_deref()).await,
             Down::Share(slot) => self.share(slot).await,
             Down::Model(bytes) => {
-                let same = self.model.as_ref().is_some_and(|model| model.is_of(&bytes));
-                if !same {
-                    self.model = Some(Model::parse(&bytes)?);
-                }
+                let known = self.model.take();
+                let parsed = tokio::task::spawn_blocking(move || Model::parse(&bytes, known)).await;
+                self.model = Some(parsed.map_err(|_| TaskError::Local("reading the model failed".into()))??);
                 Ok(())
             }
             Down::Message(bytes) => self.message(bytes, began).await,

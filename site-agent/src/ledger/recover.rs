@@ -2,7 +2,7 @@
 //! here. Nothing is un-spent by it: the copy must be signed by this site's own key and continue
 //! everything that was burnt here, and reserves in it without an output stay burnt.
 
-use super::{LedgerError, LedgerStore, disk, signed_entries};
+use super::{LedgerError, LedgerStore, disk, journal, signed_entries};
 use crate::disk::Disk;
 use consilium_common::key::SecretKey;
 use consilium_common::ledger::checkpoint::{Checkpoint, Note};
@@ -22,7 +22,7 @@ pub struct Recovered {
     pub before: Option<u64>,
     /// Entries that are here now.
     pub after: u64,
-    /// Reserves among them without an output: burnt, and aborted at the next start.
+    /// Reserves among them without an output, and blocks with uses left: burnt, and aborted at the next start.
     pub unfinished: u64,
     /// Where the old folder is now.
     pub aside: Option<PathBuf>,
@@ -49,6 +49,13 @@ impl LedgerStore {
         let refuse = |what: String| LedgerError::Copy(what);
         let is_new = disk::is_absent_or_empty(dir)?;
         let _lock = if is_new { None } else { Some(disk::lock(dir)?) };
+        if !is_new {
+            // What only the journal has was signed here too. One that is damaged is no reason not to recover.
+            match journal::settle(disk, dir, &key.public()) {
+                Ok(()) | Err(LedgerError::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
         let tree = Tree::of(entries);
         if (tree.size(), tree.root()) != (note.checkpoint.size, note.checkpoint.root) {
             return Err(refuse("its entries do not make the head of its checkpoint".to_owned()));
@@ -82,7 +89,7 @@ impl LedgerStore {
             std::fs::remove_dir(dir).map_err(disk::io(dir, "removing the empty folder"))?;
         }
         disk::put_folder(disk, dir, &files, aside.as_deref())?;
-        let unfinished = state.unfinished().len() as u64;
+        let unfinished = (state.unfinished().len() + state.open_blocks().len()) as u64;
         Ok(Recovered { before, after: size, unfinished, aside })
     }
 }
@@ -112,9 +119,17 @@ fn check_nothing_is_lost(dir: &Path, state: &State, copy: &Tree) -> Result<Optio
         };
         let differ = (0..).zip(&entries).find(|(at, entry)| copy.leaf(*at) != Some(leaf_hash(entry)));
         let from = differ.map_or(*size, |(at, _)| at);
+        // A masked vector's use was burnt with its block, but its entry is all that tells of it.
         let burns = |entry: &&[u8]| {
-            let body = Entry::from_bytes(entry).map(|entry| entry.body);
-            !matches!(body, Ok(body) if !matches!(body, Body::Reserve { .. } | Body::Release { .. } | Body::ReserveBlock { .. }))
+            Entry::from_bytes(entry).map_or(true, |entry| {
+                matches!(
+                    entry.body,
+                    Body::Reserve { .. }
+                        | Body::Release { .. }
+                        | Body::ReserveBlock { .. }
+                        | Body::CommitSum { .. }
+                )
+            })
         };
         if entries.iter().skip(usize::try_from(from).expect("in memory")).any(burns) {
             return refuse(format!(

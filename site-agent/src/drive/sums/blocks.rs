@@ -26,11 +26,9 @@ pub(in crate::drive) struct Blocks {
     ended: Option<Body>,
 }
 
-/// A use of a cosigned block, taken up for one attempt from one model: the only thing on which a share
-/// of noise is drawn and a masked vector committed.
+/// A use of a cosigned block, taken up for one attempt from one model: the only thing on which a masked
+/// vector is committed. With it comes what a share of noise is drawn on.
 pub(super) struct BegunUse {
-    /// Opens the examples.
-    pub(super) data: Begun,
     reserve: Reserve,
     block: u64,
 }
@@ -47,6 +45,11 @@ impl Agent {
     pub(super) fn uses(&self, study: &Digest, summed: Summed) -> (Option<Use>, u64) {
         let made = &self.blocks.made;
         task::sums::uses(study, self.store.state(), summed, |block| made.contains(&block))
+    }
+
+    /// Whether the block of a use was cosigned, by the coordinator and whoever else has to.
+    pub(super) const fn is_covered(&self, of: Use) -> bool {
+        of.reserve < self.covered
     }
 
     /// Burns the next block.
@@ -66,14 +69,14 @@ impl Agent {
         of: Use,
         slot: Slot,
         model: Digest,
-    ) -> Result<BegunUse, TaskError> {
-        if of.reserve >= self.covered {
+    ) -> Result<(Begun, BegunUse), TaskError> {
+        if !self.is_covered(of) {
             return Err(TaskError::Local(format!("ledger entry {} is not cosigned", of.reserve)));
         }
         assert!(self.blocks.made.contains(&of.reserve), "a block of another process is aborted at the start");
         assert!(self.blocks.begun.insert((of.reserve, of.index)), "a use is computed on once");
         let reserve = Reserve { study: study.digest, slot, model, use_index: of.index };
-        Ok(BegunUse { data: Begun::new(), reserve, block: of.reserve })
+        Ok((Begun::new(), BegunUse { reserve, block: of.reserve }))
     }
 
     /// Writes down, before it is sent, that a masked vector was made on a use. The entry's index.

@@ -5,6 +5,7 @@ use super::blocks::BegunUse;
 use super::model::Model;
 use super::session::{Session, out_of_order};
 use crate::compute;
+use crate::drive::agent::Begun;
 use crate::drive::failed::TaskError;
 use crate::drive::round::{listed, on_tick};
 use crate::link::CallError;
@@ -31,8 +32,8 @@ impl Sums<'_> {
 
         // What can go wrong without data has gone wrong by now.
         let of = self.covered_use(summed).await?;
-        let begun = self.agent.begin_use(&study, of, slot, named)?;
-        let (message, output) = match self.masked(&begun, request, summed, values).await {
+        let (token, begun) = self.agent.begin_use(&study, of, slot, named)?;
+        let (message, output) = match self.masked(token, &begun, request, summed, values).await {
             Ok(made) => made,
             Err(error) => {
                 tracing::error!(study = %study.id, "no masked vector could be made on a use, which stays burnt: {error}");
@@ -51,6 +52,7 @@ impl Sums<'_> {
     /// The noise first, then data, their sum, and masks on it.
     async fn masked(
         &mut self,
+        token: Begun,
         begun: &BegunUse,
         request: StepRequest,
         summed: Summed,
@@ -60,9 +62,10 @@ impl Sums<'_> {
         let session = self.session.as_ref().ok_or_else(|| out_of_order("a step request"))?;
         let terms = *session.agreement()?.terms();
         let (noise_seed, sampling_seed) = (self.agent.entropy()?, self.agent.entropy()?);
-        let noise = blocking(move || compute::draw_share(&terms, &noise_seed)).await?;
+        let draw = move || (compute::draw_share(&token, &terms, &noise_seed), token);
+        let (noise, token) = blocking(draw).await?;
         let held = self.agent.hold(Arc::clone(&study));
-        let data = self.agent.examples(&held, &begun.data).await?;
+        let data = self.agent.examples(&held, &token).await?;
         let site = listed(&study, self.agent)?;
         let input = match summed {
             Summed::Training => {
@@ -99,13 +102,18 @@ impl Sums<'_> {
     /// Burns the next block when few uses are left for the steps to come, of which there are at least
     /// `least`, and has it cosigned while they run.
     pub(super) async fn provide(&mut self, summed: Summed, least: u64) -> Result<(), TaskError> {
-        let (_, left) = self.agent.uses(&self.study.digest, summed);
-        let to_come = task::sums::steps_to_come(&self.study, self.agent.store.state(), summed).max(least);
-        if self.covering.is_some() || left > task::sums::low_water(&self.study, summed) || left >= to_come {
+        if self.covering.is_some() {
             return Ok(());
         }
-        self.agent.burn_block(&self.study, summed)?;
-        self.covering = self.agent.start_covering(self.link, &self.study.digest).await?;
+        let (next, left) = self.agent.uses(&self.study.digest, summed);
+        let to_come = task::sums::steps_to_come(&self.study, self.agent.store.state(), summed).max(least);
+        let runs_out = left <= task::sums::low_water(&self.study, summed) && left < to_come;
+        if runs_out {
+            self.agent.burn_block(&self.study, summed)?;
+        }
+        if runs_out || next.is_some_and(|next| !self.agent.is_covered(next)) {
+            self.covering = self.agent.start_covering(self.link, &self.study.digest).await?;
+        }
         Ok(())
     }
 
@@ -115,13 +123,13 @@ impl Sums<'_> {
             self.agent.burn_block(&self.study, summed)?;
         }
         let next = self.agent.uses(&self.study.digest, summed).0.expect("a block was burnt for it");
-        if next.reserve >= self.agent.covered
+        if !self.agent.is_covered(next)
             && let Some(covering) = &mut self.covering
         {
             let came = covering.answered().await;
             self.covered(came)?;
         }
-        if next.reserve >= self.agent.covered {
+        if !self.agent.is_covered(next) {
             self.covering = None;
             self.agent.cosign(self.link, &self.study.digest).await?;
         }

@@ -4,7 +4,7 @@ use super::hall::{Seat, Up};
 use consilium_common::id::Digest;
 use consilium_common::model::blob::{self, ModelHeader};
 use consilium_common::model::initial::initial_parameters;
-use consilium_common::secagg::coordinator::{SecureSum, Session, Setup, Shared};
+use consilium_common::secagg::coordinator::{Inputs, SecureSum, Session, Setup, Shared};
 use consilium_common::secagg::message::{
     MaskedInput, Message, SessionKey, ShareDelivery, Shares, SurvivorsSignature, Unmask,
 };
@@ -151,7 +151,7 @@ impl Conductor {
         &mut self,
         (shared, deliveries): (Shared, BTreeMap<SiteIndex, ShareDelivery>),
         model: Vec<u8>,
-    ) -> consilium_common::secagg::coordinator::Inputs {
+    ) -> Inputs {
         let (inputs, request) = shared.request(Digest::of(&model));
         for site in self.everybody() {
             self.say(site, &deliveries[&site]).await;
@@ -217,6 +217,36 @@ impl Conductor {
             None => None,
         };
         (sum, record, shared)
+    }
+
+    /// Takes everybody's masked vectors.
+    pub(super) async fn gather(&mut self, mut inputs: Inputs) -> Inputs {
+        for site in self.everybody() {
+            let input: MaskedInput = self.hear(site).await;
+            inputs.accept(&input).expect("a good input");
+        }
+        inputs
+    }
+
+    /// From the masked vectors to the sum, with all who are there.
+    pub(super) async fn finish(&mut self, inputs: Inputs) -> SumRecord {
+        let (mut surviving, survivors) = inputs.close().expect("enough");
+        for site in self.everybody() {
+            self.say(site, &survivors).await;
+            let signature: SurvivorsSignature = self.hear(site).await;
+            surviving.accept(&signature).expect("a good signature");
+        }
+        let (mut unmasking, certificate) = surviving.close().expect("enough");
+        for site in self.everybody() {
+            self.say(site, &certificate).await;
+            unmasking.accept(self.hear(site).await).expect("good shares");
+        }
+        let (sum, result) = unmasking.close().expect("a sum");
+        for site in self.everybody() {
+            self.say(site, &result).await;
+        }
+        let summed = self.session.as_ref().expect("open").1;
+        SumRecord::of(&agreement(&self.study, summed), &sum, &certificate)
     }
 
     /// Ends all streams.

@@ -64,6 +64,8 @@ pub(super) struct Told {
     pub(super) cosigned: Option<Note>,
     pub(super) cosigns: usize,
     pub(super) declined: Vec<String>,
+    /// No other site says anything to its ledger.
+    pub(super) unwitnessed: bool,
 }
 
 /// One site's desk.
@@ -160,6 +162,9 @@ impl Federation for Desk {
     ) -> Result<Response<wire::FetchWitnessResponse>, Status> {
         let size = request.into_inner().size;
         let told = self.told.lock().expect("held for a moment");
+        if told.unwitnessed {
+            return Ok(Response::new(wire::FetchWitnessResponse::default()));
+        }
         let note = told.cosigned.as_ref().filter(|note| note.checkpoint.size == size);
         let note = note.ok_or_else(|| Status::failed_precondition("another size was cosigned"))?;
         let site = super::house::name(self.witness);

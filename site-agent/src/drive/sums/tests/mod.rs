@@ -1,6 +1,7 @@
 //! Whole runs: real agents on real homes, against the coordinator's real states.
 
 mod conductor;
+mod crash;
 mod hall;
 mod house;
 
@@ -16,6 +17,7 @@ use consilium_common::privacy::sampling::poisson_sample;
 use consilium_common::protocol::Task;
 use consilium_common::secagg::SumRecord;
 use consilium_common::secagg::coordinator::SecureSum;
+use consilium_common::secagg::message::MaskedInput;
 use consilium_common::train;
 use consilium_proto::v1 as wire;
 use consilium_proto::v1::{secure_down, secure_open};
@@ -57,14 +59,21 @@ impl World {
     }
 
     /// An agent does what `NextTask` would tell it, until its stream ends.
-    async fn join(&mut self, site: usize, mut agent: Agent) {
+    async fn join(&mut self, site: usize, agent: Agent) {
+        let _never = self.join_until(site, agent).await;
+    }
+
+    /// As [`Self::join`], or until it is told to stop.
+    async fn join_until(&mut self, site: usize, mut agent: Agent) -> watch::Sender<bool> {
         let mut link = self.desks[site].link().await;
-        let task = Task::Sum { study: self.conductor.study.digest };
+        let study = self.conductor.study.digest;
+        let (stop, mut stopped) = watch::channel(false);
         self.running[site] = Some(tokio::spawn(async move {
-            let done = agent.handle(&mut link, &task, Instant::now()).await;
+            let done = agent.sum(&mut link, &study, &mut stopped).await;
             (agent, done)
         }));
         self.conductor.seat(1).await;
+        stop
     }
 
     /// What became of an agent whose stream has ended.
@@ -184,7 +193,7 @@ async fn a_study_of_four_hospitals_with_dropouts() {
     let dealt = world.conductor.share(slot(4, 0)).await;
     drop(world.conductor.request(dealt, model(&study, 4)).await);
     for site in 0..4 {
-        let _: consilium_common::secagg::message::MaskedInput = world.conductor.hear(index(site)).await;
+        let _: MaskedInput = world.conductor.hear(index(site)).await;
     }
     let (_, again) = world.step(slot(4, 1), None).await;
     assert_eq!((again.attempt, again.survivors.len()), (1, 4));
@@ -335,7 +344,7 @@ async fn a_restart_aborts_blocks_and_no_use_is_taken_up_twice() {
     let study = Arc::clone(&world.conductor.study);
     drop(world.conductor.request(dealt, model(&study, 2)).await);
     for site in 0..3 {
-        let _: consilium_common::secagg::message::MaskedInput = world.conductor.hear(index(site)).await;
+        let _: MaskedInput = world.conductor.hear(index(site)).await;
     }
     let running = world.running[0].take().expect("started");
     running.abort();
@@ -356,4 +365,60 @@ async fn a_restart_aborts_blocks_and_no_use_is_taken_up_twice() {
     assert!(
         ledger.state().blocks(&study.digest).filter(|(_, block)| block.next_use().is_some()).count() <= 1
     );
+}
+
+#[tokio::test]
+async fn an_agent_stops_between_steps() {
+    let mut world = World::new(4, &[]);
+    for site in 0..3 {
+        let agent = world.houses[site].agent();
+        world.join(site, agent).await;
+    }
+    let agent = world.houses[3].agent();
+    let stop = world.join_until(3, agent).await;
+    world.conductor.open(Summed::Training).await;
+    let dealt = world.conductor.share(slot(0, 0)).await;
+    let study = Arc::clone(&world.conductor.study);
+    // Told in the middle of a step, it brings that to its end: its vector is in, its shares are revealed.
+    let inputs = world.conductor.request(dealt, model(&study, 0)).await;
+    let inputs = world.conductor.gather(inputs).await;
+    stop.send_replace(true);
+    let record = world.conductor.finish(inputs).await;
+    assert_eq!(record.survivors.len(), 4);
+    let (agent, done) = world.left(3).await;
+    assert!(done.is_ok(), "{done:?}");
+    drop(agent);
+    assert!(world.masked(3)[0].ended.is_some(), "how it ended was written before the stop");
+    world.conductor.seats.remove(&index(3));
+    world.conductor.open(Summed::Training).await;
+    let (_, without) = world.step(slot(1, 0), None).await;
+    assert_eq!(without.survivors.len(), 3);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn nothing_is_made_on_a_block_that_no_other_site_has_cosigned() {
+    let mut world = World::started(3, &[]).await;
+    world.desks[0].told.lock().expect("held for a moment").unwitnessed = true;
+    world.conductor.open(Summed::Training).await;
+    let drawn = world.drawn()[0];
+    let dealt = world.conductor.share(slot(0, 0)).await;
+    let study = Arc::clone(&world.conductor.study);
+    drop(world.conductor.request(dealt, model(&study, 0)).await);
+    for site in [1, 2] {
+        let _: MaskedInput = world.conductor.hear(index(site)).await;
+    }
+    let seat = world.conductor.seats.get_mut(&index(0)).expect("seated");
+    assert_eq!(seat.hear().await, Up::Ended);
+    let (agent, done) = world.left(0).await;
+    assert!(matches!(done, Err(TaskError::Unwitnessed)), "{done:?}");
+    assert_eq!(world.drawn()[0], drawn + 1, "secrets to share, no noise and no sample");
+    assert_eq!(agent.store.state().masked(&study.digest).count(), 0);
+    // The block is kept for when somebody has.
+    world.desks[0].told.lock().expect("held for a moment").unwitnessed = false;
+    world.join(0, agent).await;
+    world.conductor.open(Summed::Training).await;
+    world.step(slot(0, 1), None).await;
+    world.end().await;
+    assert_eq!(world.masked(0)[0].index, 0);
 }
