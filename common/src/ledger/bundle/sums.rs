@@ -87,16 +87,19 @@ impl Audit<'_> {
         loop {
             let model = values.as_ref().map(|values| model_digest(study, round, values));
             if let Some(model) = model {
-                let came_from =
-                    if round == 0 { "the initial model".to_owned() } else { format!("after {}", file(round - 1)) };
+                let came_from = if round == 0 {
+                    "the initial model".to_owned()
+                } else {
+                    format!("after {}", file(round - 1))
+                };
                 self.models.push((came_from, model));
             }
             if !self.files.has(&file(round)) {
                 break;
             }
-            let read = agreement
-                .as_ref()
-                .and_then(|agreement| self.sum(&file(round), compared, agreement, Summed::Training, round, model));
+            let read = agreement.as_ref().and_then(|agreement| {
+                self.sum(&file(round), compared, agreement, Summed::Training, round, model)
+            });
             self.seen.insert(file(round));
             // Later models are then not compared: one fault, one finding.
             values = read.filter(|read| read.sound).zip(values).and_then(|(read, values)| {
@@ -165,8 +168,7 @@ impl Audit<'_> {
     ) -> Option<Read> {
         let bytes = self.take(file)?;
         let before = self.findings.len();
-        let (record, values) =
-            SumRecord::decode(&bytes).map_err(|error| self.found(file, error)).ok()?;
+        let (record, values) = SumRecord::decode(&bytes).map_err(|error| self.found(file, error)).ok()?;
         if record.step != step {
             self.found(file, format!("expected the sum of step {step}, came {}", record.step));
             return None;
@@ -184,7 +186,13 @@ impl Audit<'_> {
         };
         let mut ended = 0;
         for survivor in &record.survivors {
-            ended += usize::from(self.survivor(file, compared, summed, (&record, &survivor.site), transcript.as_ref()));
+            ended += usize::from(self.survivor(
+                file,
+                compared,
+                summed,
+                (&record, &survivor.site),
+                transcript.as_ref(),
+            ));
         }
         if ended == 0 && self.findings.len() == before {
             self.found_as("transcript", file, "no survivor's ledger says that it is the sum");
@@ -243,7 +251,12 @@ impl Audit<'_> {
         let at = ended.entry;
         if !ended.survivors.iter().eq(record.survivors.iter().map(|survivor| &survivor.site)) {
             let names = ended.survivors.iter().map(SiteName::as_str).collect::<Vec<_>>().join(", ");
-            self.differs("transcript", file, site, format!("entry {at} of its ledger has the survivors {names}"));
+            self.differs(
+                "transcript",
+                file,
+                site,
+                format!("entry {at} of its ledger has the survivors {names}"),
+            );
         } else if ended.sum != transcript.sum {
             let (own, found) = (ended.sum, transcript.sum);
             let what = format!("entry {at} of its ledger has the sum {own}, the integers here make {found}");
