@@ -291,7 +291,7 @@ def priced(uses, delta, by):
     make = {
         "gaussian": lambda m: dp.GaussianDpEvent(m["noise_multiplier"]),
         "poisson_gaussian": lambda m: dp.PoissonSampledDpEvent(m["sampling_rate"], dp.GaussianDpEvent(m["noise_multiplier"])),
-        "mixture_gaussian": lambda m: dp.MixtureOfGaussiansDpEvent(
+        "mixture_gaussian": lambda m: dp.dp_event.MixtureOfGaussiansDpEvent(
             m["noise_multiplier"], range(m["sites"] + 1),
             [math.comb(m["sites"], k) * m["sampling_rate"] ** k * (1 - m["sampling_rate"]) ** (m["sites"] - k) for k in range(m["sites"] + 1)],
         ),

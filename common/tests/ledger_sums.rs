@@ -91,7 +91,11 @@ fn entry(site: usize, change: impl Fn(&mut Body) -> bool) -> impl FnOnce(&mut Ma
 #[test]
 fn sums_are_those_of_the_ledgers() {
     finds("transcript", "of its ledger has the sum", record(|_, sum| sum[1] += 1));
-    finds("transcript", "too few", record(|record, _| record.survivors[0].signature = None));
+    finds(
+        "transcript",
+        "signatures: 2 sites, expected 3 or more",
+        record(|record, _| record.survivors[0].signature = None),
+    );
     finds("transcript", "is not number 2", record(|record, _| record.survivors[0].index = 2));
     finds("transcript", "is not after", record(|record, _| record.survivors.swap(0, 1)));
     // Survivors dropped, and put in: their signatures are over the set that was.
@@ -117,7 +121,7 @@ fn sums_are_those_of_the_ledgers() {
     finds("signature", "sums/0", record(|record, _| record.roster = Digest::of(b"other")));
     finds(
         "transcript",
-        "sums/0: bound to another study",
+        "sums/0: the message is for another study",
         record(|record, _| record.study = Digest::of(b"other")),
     );
     finds(

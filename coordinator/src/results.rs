@@ -408,3 +408,41 @@ fn text(metrics: &Metrics, level: f64) -> String {
         privacy.epsilon, privacy.delta, privacy.accountant, privacy.mode
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The golden bundle of a distributed study: figures come from the secure sums alone, with their noise.
+    #[test]
+    fn figures_of_secure_sums() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/ledger/golden-distributed");
+        let audit = audit(&folder).expect("a bundle");
+        assert_eq!(audit.findings, vec![]);
+        let study = audit.study.clone().expect("a study");
+        let judged = evaluate(&study, &audit, &folder).expect("sums of the study");
+        let names: Vec<&str> = judged.iter().map(|(grouping, _)| grouping.name.as_str()).collect();
+        assert_eq!(names, ["overall", "sex*age_band"]);
+        assert_eq!((judged[0].1.len(), judged[1].1.len()), (1, 9));
+        // Everybody: the cells of the sum, in people.
+        let sum = fs::read(folder.join("evaluation/overall/sum")).expect("a sum");
+        let (_, cells) = SumRecord::decode(&sum).expect("a sum");
+        let people = cells.iter().sum::<i64>() as f64 / 65_536.0;
+        assert!((judged[0].1[0].people - people).abs() < 1e-6);
+
+        let sums = sums(&study, &audit).expect("distributed");
+        assert_eq!((sums.threshold, sums.colluding, sums.sites_of_rounds), (3, 1, vec![3, 4]));
+        // One attempt of round 1 failed; the site that dropped out of round 0 lost that use as well.
+        assert_eq!((sums.attempts_failed, sums.uses_lost_max), (1, 3));
+
+        // Another number of cells, and a sum over fewer sites than may be shown.
+        let overall = Grouping::overall();
+        let file = folder.join("evaluation/sex+age_band/sum");
+        assert!(summed(&study, &audit, (&overall, 1), &file).is_err());
+        let mut strict = study.clone();
+        strict.disclosure.min_sites = 5;
+        let file = folder.join("evaluation/overall/sum");
+        assert_eq!(summed(&strict, &audit, (&overall, 1), &file).expect("read"), None);
+        assert!(summed(&study, &audit, (&overall, 1), &folder.join("absent")).expect("read").is_none());
+    }
+}

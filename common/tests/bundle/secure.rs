@@ -26,6 +26,8 @@ pub const SITES: [(&str, u8); 4] = [("ashford", 1), ("brackley", 2), ("corby", 3
 pub static STUDY: LazyLock<String> = LazyLock::new(|| {
     [
         ("mode              = \"local\"", "mode              = \"distributed\"\ncolluding         = 1"),
+        ("weight = 1.5", "weight = 1.0"),
+        ("weight = 0.8", "weight = 1.0"),
         ("local_steps      = 4", "local_steps      = 1"),
         ("spare_rounds     = 1", "spare_rounds     = 2"),
         ("quorum           = 2", "quorum           = 3"),

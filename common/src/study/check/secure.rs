@@ -69,6 +69,8 @@ pub(in crate::study) mod tests {
             ("mode              = \"local\"", "colluding = 1\nmode = \"distributed\""),
             ("local_steps      = 2", "local_steps      = 1"),
             ("quorum           = 2", "quorum           = 3"),
+            ("weight = 1.5", "weight = 1.0"),
+            ("weight = 0.8", "weight = 1.0"),
         ]
         .iter()
         .fold(EXAMPLE.to_owned(), |text, (from, to)| {
