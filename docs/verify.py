@@ -5,13 +5,13 @@
     v/bin/python docs/verify.py BUNDLE [--json]
 
 Reads the ledgers' tiles itself, recomputes every leaf hash and the tree head, checks signatures, replays what
-may follow what, compares every output with the entry that committed to it, and computes epsilon of each site and
-account with Google's dp-accounting, by PLD and by RDP. Exit code: 0 it all holds, 1 it does not, 2 not readable.
+may follow what, compares every output with the entry that committed to it and every secure sum with the ledger of
+each site in it, and computes epsilon of each site and account with Google's dp-accounting, by PLD and by RDP. Exit code: 0 it all holds, 1 it does not, 2 not readable.
 
-What it leaves to `auditor verify`: computing the models again from the updates, the shape of each file, and the
+What it leaves to `auditor verify`: computing the models again from the updates or sums, the shape of each file, and the
 Renyi filter over several studies. Without the package `cryptography` signatures are not checked, and it says so.
 """
-import base64, collections, functools, hashlib, itertools, json, pathlib, sys, tomllib
+import base64, collections, functools, hashlib, itertools, json, math, pathlib, struct, sys, tomllib
 
 try:
     from cryptography.exceptions import InvalidSignature
@@ -123,6 +123,7 @@ def replay(entries, leaves, site, key, this):
     """`key`: the roster's, in force when `this` study was opened. Also returns the key in force at the end."""
     caps, studies, burns, slots, notes, before, time = None, {}, {}, {}, [], EMPTY, ""
     roster, keys, dataset = key, [], None
+    blocks, masked, newest = {}, {}, {}
     for i, raw in enumerate(entries):
         e = json.loads(raw)
         where, kind = f"entry {i} ({e['kind']})", e["kind"]
@@ -155,20 +156,43 @@ def replay(entries, leaves, site, key, this):
                 fits = epsilon(uses, caps["delta"], "rdp") <= cap * (1 + 1e-9) or epsilon(uses, caps["delta"], "pld") <= cap * (1 + 1e-3)
                 need(fits, f"{where}: {account} people would pay {epsilon(uses, caps['delta'], 'pld')}, allowed {cap}")
             need({"site": site, "key": key} in e["participants"], f"{where}: the site and its key are not among the participants")
-            studies[e["study"]] = {"entry": e, "burnt": [0] * len(e["earmarks"]), "closed": False, "caps": caps}
-        elif kind in ("reserve", "release", "dataset_version", "close"):
+            studies[e["study"]] = {"entry": e, "burnt": [0] * len(e["earmarks"]), "closed": False, "caps": caps, "masked": {}}
+        elif kind in ("reserve", "release", "reserve_block", "dataset_version", "close"):
             need(study and not study["closed"], f"{where}: the study is not open")
             study["closed"] = kind == "close"
-            if kind in ("reserve", "release"):
+            if kind in ("reserve", "release", "reserve_block"):
                 need(e["first"] == study["burnt"][e["earmark"]], f"{where}: not the next use of earmark {e['earmark']}")
                 study["burnt"][e["earmark"]] += e["count"]
                 declared = study["entry"]["earmarks"][e["earmark"]]
                 need(0 < e["count"] and study["burnt"][e["earmark"]] <= declared["count"], f"{where}: more than declared")
+                if kind == "reserve_block":
+                    blocks[i] = {"of": (e["study"], e["earmark"]), "next": e["first"], "end": e["first"] + e["count"]}
+                    continue
                 need((declared["name"] == "training") == (kind == "reserve"), f"{where}: an earmark of the other kind")
                 slot = (e["study"], "round", e["round"]) if kind == "reserve" else (e["study"], "grouping", declared["name"])
                 earlier = burns.get(slots.get(slot))
                 need(earlier in (None, "aborted"), f"{where}: this output has an earlier entry that is not aborted")
                 burns[i], slots[slot] = "open", i
+        elif kind == "abort" and e["reserve"] in blocks:
+            block = blocks[e["reserve"]]
+            need(block["next"] < block["end"] and not studies[block["of"][0]]["closed"], f"{where}: nothing to abort")
+            block["end"] = block["next"]
+        elif kind == "commit_sum":
+            block, place = blocks.get(e["reserve"]), (e["step"], e["attempt"])
+            need(block and block["next"] == e["index"] < block["end"], f"{where}: not the next use of a block")
+            (of, earmark), last = block["of"], newest.get(block["of"], (-1, (-1, -1)))
+            need(not studies[of]["closed"], f"{where}: the study is not open")
+            need(e["index"] > last[0] and place > last[1], f"{where}: a use or an attempt again")
+            need(earmark == 0 or e["step"] == earmark, f"{where}: another step than the grouping's")
+            block["next"], newest[block["of"]] = e["index"] + 1, (e["index"], place)
+            masked[i] = studies[of]["masked"][(earmark, *place)] = {"of": of, "commit": e, "end": None}
+        elif kind == "sum":
+            own = masked.get(e["commit"])
+            need(own and own["end"] is None and not studies[own["of"]]["closed"], f"{where}: of no open attempt")
+            known = [p["site"] for p in studies[own["of"]]["entry"]["participants"]]
+            names = e["survivors"]
+            need(names == sorted(set(names)) and set(names) <= set(known) and site in names, f"{where}: not survivors")
+            own["end"] = e
         elif kind in ("commit", "abort"):
             need(burns.get(e["reserve"]) == "open", f"{where}: without an open reserve")
             burns[e["reserve"]] = e["output"] if kind == "commit" else "aborted"
@@ -186,7 +210,82 @@ def replay(entries, leaves, site, key, this):
     return studies, {slot: burns[at] for slot, at in slots.items()}, notes, key
 
 
+# Secure sums: docs/PROTOCOL.md, "The sum's file".
+def tagged(purpose, *parts):
+    return hashlib.sha256(b"consilium/secagg/1/" + purpose.encode() + b"\n" + b"".join(parts)).digest()
+
+
+def transcript(record, lanes, names, keys, threshold):
+    """Digests of the sum and of the transcript, as each survivor wrote them down, if enough of them signed."""
+    raw = lambda text: bytes.fromhex(text.removeprefix("sha256:"))
+    place = struct.pack("<II", record["step"], record["attempt"])
+    binding = raw(record["study"]) + raw(record["session"]) + place + raw(record["roster"]) + raw(record["model"])
+    sites = record["survivors"]
+    indices = [s["index"] for s in sites]
+    need(indices == sorted(set(indices)) and all(names[s["index"] - 1] == s["site"] for s in sites), "other survivors")
+    certified = tagged("survivors", binding, *(bytes([s["index"]]) + raw(s["masked"]) for s in sites))
+    signed = [s for s in sites if "signature" in s]
+    need(len(signed) >= threshold, f"{len(signed)} survivors signed, the threshold is {threshold}")
+    for s in signed:
+        message = b"consilium/secagg/1/survivors\n" + binding + certified
+        need(signed_by(keys[s["site"]], bytes.fromhex(s["signature"]), message), f"{s['site']} did not sign these survivors")
+    total = tagged("sum", struct.pack("<Q", len(lanes) // 8), lanes)
+    return f"sha256:{total.hex()}", f"sha256:{tagged('transcript', binding, certified, total).hex()}"
+
+
+def sums(bundle, study, names, keys, threshold, masked, earmarks):
+    """Every secure sum is the one in the ledgers of its sites, and every one that a ledger knows of is there."""
+    held = set()
+    for path in sorted([*bundle.glob("sums/*"), *bundle.glob("evaluation/*/sum")]):
+        file = str(path.relative_to(bundle))
+        try:
+            header, _, lanes = path.read_bytes().partition(b"\n")
+            record = json.loads(header)
+            of_grouping = path.name == "sum"
+            earmark = next(i for i, m in enumerate(earmarks) if m["name"].replace("*", "+") == (path.parent.name if of_grouping else "training"))
+            need(record["study"] == study and len(lanes) == 8 * record["length"], "another study or length")
+            need(record["step"] == (earmark if of_grouping else int(path.name)), "another step's")
+            total, whole = transcript(record, lanes, names, keys, threshold)
+            place, ends = (earmark, record["step"], record["attempt"]), 0
+            for s in record["survivors"]:
+                own = masked[s["site"]].get(place)
+                need(own, f"{s['site']} has no masked vector for it in its ledger")
+                for name, found in (("output", s["masked"]), ("session", record["session"]), ("model", record["model"])):
+                    need(own["commit"][name] == found, f"{s['site']}: its ledger has another {name}")
+                held.add((s["site"], place))
+                if end := own["end"]:
+                    ends += 1
+                    same = (end["survivors"], end["sum"], end["transcript"]) == ([x["site"] for x in record["survivors"]], total, whole)
+                    need(same, f"{s['site']}: its ledger has other survivors, another sum or another transcript")
+            need(ends, "no survivor's ledger says that it is the sum")
+        except Bad as bad:
+            raise Bad(f"{file}: {bad}") from None
+    for site, own in masked.items():
+        for place, vector in own.items():
+            need(vector["end"] is None or (site, place) in held, f"{site}: the sum of step {place[1]}, attempt {place[2]} is not in the bundle")
+    return collections.Counter(site for site, _ in held)
+
+
 # Epsilon, by somebody else's library.
+def twice(earmarks, burnt, masked):
+    """What somebody known to two hospitals pays for secure sums, for each mix of roles: twice under one noise."""
+    for trains in range(3):
+        uses = collections.Counter()
+        for i, m in enumerate(earmarks):
+            times = {"training": trains, "evaluation": 2 - trains, "both": 2}[m["account"]]
+            own = {site: {(v["commit"]["session"], place) for place, v in vectors.items() if place[0] == i} for site, vectors in masked.items()}
+            unused = max(burnt[site][i] - len(own[site]) for site in own)
+            n = min(sum(sorted((b[i] for b in burnt.values()), reverse=True)[:times]), len(set().union(*own.values())) + unused)
+            m = {k: v for k, v in m.items() if k not in ("name", "account", "count")}
+            if times == 2 and m["mechanism"] == "poisson_gaussian":
+                m |= {"mechanism": "mixture_gaussian", "sites": 2}
+            elif times == 2:
+                m["noise_multiplier"] /= 2
+            if n and times:
+                uses[json.dumps(m, sort_keys=True)] += n
+        yield uses
+
+
 def events(earmarks, counts, account):
     """Uses of each mechanism that people on an account pay for."""
     uses = collections.Counter()
@@ -207,6 +306,10 @@ def priced(uses, delta, by):
     make = {
         "gaussian": lambda m: dp.GaussianDpEvent(m["noise_multiplier"]),
         "poisson_gaussian": lambda m: dp.PoissonSampledDpEvent(m["sampling_rate"], dp.GaussianDpEvent(m["noise_multiplier"])),
+        "mixture_gaussian": lambda m: dp.dp_event.MixtureOfGaussiansDpEvent(
+            m["noise_multiplier"], range(m["sites"] + 1),
+            [math.comb(m["sites"], k) * m["sampling_rate"] ** k * (1 - m["sampling_rate"]) ** (m["sites"] - k) for k in range(m["sites"] + 1)],
+        ),
         "laplace": lambda m: dp.LaplaceDpEvent(m["scale"]),
         "poisson_laplace": lambda m: dp.PoissonSampledDpEvent(m["sampling_rate"], dp.LaplaceDpEvent(m["scale"])),
     }
@@ -230,8 +333,9 @@ def verify(bundle):
     manifest = json.loads((bundle / "bundle.json").read_bytes())
     file = (bundle / "study.toml").read_bytes()
     study, coordinator = "sha256:" + hashlib.sha256(file).hexdigest(), manifest["coordinator"]
-    keys = {s["name"]: s["key"] for s in tomllib.loads(file.decode())["site"]}
-    problems, sites, spent, delta = [], [], {}, None
+    parsed = tomllib.loads(file.decode())
+    keys, distributed = {s["name"]: s["key"] for s in parsed["site"]}, parsed["privacy"]["mode"] == "distributed"
+    problems, sites, spent, delta, masked, burnt = [], [], {}, None, {}, {}
     try:
         need(study == manifest["study"], "study.toml: another file than bundle.json names")
         start = statement(json.loads((bundle / "start.json").read_bytes()), coordinator, "consilium/start/1")
@@ -253,14 +357,25 @@ def verify(bundle):
             mine = studies[study]
             delta = mine["entry"]["delta"]
             spent[site] = {a: events(mine["entry"]["earmarks"], mine["burnt"], a) for a in ("training", "evaluation")}
+            masked[site], burnt[site] = mine["masked"], mine["burnt"]
+            need(not committed if distributed else not mine["masked"], "outputs of another mode than the study's")
             sites.append({"name": site, "entries": size, "outputs": outputs(bundle, study, site, committed), "notes": notes})
         except (Bad, OSError, ValueError, KeyError, IndexError, TypeError) as error:
             problems.append(f"{site}: {error if isinstance(error, (Bad, OSError)) else repr(error)}")
+    if distributed and not problems:
+        try:
+            threshold, earmarks = parsed["privacy"]["training"]["quorum"], mine["entry"]["earmarks"]
+            counted = sums(bundle, study, manifest["sites"], keys, threshold, masked, earmarks)
+            sites = [row | {"sums": counted[row["name"]]} for row in sites]
+        except (Bad, OSError, ValueError, KeyError, IndexError, TypeError, StopIteration) as error:
+            problems.append(str(error) if isinstance(error, Bad) else repr(error))
     for row in [] if problems else sites:  # of a bundle that does not hold together no figure means anything
         for by in ("pld", "rdp"):
             accounts = {a: epsilon(e, delta, by) for a, e in spent[row["name"]].items()}
             mixes = [a + b for o in spent if o != row["name"] for a, b in itertools.product(spent[row["name"]].values(), spent[o].values())]
             row[by] = {f"epsilon_{a}": e for a, e in accounts.items()} | {"epsilon_person_max": max(accounts.values())}
+            if distributed:  # dp-accounting prices mixtures by PLD only
+                mixes = list(twice(earmarks, burnt, masked)) if by == "pld" and len(spent) > 1 else []
             row[by]["epsilon_two_hospitals"] = max((epsilon(mix, delta, by) for mix in mixes), default=None)
     checked = Ed25519PublicKey is not None
     return {"schema": "verify-py/1", "study": study, "delta": delta, "signatures_checked": checked, "sites": sites, "problems": problems}
@@ -279,8 +394,9 @@ def main():
     else:
         print(f"study {answer['study']}; epsilon at delta {answer['delta']}, of one person at one site, by PLD (by RDP)")
         for row in [] if answer["problems"] else answer["sites"]:
-            show = lambda name: f"{row['pld'][name]:.4f} ({row['rdp'][name]:.4f})" if row["pld"][name] is not None else "-"
-            print(f"  {row['name']:20} {row['entries']} entries, {row['outputs']} outputs; training {show('epsilon_training')}, "
+            both = lambda name: [f"{row[by][name]:.4f}" if row[by][name] is not None else "-" for by in ("pld", "rdp")]
+            show = lambda name: "{} ({})".format(*both(name))
+            print(f"  {row['name']:20} {row['entries']} entries, {row['outputs']} outputs, {row.get('sums', 0)} sums; training {show('epsilon_training')}, "
                   f"evaluation {show('epsilon_evaluation')}, known to two hospitals {show('epsilon_two_hospitals')}")
         for note in [f"{row['name']}: {note}" for row in answer["sites"] for note in row["notes"]]:
             print("note:", note)

@@ -105,6 +105,55 @@ fn a_model_leads_back_to_its_approvals() {
     check(&[&"trace", &model], 1, &["does not verify", "surplus"]);
 }
 
+/// A distributed study: who was in which sum, what it cost, and pages that say who could read what.
+#[test]
+fn a_distributed_study() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (map, _) = bundle::secure::make();
+    let folder = dir.path().join("bundle");
+    write(&map, &folder);
+    check(&[&"verify", &folder], 0, &["4 secure sums, each over at least 3 sites", "the bundle verifies"]);
+    check(
+        &[&"trace", &folder.join("model.safetensors")],
+        0,
+        &[
+            "sums/0: sum of 3 sites, attempt 0",
+            "dunmore: masked a vector and dropped out; it is in no sum",
+            "sums/1: sum of 4 sites, attempt 1",
+            "ashford: use 0 of the block paid for at 2027-03-01T09:05:00.000Z (entry 5), masked vector",
+            "its end recorded (entry 7)",
+            "its end not recorded",
+            "evaluation/sex+age_band/sum: sum of 4 sites",
+        ],
+    );
+    let trace = check(&[&"trace", &folder.join("final/model"), &"--format", &"json"], 0, &[]);
+    let trace = json(&trace);
+    assert_eq!(trace["rounds"][0]["sum"]["survivors"].as_array().map(Vec::len), Some(3));
+    assert_eq!(trace["rounds"][0]["sum"]["dropped_out"][0], "dunmore");
+    assert_eq!(trace["evaluation_sums"].as_array().map(Vec::len), Some(2));
+    check(&[&"budget", &folder], 0, &["training: Gaussian, noise 1.6 per person", "4 of 4 used"]);
+    let page = dir.path().join("audit.html");
+    check(&[&"report", &folder, &"--out", &page], 0, &[]);
+    let page = std::fs::read_to_string(&page).expect("a page");
+    for part in [
+        "Only 2 sums for training and 2 tables of counts for testing the model could be read",
+        "the coordinator together with up to 1 of the other hospitals",
+        "masked update of round 1, attempt 0",
+        "in the sum of 4 sites",
+        "in no sum",
+        "if more than 1 of the hospitals secretly helped it",
+    ] {
+        assert!(page.contains(part), "{part:?} is not in {page}");
+    }
+    // A later bundle that dropped a sum does not only add.
+    let less = dir.path().join("less");
+    let mut map = map;
+    map.remove("sums/1");
+    write(&map, &less);
+    check(&[&"diff", &folder, &less], 1, &[]);
+    check(&[&"verify", &less], 1, &["the sum of step 1, attempt 1 is not in the bundle"]);
+}
+
 /// The same ledgers before the close, and after it with a change of policy and a refusal.
 fn grown() -> (Map, Map) {
     let (mut old, sites) = make();

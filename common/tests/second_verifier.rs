@@ -10,7 +10,9 @@
 mod bundle;
 
 use bundle::{Map, make};
+use consilium_common::ledger::budget::Budget;
 use consilium_common::ledger::entry::Body;
+use consilium_common::secagg::SumRecord;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -82,6 +84,58 @@ fn the_second_verifier_agrees() {
             assert!(pld < rdp && rdp < 2.0 * pld, "{key}: {pld} by PLD, {rdp} by RDP");
         }
     }
+}
+
+/// A distributed study: the second verifier computes transcripts and prices sums by itself, and finds in every
+/// corruption what it is.
+#[test]
+fn the_second_verifier_reads_secure_sums() {
+    let Some(python) = python() else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    let (map, sites) = bundle::secure::make();
+    write(&map, &dir.path().join("good"));
+    let (code, text) = verifier(&python, &dir.path().join("good"));
+    assert_eq!(code, Some(0), "{text}");
+    let theirs: Value = serde_json::from_str(&text).expect("JSON");
+    let sums: Vec<_> =
+        theirs["sites"].as_array().expect("sites").iter().map(|s| s["sums"].as_u64()).collect();
+    assert_eq!(sums, [Some(4), Some(4), Some(4), Some(3)]);
+    let ledgers: Vec<_> = sites.iter().map(|site| &site.state).collect();
+    let study = bundle::secure::study();
+    let ours = Budget::of(&study.digest, study.privacy.delta, &ledgers).expect("a budget");
+    for (ours, theirs) in ours.sites.iter().zip(theirs["sites"].as_array().expect("sites")) {
+        for (key, ours) in [
+            ("epsilon_training", Some(ours.epsilon_training)),
+            ("epsilon_evaluation", Some(ours.epsilon_evaluation)),
+            ("epsilon_two_hospitals", ours.epsilon_two_hospitals),
+        ] {
+            let (ours, theirs) = (ours.expect(key), theirs["pld"][key].as_f64().expect(key));
+            assert!((ours - theirs).abs() <= 1e-3 * theirs, "{key}: {ours} and {theirs}");
+        }
+    }
+    let check = |what: &str, expected: &str, change: &dyn Fn(&mut Map)| {
+        let mut bad = map.clone();
+        change(&mut bad);
+        let folder = dir.path().join(what);
+        write(&bad, &folder);
+        let (code, text) = verifier(&python, &folder);
+        assert_eq!(code, Some(1), "{what}: {text}");
+        assert!(text.contains(expected), "{what}: {text}");
+    };
+    check("sum", "another sum or another transcript", &|map| {
+        *map.get_mut("sums/0").expect("there").last_mut().expect("bytes") ^= 1;
+    });
+    check("survivors", "did not sign these survivors", &|map| {
+        let (mut record, sum) = SumRecord::decode(&map["sums/1"]).expect("a sum");
+        record.survivors.remove(1);
+        map.insert("sums/1".into(), record.encode(&sum));
+    });
+    check("signatures", "2 survivors signed, the threshold is 3", &|map| {
+        let (mut record, sum) = SumRecord::decode(&map["sums/0"]).expect("a sum");
+        record.survivors[0].signature = None;
+        map.insert("sums/0".into(), record.encode(&sum));
+    });
+    check("missing", "the sum of step 1, attempt 1 is not in the bundle", &|map| drop(map.remove("sums/1")));
 }
 
 /// A ledger of more than one tile.

@@ -49,7 +49,7 @@ pub struct Metrics {
 pub struct Privacy {
     /// `person`: all records of one person at one site.
     pub unit: String,
-    /// `local`.
+    /// `local` or `distributed`.
     pub mode: String,
     /// The largest `epsilon_person_max` of any site.
     pub epsilon: f64,
@@ -63,8 +63,27 @@ pub struct Privacy {
     pub sampling_rate: f64,
     /// Most training steps that a site was charged.
     pub steps: u64,
+    /// What secure sums were made; only in distributed mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sums: Option<Sums>,
     /// Site by site.
     pub sites: Vec<SitePrivacy>,
+}
+
+/// The secure sums of a distributed study. Nothing of one site is in them, so no figure of one site's evaluation
+/// people is released.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sums {
+    /// t: fewest sites of a sum.
+    pub threshold: u32,
+    /// n_C: sites that may side with the coordinator before anybody loses more than the figures say.
+    pub colluding: u8,
+    /// How many sites each round's sum is over, in order.
+    pub sites_of_rounds: Vec<usize>,
+    /// Attempts for which a site masked a vector, and that ended in no sum.
+    pub attempts_failed: u64,
+    /// Uses that a site burnt beyond those in sums, at the site with most: they are in every ε here.
+    pub uses_lost_max: u64,
 }
 
 /// What it cost at one site, recomputed from its ledger's events.

@@ -4,21 +4,23 @@
 pub mod refusals;
 
 use self::refusals::Refusals;
-use crate::metrics::{self, Memory, Metrics, Model, Privacy, SitePrivacy, Subgroup, Timing};
+use crate::metrics::{self, Memory, Metrics, Model, Privacy, SitePrivacy, Subgroup, Sums, Timing};
 use crate::operator::CommandError;
 use crate::simulate::Reference;
 use crate::study::StudyEvent;
 use consilium_common::evaluation::bins::Bins;
 use consilium_common::evaluation::histogram::{Grouping, Histogram, groupings};
 use consilium_common::evaluation::performance::{Performance, Settings, performances};
-use consilium_common::evaluation::sum;
+use consilium_common::evaluation::sum::{self, Cells};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::ledger::budget::Budget;
 use consilium_common::ledger::bundle::{Files, Report, Trust, verify};
-use consilium_common::ledger::rules::State;
-use consilium_common::study::Study;
+use consilium_common::ledger::rules::{Slot, State};
+use consilium_common::secagg::SumRecord;
+use consilium_common::study::secure::{self, Summed};
+use consilium_common::study::{Mode, RosterSite, Study};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -147,14 +149,18 @@ fn read(folder: &Path, log: &Path) -> Result<Results, CommandError> {
         .map(serde_json::from_str)
         .collect::<Result<_, _>>()
         .map_err(|e| broken(&format!("events.jsonl: {e}")))?;
-    let performances = evaluate(&study, folder)?;
+    let performances = evaluate(&study, &audit, folder)?;
     let refusals = refusals::of_bundle(folder, &study.digest, audit.sites.iter().map(|site| &site.name))?;
     Ok(Results { study, audit, budget, events, refusals, performances })
 }
 
-/// Each grouping's histograms added up and judged. Without the `overall` histograms of any site
-/// nothing is said.
-fn evaluate(study: &Study, folder: &Path) -> Result<Vec<(Grouping, Vec<Performance>)>, CommandError> {
+/// Each grouping's histograms, added up here or by a secure sum, and judged. Without the `overall` histograms
+/// of any site nothing is said.
+fn evaluate(
+    study: &Study,
+    audit: &Report,
+    folder: &Path,
+) -> Result<Vec<(Grouping, Vec<Performance>)>, CommandError> {
     let final_model = fs::read(folder.join("final/model")).map_err(CommandError::fault)?;
     let model = Digest::of(&final_model);
     let edges = &study.evaluation.bin_edges;
@@ -162,12 +168,15 @@ fn evaluate(study: &Study, folder: &Path) -> Result<Vec<(Grouping, Vec<Performan
     let mut bins = None;
     let mut judged = Vec::new();
     for (number, grouping) in groupings(study).into_iter().enumerate() {
-        let histograms = histograms(&folder.join("evaluation").join(grouping.name.replace('*', "+")))?;
-        if histograms.len() < study.disclosure.min_sites as usize {
-            continue;
-        }
-        let cells = sum::sum(&grouping, edges.len() + 1, &study.digest, &model, &histograms)
-            .map_err(|e| CommandError::Refused(e.to_string()))?;
+        let released = folder.join("evaluation").join(grouping.name.replace('*', "+"));
+        let cells = match study.privacy.mode {
+            Mode::Local => averaged(study, &model, &grouping, &released)?,
+            Mode::Distributed { .. } => {
+                let earmark = u32::try_from(number + 1).expect("a study has few groupings");
+                summed(study, audit, (&grouping, earmark), &released.join("sum"))?
+            }
+        };
+        let Some(cells) = cells else { continue };
         // The first grouping is `overall`: everybody, so the steadiest fit.
         let bins = bins.get_or_insert_with(|| Bins::fitted(edges, &cells.group(0)));
         let seed = INTERVAL_SEED.wrapping_add((number as u64) << 32);
@@ -175,6 +184,50 @@ fn evaluate(study: &Study, folder: &Path) -> Result<Vec<(Grouping, Vec<Performan
         judged.push((grouping, performances));
     }
     Ok(judged)
+}
+
+/// The sites' own histograms, added up; `None` from too few sites.
+fn averaged(
+    study: &Study,
+    model: &Digest,
+    grouping: &Grouping,
+    folder: &Path,
+) -> Result<Option<Cells>, CommandError> {
+    let histograms = histograms(folder)?;
+    if histograms.len() < study.disclosure.min_sites as usize {
+        return Ok(None);
+    }
+    sum::sum(grouping, study.evaluation.bin_edges.len() + 1, &study.digest, model, &histograms)
+        .map(Some)
+        .map_err(|e| CommandError::Refused(e.to_string()))
+}
+
+/// The secure sum of a grouping, which the audit compared with the ledgers and the model; `None` where there
+/// is none, or one over too few sites.
+fn summed(
+    study: &Study,
+    audit: &Report,
+    (grouping, earmark): (&Grouping, u32),
+    file: &Path,
+) -> Result<Option<Cells>, CommandError> {
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let refused = |what: String| CommandError::Refused(format!("{}: {what}", file.display()));
+    let bytes = fs::read(file).map_err(CommandError::fault)?;
+    let (record, values) = SumRecord::decode(&bytes).map_err(|e| refused(e.to_string()))?;
+    let survivors = record.survivors.len();
+    if survivors < study.disclosure.min_sites as usize {
+        return Ok(None);
+    }
+    let participants: Vec<&RosterSite> =
+        audit.sites.iter().filter_map(|site| study.site(&site.name)).collect();
+    let terms =
+        secure::terms(study, &participants, Summed::Grouping(earmark)).map_err(|e| refused(e.to_string()))?;
+    let share = terms.parameters().sigma_share_units();
+    Cells::of_secure_sum(grouping, study.evaluation.bin_edges.len() + 1, values, survivors, share)
+        .map(Some)
+        .map_err(|e| refused(e.to_string()))
 }
 
 fn histograms(folder: &Path) -> Result<Vec<Histogram>, CommandError> {
@@ -225,13 +278,14 @@ fn metrics(results: &Results, extras: Option<&Extras>) -> Metrics {
         people_trained_on_public: Some(people.round() as u64),
         privacy: Privacy {
             unit: results.budget.unit.into(),
-            mode: "local".into(),
+            mode: study.privacy.mode.name().into(),
             epsilon: results.budget.epsilon_person_max,
             delta: results.budget.delta,
             accountant: results.budget.accountant.into(),
             noise_multiplier: training.noise_multiplier,
             sampling_rate: training.sampling_rate,
             steps: results.budget.sites.iter().map(|site| site.steps).max().unwrap_or(0),
+            sums: sums(study, &results.audit),
             sites: spent.collect(),
         },
         sites,
@@ -243,6 +297,28 @@ fn metrics(results: &Results, extras: Option<&Extras>) -> Metrics {
             agent_peak_mib: extras.and_then(|e| e.agent_peak_mib),
         },
     }
+}
+
+/// What the coordinator saw in distributed mode: sums, over how many sites each, and what attempts were lost.
+fn sums(study: &Study, audit: &Report) -> Option<Sums> {
+    let Mode::Distributed { colluding } = study.privacy.mode else { return None };
+    let mut attempts = BTreeSet::new();
+    let mut uses_lost = 0;
+    for ledger in audit.sites.iter().filter_map(|site| site.ledger.as_ref()) {
+        let masked = ledger.masked(&study.digest).map(|(_, m)| (m.earmark, m.step, m.attempt));
+        attempts.extend(masked);
+        let burnt: u64 = ledger.blocks(&study.digest).map(|(_, block)| block.count).sum();
+        let in_sums = audit.sums.iter().filter(|sum| sum.survivors.contains(ledger.site())).count();
+        uses_lost = uses_lost.max(burnt - in_sums as u64);
+    }
+    let rounds = audit.sums.iter().filter(|sum| matches!(sum.slot, Slot::Round(_)));
+    Some(Sums {
+        threshold: study.privacy.training.quorum,
+        colluding,
+        sites_of_rounds: rounds.map(|sum| sum.survivors.len()).collect(),
+        attempts_failed: (attempts.len() - audit.sums.len()) as u64,
+        uses_lost_max: uses_lost,
+    })
 }
 
 fn timing(events: &[StudyEvent], wall_s: Option<f64>) -> Timing {
@@ -260,6 +336,8 @@ fn timing(events: &[StudyEvent], wall_s: Option<f64>) -> Timing {
                 if let Some(start) = opened.get(round) {
                     rounds_ms.push((time.unix_ms() - start.unix_ms()) as f64);
                 }
+                // A round of distributed mode begins where the one before it ended.
+                opened.entry(round + 1).or_insert(*time);
             }
             _ => {}
         }
@@ -316,8 +394,55 @@ fn text(metrics: &Metrics, level: f64) -> String {
         &["site", "ε training", "ε evaluation", "ε of one person", "ε if known to two sites", "steps"],
         spent,
     );
+    let sums = privacy.sums.as_ref().map_or_else(String::new, |sums| {
+        format!(
+            "\nThe coordinator saw sums over at least {} sites and nothing of one of them (while at most {} collude); \
+             {} attempts failed and count as spent",
+            sums.sites_of_rounds.iter().min().copied().unwrap_or(0),
+            sums.colluding,
+            sums.attempts_failed
+        )
+    });
     format!(
-        "{models}\n\nPrivacy: ε = {:.3} at δ = {:e} for one person at one site ({} accountant, {} mode)\n{spent}",
+        "{models}\n\nPrivacy: ε = {:.3} at δ = {:e} for one person at one site ({} accountant, {} mode)\n{spent}{sums}",
         privacy.epsilon, privacy.delta, privacy.accountant, privacy.mode
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The golden bundle of a distributed study: figures come from the secure sums alone, with their noise.
+    #[test]
+    fn figures_of_secure_sums() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/ledger/golden-distributed");
+        let audit = audit(&folder).expect("a bundle");
+        assert_eq!(audit.findings, vec![]);
+        let study = audit.study.clone().expect("a study");
+        let judged = evaluate(&study, &audit, &folder).expect("sums of the study");
+        let names: Vec<&str> = judged.iter().map(|(grouping, _)| grouping.name.as_str()).collect();
+        assert_eq!(names, ["overall", "sex*age_band"]);
+        assert_eq!((judged[0].1.len(), judged[1].1.len()), (1, 9));
+        // Everybody: the cells of the sum, in people.
+        let sum = fs::read(folder.join("evaluation/overall/sum")).expect("a sum");
+        let (_, cells) = SumRecord::decode(&sum).expect("a sum");
+        let people = cells.iter().sum::<i64>() as f64 / 65_536.0;
+        assert!((judged[0].1[0].people - people).abs() < 1e-6);
+
+        let sums = sums(&study, &audit).expect("distributed");
+        assert_eq!((sums.threshold, sums.colluding, sums.sites_of_rounds), (3, 1, vec![3, 4]));
+        // One attempt of round 1 failed; the site that dropped out of round 0 lost that use as well.
+        assert_eq!((sums.attempts_failed, sums.uses_lost_max), (1, 3));
+
+        // Another number of cells, and a sum over fewer sites than may be shown.
+        let overall = Grouping::overall();
+        let file = folder.join("evaluation/sex+age_band/sum");
+        assert!(summed(&study, &audit, (&overall, 1), &file).is_err());
+        let mut strict = study.clone();
+        strict.disclosure.min_sites = 5;
+        let file = folder.join("evaluation/overall/sum");
+        assert_eq!(summed(&strict, &audit, (&overall, 1), &file).expect("read"), None);
+        assert!(summed(&study, &audit, (&overall, 1), &folder.join("absent")).expect("read").is_none());
+    }
 }

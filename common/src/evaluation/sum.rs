@@ -1,4 +1,4 @@
-//! The sites' histograms of one grouping, added up exactly.
+//! The histograms of one grouping over all sites: added up exactly, or as a secure sum had them.
 
 use super::histogram::{Grouping, Histogram, PERSON_UNITS};
 use super::metrics::Counts;
@@ -88,7 +88,36 @@ pub fn sum(
     Ok(total)
 }
 
+/// A secure sum of another length than the grouping has cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected} cells, came {found}")]
+pub struct InvalidCells {
+    /// The grouping's.
+    pub expected: usize,
+    /// The sum's.
+    pub found: usize,
+}
+
 impl Cells {
+    /// Of a secure sum over `survivors` sites, each of which added noise of `share_units` to every cell: the
+    /// noise of the sum has variance survivors · share².
+    ///
+    /// # Errors
+    /// Another length than the grouping's with `bins` bins.
+    pub fn of_secure_sum(
+        grouping: &Grouping,
+        bins: usize,
+        cells: Vec<i64>,
+        survivors: usize,
+        share_units: u64,
+    ) -> Result<Self, InvalidCells> {
+        let expected = grouping.cells(bins);
+        if cells.len() != expected {
+            return Err(InvalidCells { expected, found: cells.len() });
+        }
+        Ok(Self { bins, cells, noise_sd_units: (survivors as f64).sqrt() * share_units as f64 })
+    }
+
     /// How many groups.
     #[must_use]
     pub fn groups(&self) -> usize {
@@ -136,6 +165,14 @@ mod tests {
         let cells = total(&[histogram("a", vec![65_536 * 3, 32_768, 0, -5]), other]).expect("both fit");
         assert_eq!(cells.groups(), 1);
         assert_eq!(cells.group(0), Counts { without: vec![4.0, 0.5], with: vec![-1.0, 0.0], noise_sd: 5.0 });
+    }
+
+    #[test]
+    fn a_secure_sum_has_the_noise_of_its_survivors() {
+        let of = |cells| Cells::of_secure_sum(&Grouping::overall(), 2, cells, 4, 3 * 65_536);
+        let cells = of(vec![65_536, 0, -65_536, 32_768]).expect("four cells");
+        assert_eq!(cells.group(0), Counts { without: vec![1.0, 0.0], with: vec![-1.0, 0.5], noise_sd: 6.0 });
+        assert_eq!(of(vec![1; 3]), Err(InvalidCells { expected: 4, found: 3 }));
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //! that anybody wrote down as an ε is believed.
 
 use super::entry::{Account, Earmark, Role};
-use super::hospitals::worst;
+use super::hospitals::{worst, worst_in_sums};
 use super::rules::State;
 use crate::id::{Digest, SiteName};
 use crate::privacy::accountant::{Accountant, InvalidEvent, epsilon_by};
 use crate::privacy::mechanism::Event;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// The budget of one study over its sites. Every ε is at [`Budget::delta`] and of the uses that
 /// were burnt, unless its name says otherwise.
@@ -104,7 +105,9 @@ impl Budget {
     /// # Privacy
     /// Unit: one person at one site, all their records; neighbours: add or remove one person. A
     /// person's loss is the larger of two accounts, since their role is fixed for the dataset; a
-    /// person known to two sites pays the composition of both, in the worst mix of roles.
+    /// person known to two sites pays the composition of both, in the worst mix of roles, or, where the
+    /// sites' outputs were secure sums, for being in the same sums twice. Blocks that were burnt count
+    /// wholly, used or not.
     ///
     /// # Errors
     /// A site that never opened the study, or events that have no privacy loss (no replayed ledger
@@ -127,8 +130,15 @@ impl Budget {
                 Ok(epsilon)
             }
         };
-        let two = worst(&burnt, 1, &mut epsilon)?;
-        let three = worst(&burnt, 2, &mut epsilon)?;
+        let summed = ledgers.iter().any(|ledger| ledger.blocks(study).next().is_some());
+        let mut several = |more: u32| {
+            if summed {
+                in_sums(study, ledgers, more, &mut epsilon)
+            } else {
+                worst(&burnt, more as usize, &mut epsilon)
+            }
+        };
+        let (two, three) = (several(1)?, several(2)?);
         let mut sites = Vec::new();
         for ((ledger, burnt), several) in ledgers.iter().zip(&burnt).zip(two.into_iter().zip(three)) {
             sites.push(site(study, ledger, burnt, several.into(), &mut epsilon)?);
@@ -148,6 +158,46 @@ impl Budget {
             sites,
         })
     }
+}
+
+/// As [`worst`], of secure sums: the same for each site, since all draw from the same sums.
+///
+/// # Privacy
+/// An upper bound. k sites were together in no more sums than there are (session, step and attempt: no site masks
+/// twice for one, and no two sums of one attempt reach the threshold), nor in more than they burnt uses for; what one
+/// of them burnt and never masked anything with counts as one sum more each.
+fn in_sums(
+    study: &Digest,
+    ledgers: &[&State],
+    more: u32,
+    mut epsilon: impl FnMut(&[Event]) -> Result<f64, InvalidEvent>,
+) -> Result<Vec<Option<f64>>, InvalidEvent> {
+    let records: Vec<_> = ledgers.iter().filter_map(|ledger| ledger.study(study)).collect();
+    let earmarks = &records[0].earmarks;
+    if ledgers.len() <= more as usize {
+        return Ok(vec![None; ledgers.len()]);
+    }
+    let mut known: Vec<(BTreeSet<(Digest, u32, u32)>, u64, Vec<u64>)> =
+        vec![(BTreeSet::new(), 0, Vec::new()); earmarks.len()];
+    for (ledger, record) in ledgers.iter().zip(&records) {
+        for (index, ((attempts, unused, burnt), count)) in known.iter_mut().zip(&record.burnt).enumerate() {
+            let masked = ledger.masked(study).filter(|(_, masked)| masked.earmark as usize == index);
+            let own: BTreeSet<_> = masked.map(|(_, m)| (m.session, m.step, m.attempt)).collect();
+            *unused = (*unused).max(count - own.len() as u64);
+            attempts.extend(own);
+            burnt.push(*count);
+        }
+    }
+    for (_, _, burnt) in &mut known {
+        burnt.sort_unstable_by(|a, b| b.cmp(a));
+    }
+    let uses = |index: usize, times: u32| {
+        let (attempts, unused, burnt) = &known[index];
+        let most: u64 = burnt.iter().take(times as usize).sum();
+        most.min(attempts.len() as u64 + unused)
+    };
+    let epsilon = worst_in_sums(earmarks, more + 1, uses, &mut epsilon)?;
+    Ok(vec![Some(epsilon); ledgers.len()])
 }
 
 fn site(

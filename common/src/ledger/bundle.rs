@@ -1,6 +1,6 @@
 //! Verification of a whole audit bundle, offline: every signature, every ledger replayed by the
 //! [rules](super::rules), every output against the ledger that committed to it, and every model
-//! recomputed from the updates, bit for bit. The layout is in ARCHITECTURE.md.
+//! recomputed from the updates or the secure sums, bit for bit. The layout is in ARCHITECTURE.md.
 //!
 //! Every finding names its kind, the file, and in a ledger the first entry that is at fault.
 //!
@@ -15,12 +15,14 @@ mod files;
 mod finding;
 mod rounds;
 mod site;
+mod sums;
 pub mod trace;
 mod trust;
 mod witness;
 
 pub use files::Files;
 pub use finding::Finding;
+pub use sums::SumReport;
 pub use trust::{InvalidTrust, Trust};
 
 use super::history::History;
@@ -28,7 +30,7 @@ use super::rules::{Slot, State};
 use crate::id::{Digest, SiteName};
 use crate::key::PublicKey;
 use crate::protocol::Approval;
-use crate::study::Study;
+use crate::study::{Mode, Study};
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -70,12 +72,15 @@ pub struct Report {
     pub sites: Vec<SiteReport>,
     /// Rounds of training in the bundle.
     pub rounds: u32,
-    /// The file and the digest of the model that each round started from, then of the final one.
+    /// The file and the digest of the model that each round started from, then of the final one. In
+    /// distributed mode all but the last are recomputed and have no file: words say which it is.
     pub models: Vec<(String, Digest)>,
     /// The digest of `model.safetensors`, where it is the final model.
     pub exported: Option<Digest>,
     /// Every output of a site that the bundle holds, in the order of rounds, then of groupings.
     pub outputs: Vec<Output>,
+    /// Every secure sum that the bundle holds, in the same order; none in local mode.
+    pub sums: Vec<SumReport>,
     /// Everything that is wrong. Empty: the bundle verifies.
     pub findings: Vec<Finding>,
     /// Legal, but worth a reader's eye.
@@ -139,6 +144,7 @@ pub fn verify(files: &Files<'_>, trust: &Trust) -> Report {
         models: Vec::new(),
         exported: None,
         outputs: Vec::new(),
+        sums: Vec::new(),
         findings: Vec::new(),
         notes: Vec::new(),
     };
@@ -163,9 +169,14 @@ pub fn verify(files: &Files<'_>, trust: &Trust) -> Report {
             report.sites.push(site);
         }
         audit.foreign_checkpoints(trust, &report.sites);
-        let (rounds, last) = audit.rounds(&study, &report.sites);
-        report.rounds = rounds;
-        audit.evaluation(&study, &report.sites, last.as_ref());
+        report.rounds = match study.privacy.mode {
+            Mode::Local => {
+                let (rounds, last) = audit.rounds(&study, &report.sites);
+                audit.evaluation(&study, &report.sites, last.as_ref());
+                rounds
+            }
+            Mode::Distributed { .. } => audit.sums(&study, &report.sites),
+        };
         audit.surplus();
         report.study = Some(study);
     }
@@ -174,6 +185,7 @@ pub fn verify(files: &Files<'_>, trust: &Trust) -> Report {
     report.models = audit.models;
     report.exported = audit.exported;
     report.outputs = audit.outputs;
+    report.sums = audit.sums;
     report.findings = audit.findings;
     report.notes = audit.notes;
     report
@@ -189,6 +201,7 @@ struct Audit<'a> {
     models: Vec<(String, Digest)>,
     exported: Option<Digest>,
     outputs: Vec<Output>,
+    sums: Vec<SumReport>,
     findings: Vec<Finding>,
     notes: Vec<String>,
 }
@@ -203,6 +216,7 @@ impl<'a> Audit<'a> {
             models: Vec::new(),
             exported: None,
             outputs: Vec::new(),
+            sums: Vec::new(),
             findings: Vec::new(),
             notes: Vec::new(),
         }

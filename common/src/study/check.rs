@@ -1,10 +1,15 @@
 //! What a study will cost and what it can hope to show, before anybody's data are touched: computed
 //! from the file alone, so the consortium, a hospital and a panel all see the same figures.
 
+pub(super) mod secure;
+
+pub use secure::SecurePrediction;
+
 use super::earmarks::{earmarks, events_of};
-use super::{OVERALL, RosterSite, Study};
+use super::{Mode, OVERALL, RosterSite, Study};
 use crate::id::SiteName;
 use crate::ledger::entry::Account;
+use crate::ledger::hospitals::worst_in_sums;
 use crate::privacy::accountant::{self, Accountant, epsilon_by};
 use crate::privacy::mechanism::Event;
 use std::fmt;
@@ -28,7 +33,8 @@ pub struct Prediction {
     /// The larger of the two accounts by RDP: what a hospital's cap over studies counts for this one where it is the
     /// first, so the least that such a cap must be.
     pub epsilon_rdp: f64,
-    /// What a person known to two of the hospitals pays, at the worst mix of roles.
+    /// What a person known to two of the hospitals pays, at the worst mix of roles: in distributed mode for
+    /// being in the same sums twice.
     pub epsilon_two_hospitals: f64,
     /// The same at three.
     pub epsilon_three_hospitals: f64,
@@ -36,9 +42,11 @@ pub struct Prediction {
     pub inputs: usize,
     /// Parameters of the model.
     pub parameters: usize,
-    /// Noise of one averaged step ÷ clip norm: its expected length, all sites taking part. The
-    /// largest that the signal can be is 1.
+    /// Noise of one averaged step, or of one secure sum's, ÷ clip norm: its expected length, all sites
+    /// taking part. The largest that the signal can be is 1.
     pub step_noise: f64,
+    /// What secure sums ask for and cost, in distributed mode.
+    pub secure: Option<SecurePrediction>,
     /// Site by site.
     pub sites: Vec<SitePrediction>,
     /// Grouping by grouping.
@@ -62,8 +70,9 @@ pub struct SitePrediction {
     pub evaluation_people: f64,
     /// Expected people of one private step.
     pub step_people: f64,
-    /// Noise of this site's step alone ÷ clip norm.
-    pub step_noise: f64,
+    /// Noise of this site's step alone ÷ clip norm; none in distributed mode, where no step of one site is
+    /// ever seen.
+    pub step_noise: Option<f64>,
 }
 
 /// Whether a grouping will say anything.
@@ -73,7 +82,7 @@ pub struct GroupingPrediction {
     pub name: String,
     /// Groups, `unknown` included.
     pub groups: usize,
-    /// σ of a cell at one site, in people.
+    /// σ of a cell at one site, in people; in distributed mode the least of the sum over all sites.
     pub noise_multiplier: f64,
     /// Expected standard error of AUROC in a group of average size, from the noise alone.
     pub error_of_noise: f64,
@@ -105,14 +114,11 @@ pub fn predict(study: &Study, outcome_share: f64) -> Prediction {
     let spent = |events: &[Event]| by(Accountant::CHARGED, events);
     let parameters = study.architecture().parameters();
     let sites: Vec<_> = study.sites.iter().map(|site| site_prediction(study, site, parameters)).collect();
-    let weights: f64 = study.sites.iter().map(|site| f64::from(site.weight)).sum();
-    let step_noise = study
-        .sites
-        .iter()
-        .zip(&sites)
-        .map(|(site, prediction)| (f64::from(site.weight) / weights * prediction.step_noise).powi(2))
-        .sum::<f64>()
-        .sqrt();
+    let sums = secure::prediction(study);
+    let step_noise = match &sums {
+        None => averaged_noise(study, &sites),
+        Some(_) => secure::step_noise(study),
+    };
     let groupings = groupings(study, &list, outcome_share, &sites);
     let mut prediction = Prediction {
         delta: study.privacy.delta,
@@ -125,6 +131,7 @@ pub fn predict(study: &Study, outcome_share: f64) -> Prediction {
         inputs: study.architecture().inputs,
         parameters,
         step_noise,
+        secure: sums,
         sites,
         groupings,
         outcome_share,
@@ -138,13 +145,23 @@ pub fn predict(study: &Study, outcome_share: f64) -> Prediction {
 /// roles by its own key, so the person may train at one and evaluate at another.
 ///
 /// # Privacy
-/// Sites draw their noise apart, so the losses of one person's records at several sites compose.
+/// In local mode sites draw their noise apart, so the losses of one person's records at several sites
+/// compose. In distributed mode they are all in the same sums, under one noise: see
+/// [`worst_in_sums`]; every site is taken to use up its list in the same attempts.
 ///
 /// # Panics
 /// Only for a `Study` that [`super::parse()`] did not make.
 #[must_use]
 pub fn epsilon_at_hospitals(study: &Study, hospitals: usize) -> f64 {
     let list = earmarks(study);
+    if let Mode::Distributed { .. } = study.privacy.mode {
+        let uses = |earmark: usize, _| list[earmark].event.count();
+        let hospitals = u32::try_from(hospitals).unwrap_or(u32::MAX);
+        return worst_in_sums(&list, hospitals, uses, |events| {
+            epsilon_by(Accountant::CHARGED, events, study.privacy.delta)
+        })
+        .expect("parse refuses what cannot be priced");
+    }
     let training = events_of(&list, Account::Training);
     let evaluation = events_of(&list, Account::Evaluation);
     (0..=hospitals)
@@ -166,8 +183,18 @@ fn site_prediction(study: &Study, site: &RosterSite, parameters: usize) -> SiteP
         training_people,
         evaluation_people: people - training_people,
         step_people,
-        step_noise: study.privacy.training.noise_multiplier * parameters.sqrt() / step_people,
+        step_noise: (study.privacy.mode == Mode::Local)
+            .then(|| study.privacy.training.noise_multiplier * parameters.sqrt() / step_people),
     }
+}
+
+/// Noise of the average of the sites' steps ÷ clip norm.
+fn averaged_noise(study: &Study, sites: &[SitePrediction]) -> f64 {
+    let weights: f64 = study.sites.iter().map(|site| f64::from(site.weight)).sum();
+    let noise = |(site, prediction): (&RosterSite, &SitePrediction)| {
+        (f64::from(site.weight) / weights * prediction.step_noise.unwrap_or(0.0)).powi(2)
+    };
+    study.sites.iter().zip(sites).map(noise).sum::<f64>().sqrt()
 }
 
 fn groupings(
@@ -179,7 +206,8 @@ fn groupings(
     let people: f64 = sites.iter().map(|site| site.evaluation_people).sum();
     let names = study.groupings();
     let attributes = std::iter::once(&[][..]).chain(study.subgroups.groups.iter().map(Vec::as_slice));
-    let predict = |((name, attributes), earmark): ((String, &[String]), &crate::ledger::entry::Earmark)| {
+    type Declared<'a> = (u32, &'a crate::ledger::entry::Earmark);
+    let predict = |((name, attributes), (index, earmark)): ((String, &[String]), Declared<'_>)| {
         let values = |name: &String| study.attribute(name).map_or(1, |attribute| attribute.values.count());
         let groups: usize = attributes.iter().map(values).product();
         // People with an unknown value are few; the listed values share the rest.
@@ -189,12 +217,11 @@ fn groupings(
             _ => unreachable!("a grouping is released with Gaussian noise"),
         };
         #[expect(clippy::cast_precision_loss, reason = "small")]
-        let (sites, bins, listed) =
-            (sites.len() as f64, (study.evaluation.bin_edges.len() + 1) as f64, listed as f64);
+        let (bins, listed) = ((study.evaluation.bin_edges.len() + 1) as f64, listed as f64);
         let with = people / listed * outcome_share;
         let without = people / listed - with;
         let rank_variance = 1.0 / 12.0 + (ASSUMED_AUROC - 0.5).powi(2);
-        let cell_variance = noise_multiplier.powi(2) * sites;
+        let cell_variance = secure::cell_variance(study, index, noise_multiplier);
         let error_of_noise =
             (cell_variance * bins * rank_variance * (with.powi(-2) + without.powi(-2))).sqrt();
         let error_of_sampling = hanley_mcneil(with, without);
@@ -208,7 +235,7 @@ fn groupings(
             too_few_people_to_say: error > study.subgroups.max_standard_error,
         }
     };
-    names.into_iter().zip(attributes).zip(&list[1..]).map(predict).collect()
+    names.into_iter().zip(attributes).zip((1..).zip(&list[1..])).map(predict).collect()
 }
 
 /// Standard error of an AUROC from people alone (Hanley & McNeil, Radiology 1982;143:29–36).
@@ -233,11 +260,11 @@ fn warnings(study: &Study, prediction: &Prediction) -> Vec<String> {
         if study.privacy.delta > tenth {
             warnings.push(format!("delta is above 1/(10 x people) at {}", site.name));
         }
-        if site.step_noise > 10.0 {
+        if let Some(noise) = site.step_noise.filter(|noise| *noise > 10.0) {
             warnings.push(format!(
-                "{}: the noise of a step is {:.0} times the largest signal; too few people a step, or too many \
-                 steps",
-                site.name, site.step_noise
+                "{}: the noise of a step is {noise:.0} times the largest signal; too few people a step, or too \
+                 many steps",
+                site.name
             ));
         }
     }
@@ -279,17 +306,20 @@ impl fmt::Display for Prediction {
         )?;
         writeln!(f, "Model: {inputs} inputs, {parameters} parameters")?;
         writeln!(f, "Noise of one averaged step: {step_noise:.2} of the largest possible signal")?;
-        for site in &self.sites {
+        if let Some(SecurePrediction { sites, threshold, colluding, variance_ratio }) = &self.secure {
             writeln!(
                 f,
-                "  {}: {} people published, about {:.0} train and {:.0} evaluate; {:.0} in a step, its noise \
-                 alone {:.2}",
-                site.name,
-                site.people_public,
-                site.training_people,
-                site.evaluation_people,
-                site.step_people,
-                site.step_noise
+                "Secure sums: {threshold} of {sites} sites must answer to the end of a step, {colluding} may side \
+                 with the coordinator; the noise has {variance_ratio:.2} times the variance of one trusted place's"
+            )?;
+        }
+        for site in &self.sites {
+            let alone =
+                site.step_noise.map_or_else(String::new, |noise| format!(", its noise alone {noise:.2}"));
+            writeln!(
+                f,
+                "  {}: {} people published, about {:.0} train and {:.0} evaluate; {:.0} in a step{alone}",
+                site.name, site.people_public, site.training_people, site.evaluation_people, site.step_people,
             )?;
         }
         let percent = 100.0 * self.outcome_share;

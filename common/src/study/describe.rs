@@ -2,7 +2,7 @@
 //! check` before anybody publishes. Intended use first.
 
 use super::earmarks::earmarks;
-use super::{Encoding, ModelFamily, SplitBy, Study};
+use super::{Encoding, Mode, ModelFamily, SplitBy, Study};
 use crate::privacy::mechanism::Event;
 use std::fmt::{self, Write as _};
 
@@ -112,6 +112,7 @@ fn data(out: &mut String, study: &Study) -> fmt::Result {
 fn privacy(out: &mut String, study: &Study) {
     let (privacy, training) = (&study.privacy, &study.privacy.training);
     heading(out, "What leaves the hospital, at most, and what it costs a person");
+    paragraph(out, "Who sees what: ", &seen(study));
     let share = 100.0 * study.split.training_share;
     let roles = match &study.split.by {
         SplitBy::SiteHash => format!(
@@ -133,8 +134,12 @@ fn privacy(out: &mut String, study: &Study) {
                     "every training person is in every step".to_owned()
                 };
                 let (rounds, spare) = (training.rounds, training.spare_rounds);
+                let steps = match study.privacy.mode {
+                    Mode::Local => "noised steps",
+                    Mode::Distributed { .. } => "secure sums",
+                };
                 format!(
-                    "{count} noised steps (rounds: {rounds}, and {spare} more after a crash); {who}; noise \
+                    "{count} {steps} (rounds: {rounds}, and {spare} more after a crash); {who}; noise \
                      {noise_multiplier} times one person's largest effect"
                 )
             }
@@ -169,6 +174,27 @@ fn privacy(out: &mut String, study: &Study) {
         study.disclosure.min_sites, study.subgroups.max_standard_error, study.disclosure.min_count
     );
     paragraph(out, "Shown: ", &shown);
+}
+
+/// What leaves, and who can read it.
+fn seen(study: &Study) -> String {
+    match study.privacy.mode {
+        Mode::Local => {
+            "each hospital adds noise of its own that suffices by itself; the coordinator sees each \
+                        hospital's noised numbers, and nobody has to be trusted"
+                .to_owned()
+        }
+        Mode::Distributed { colluding } => {
+            let (threshold, sites) = (study.privacy.training.quorum, study.sites.len());
+            format!(
+                "each hospital adds a share of the noise, and masks that cancel only in the sum: the coordinator \
+                 sees sums over at least {threshold} of the {sites} hospitals and nothing of one of them; the \
+                 figures below hold against everybody as long as at most {colluding} of the hospitals (n_C) help \
+                 the coordinator; where fewer than {threshold} (t) answer to the end, a step has no result; a \
+                 person known to several hospitals is in one sum several times and pays more than these figures"
+            )
+        }
+    }
 }
 
 fn heading(out: &mut String, text: &str) {
@@ -208,6 +234,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::study::check::secure::tests::DISTRIBUTED;
     use crate::study::parse::tests::{EXAMPLE, parsed};
 
     #[test]
@@ -230,6 +257,22 @@ mod tests {
             assert!(text.contains(expected), "{expected:?} in\n{text}");
         }
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn the_mode_is_said_in_words() {
+        for (text, expected) in [
+            (EXAMPLE, "the coordinator sees each hospital's noised numbers, and nobody has to be trusted"),
+            (
+                &DISTRIBUTED,
+                "the coordinator sees sums over at least 3 of the 3 hospitals and nothing of one of them",
+            ),
+            (&DISTRIBUTED, "at most 1 of the hospitals (n_C) help the coordinator"),
+            (&DISTRIBUTED, "secure sums (rounds: 20, and 2 more after a crash)"),
+        ] {
+            let words = describe(&parsed(text)).split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains(expected), "{expected:?} in\n{words}");
+        }
     }
 
     #[test]

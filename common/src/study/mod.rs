@@ -244,6 +244,17 @@ pub enum Mode {
     },
 }
 
+impl Mode {
+    /// As study files and metrics name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Distributed { .. } => "distributed",
+        }
+    }
+}
+
 /// `[privacy]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Privacy {

@@ -4,6 +4,8 @@
 
 #![allow(dead_code, reason = "each file of tests uses its part")]
 
+pub mod secure;
+
 use consilium_common::evaluation::histogram::{Histogram, PERSON_UNITS};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::SecretKey;
@@ -63,7 +65,7 @@ pub struct Site {
 }
 
 impl Site {
-    fn new(text: &str, seed: u8) -> Self {
+    pub fn new(text: &str, seed: u8) -> Self {
         let caps = caps();
         let body = Body::Genesis {
             schema: rules::SCHEMA.into(),
@@ -164,32 +166,9 @@ pub fn make() -> (Map, Vec<Site>) {
     let study = study::parse(STUDY.as_bytes()).expect("a study");
     let mut map = Map::new();
     map.insert("study.toml".into(), STUDY.into());
-    let approvals: Vec<_> =
-        SITES.iter().map(|(site, seed)| approval(&study, site, *seed, Decision::Approve)).collect();
-    for ((site, _), approval) in SITES.iter().zip(&approvals) {
-        map.insert(format!("decisions/{site}.json"), json(approval));
-    }
     let declined = approval(&study, "dunmore", 4, Decision::Decline { reason: DeclineReason::Capacity });
     map.insert("decisions/dunmore.json".into(), json(&declined));
-    let start = Start {
-        study: study.digest,
-        approvals: approvals.clone(),
-        time: time(1),
-        coordinator: coordinator().public(),
-    };
-    map.insert("start.json".into(), json(&Signed::new(&start, &coordinator())));
-    let manifest = Manifest {
-        schema: SCHEMA.into(),
-        study: study.digest,
-        coordinator: coordinator().public(),
-        sites: SITES.iter().map(|(site, _)| name(site)).collect(),
-    };
-    map.insert("bundle.json".into(), json(&manifest));
-
-    let mut sites: Vec<_> = SITES.iter().map(|(site, seed)| Site::new(site, *seed)).collect();
-    for (site, approval) in sites.iter_mut().zip(&approvals) {
-        open(site, &study, approval);
-    }
+    let mut sites = begin(&study, &SITES, &mut map);
     let (last, values) = train(&study, &mut sites, &mut map);
     evaluate(&study, &mut sites, Digest::of(&map["final/model"]), &mut map);
     for site in &mut sites {
@@ -201,13 +180,42 @@ pub fn make() -> (Map, Vec<Site>) {
     (map, sites)
 }
 
-fn open(site: &mut Site, study: &Study, approval: &Signed<Approval>) {
+/// The approvals, the start and the manifest of a study in which all of these take part, and their
+/// ledgers, in which it is open.
+pub fn begin(study: &Study, taking_part: &[(&str, u8)], map: &mut Map) -> Vec<Site> {
+    let approvals: Vec<_> =
+        taking_part.iter().map(|(site, seed)| approval(study, site, *seed, Decision::Approve)).collect();
+    for ((site, _), approval) in taking_part.iter().zip(&approvals) {
+        map.insert(format!("decisions/{site}.json"), json(approval));
+    }
+    let start = Start {
+        study: study.digest,
+        approvals: approvals.clone(),
+        time: time(1),
+        coordinator: coordinator().public(),
+    };
+    map.insert("start.json".into(), json(&Signed::new(&start, &coordinator())));
+    let manifest = Manifest {
+        schema: SCHEMA.into(),
+        study: study.digest,
+        coordinator: coordinator().public(),
+        sites: taking_part.iter().map(|(site, _)| name(site)).collect(),
+    };
+    map.insert("bundle.json".into(), json(&manifest));
+    let mut sites: Vec<_> = taking_part.iter().map(|(site, seed)| Site::new(site, *seed)).collect();
+    for (site, approval) in sites.iter_mut().zip(&approvals) {
+        open(site, study, taking_part, approval);
+    }
+    sites
+}
+
+fn open(site: &mut Site, study: &Study, taking_part: &[(&str, u8)], approval: &Signed<Approval>) {
     site.append(Body::PolicyChange { caps: Caps { steps_max: 500, ..caps() } });
     site.append(Body::StudyOpen {
         study: study.digest,
         study_id: study.id.clone(),
         approval: approval.clone(),
-        participants: SITES
+        participants: taking_part
             .iter()
             .map(|(site, seed)| Participant { site: name(site), key: key(*seed).public() })
             .collect(),

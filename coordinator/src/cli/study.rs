@@ -222,6 +222,7 @@ fn prediction_json(prediction: &study::check::Prediction) -> Value {
         "delta": prediction.delta,
         "parameters": prediction.parameters,
         "step_noise": prediction.step_noise,
+        "variance_ratio": prediction.secure.map(|secure| secure.variance_ratio),
         "sites": sites,
         "groupings": groupings,
         "outcome_share": prediction.outcome_share,

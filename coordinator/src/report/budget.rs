@@ -5,7 +5,7 @@ use super::figures::{self, Bar};
 use super::html::{Html, all, fill};
 use super::number::{epsilon, one_in};
 use crate::metrics::SitePrivacy;
-use consilium_common::study::SplitBy;
+use consilium_common::study::{Mode, SplitBy};
 
 pub(super) fn section(data: &ReportData) -> Html {
     let bars: Vec<Bar> = data.metrics.privacy.sites.iter().flat_map(|site| bars(data, site)).collect();
@@ -92,9 +92,16 @@ fn table(data: &ReportData) -> Html {
          <th scope=\"col\">Cap</th><th scope=\"col\">Left</th><th scope=\"col\">Training steps charged</th>\
          <th scope=\"col\">ε of a person known here and at another site</th>{}</tr></thead>\
          <tbody>{}</tbody></table></div>\
-         <p class=\"quiet\">A person known to several sites is a different person to each, and pays at each. \
+         <p class=\"quiet\">A person known to several sites is a different person to each, and {}. \
          The last columns are for the worst mix of roles.</p>",
-        &[&last, &all(data.metrics.privacy.sites.iter().map(row))],
+        &[
+            &last,
+            &all(data.metrics.privacy.sites.iter().map(row)),
+            &match data.study.privacy.mode {
+                Mode::Local => "pays at each",
+                Mode::Distributed { .. } => "is in the same sums several times, under the noise of one",
+            },
+        ],
     )
 }
 

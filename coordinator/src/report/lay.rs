@@ -3,7 +3,7 @@
 use super::html::{Html, all, each, fill};
 use super::number::{counted, epsilon, listed, one_in, percent};
 use super::{Odds, ReportData};
-use consilium_common::study::SplitBy;
+use consilium_common::study::{Mode, SplitBy};
 
 pub(super) fn section(data: &ReportData) -> Html {
     fill(
@@ -14,7 +14,7 @@ pub(super) fn section(data: &ReportData) -> Html {
             &how_well(data),
             &uses(data),
             &privacy(data),
-            &limits(),
+            &limits(data),
             &changed(data),
         ],
     )
@@ -45,11 +45,31 @@ fn what_was_done(data: &ReportData) -> Html {
          <p>{} made one computer model together: {}. Each of them first said yes to this exact study.{} \
          The model looks at a few facts in a health record. It then says how likely it is that “{}” \
          will be found. That is the only thing it says.</p>\
-         <p><strong>No record left a hospital.</strong> Each hospital trained the model in its own \
-         building. It sent out only numbers, and it blurred those numbers first.</p>\
+         <p><strong>No record left a hospital.</strong> {}</p>\
          <p>Where the records came from: {}</p>",
-        &[&counted(sites.len(), "hospital"), &listed(&sites), &others, &outcome(data), &data.data_source],
+        &[
+            &counted(sites.len(), "hospital"),
+            &listed(&sites),
+            &others,
+            &outcome(data),
+            &sent(data),
+            &data.data_source,
+        ],
     )
+}
+
+fn sent(data: &ReportData) -> &'static str {
+    match data.study.privacy.mode {
+        Mode::Local => {
+            "Each hospital trained the model in its own building. It sent out only numbers, and it blurred those \
+             numbers first."
+        }
+        Mode::Distributed { .. } => {
+            "Each hospital worked in its own building. It sent out only numbers, blurred and scrambled. Nobody can \
+             read what one hospital sent. Only when many hospitals’ numbers are added up does the scrambling fall \
+             away, and the blur stays."
+        }
+    }
 }
 
 fn how_well(data: &ReportData) -> Html {
@@ -134,8 +154,16 @@ fn privacy(data: &ReportData) -> Html {
     )
 }
 
-fn limits() -> Html {
-    Html::raw(
+fn limits(data: &ReportData) -> Html {
+    let together = match data.study.privacy.mode {
+        Mode::Local => Html::none(),
+        Mode::Distributed { colluding } => fill(
+            "<li>Nobody has to trust the people who add the numbers up. But if more than {} of the hospitals \
+             secretly helped them, the blur would hide less than the table says.</li>",
+            &[&colluding.to_string()],
+        ),
+    };
+    let list = Html::raw(
         "<h3>What is not protected</h3><ul>\
          <li>Everybody can know that these hospitals took part, and when.</li>\
          <li>What the model shows about people in general is not secret. It may be true of you, even \
@@ -146,8 +174,9 @@ fn limits() -> Html {
          <li>When a hospital draws an unusually large group by chance, its answer may come a little \
          later. This tells how large the group was, not who is in it.</li>\
          <li>Each hospital’s program writes down what it did, in a way that shows later changes. It cannot \
-         prove that the program itself was honest.</li></ul>",
-    )
+         prove that the program itself was honest.</li>",
+    );
+    fill("{}{}</ul>", &[&list, &together])
 }
 
 fn changed(data: &ReportData) -> Html {

@@ -4,9 +4,10 @@ use super::figures::trimmed;
 use super::html::{Html, all, fill};
 use super::number::{grouped, listed};
 use super::{Cosigners, ReportData};
+use crate::metrics::Sums;
 use consilium_common::ledger::entry::{Account, Earmark};
 use consilium_common::privacy::mechanism::Event;
-use consilium_common::study::{ModelFamily, SplitBy, earmarks};
+use consilium_common::study::{Mode, ModelFamily, SplitBy, earmarks};
 
 pub(super) fn section(data: &ReportData) -> Html {
     fill(
@@ -51,30 +52,23 @@ fn facts(data: &ReportData) -> Vec<(&'static str, String)> {
         ),
         ("Model", format!("{model}, {} parameters", grouped(study.architecture().parameters() as f64))),
         ("Split", split),
-        (
-            "Training",
-            format!(
-                "{} rounds of {} private steps at each site, weighted average by public weights; step size \
-                 {}, proximal pull {}; a round needs {} sites; up to {} rounds may be repeated after a crash \
-                 and are paid for",
-                training.rounds,
-                training.local_steps,
-                trimmed(training.learning_rate),
-                trimmed(training.proximal),
-                training.quorum,
-                training.spare_rounds
-            ),
-        ),
+        ("Training", steps(data)),
         (
             "Privacy of a step",
             format!(
                 "each person joins with probability {}, in secret; one gradient per person, clipped to {}; \
-                 exact discrete Gaussian noise on an integer lattice, σ = {} per clipping norm, at each site",
+                 exact discrete Gaussian noise on an integer lattice, σ = {} per clipping norm, {}",
                 trimmed(training.sampling_rate),
                 trimmed(training.clip_norm),
-                trimmed(training.noise_multiplier)
+                trimmed(training.noise_multiplier),
+                match privacy.mode {
+                    Mode::Local => "at each site",
+                    Mode::Distributed { .. } =>
+                        "in the sum even after the colluding sites have taken their shares of it away",
+                }
             ),
         ),
+        ("What the coordinator saw", seen(data)),
         (
             "Unit and neighbours",
             "one person at one site with all their records; adding or removing one person".into(),
@@ -109,6 +103,48 @@ fn facts(data: &ReportData) -> Vec<(&'static str, String)> {
             ),
         ),
     ]
+}
+
+fn steps(data: &ReportData) -> String {
+    let training = &data.study.privacy.training;
+    let (rounds, size) = (training.rounds, trimmed(training.learning_rate));
+    let (quorum, spare) = (training.quorum, training.spare_rounds);
+    match data.study.privacy.mode {
+        Mode::Local => format!(
+            "{rounds} rounds of {} private steps at each site, weighted average by public weights; step size \
+             {size}, proximal pull {}; a round needs {quorum} sites; up to {spare} rounds may be repeated after a \
+             crash and are paid for",
+            training.local_steps,
+            trimmed(training.proximal),
+        ),
+        Mode::Distributed { .. } => format!(
+            "{rounds} rounds of one step, each a secure sum of the sites’ gradients, divided by the number of \
+             people expected in it; step size {size}; a step needs {quorum} sites to its end; up to {spare} steps \
+             may be tried again and are paid for"
+        ),
+    }
+}
+
+/// Who could read what, and what became of it.
+fn seen(data: &ReportData) -> String {
+    let Some(sums) = &data.metrics.privacy.sums else {
+        return "each site’s own update and histogram, each with that site’s noise".into();
+    };
+    let Sums { threshold, colluding, sites_of_rounds, attempts_failed, uses_lost_max } = sums;
+    let rounds = match (sites_of_rounds.iter().min(), sites_of_rounds.iter().max()) {
+        (Some(fewest), Some(most)) if fewest == most => format!("each over {most} sites"),
+        (Some(fewest), Some(most)) => format!("each over {fewest} to {most} sites"),
+        _ => "none of them".to_owned(),
+    };
+    let per_round: Vec<String> = sites_of_rounds.iter().map(ToString::to_string).collect();
+    format!(
+        "sums only: {} of training, {rounds} (in order: {}), and those of the evaluation; a sum over fewer than \
+         {threshold} sites (t) does not exist. ε holds as long as at most {colluding} of the sites (n_C) help the \
+         coordinator. {attempts_failed} attempts ended in no sum; a site lost at most {uses_lost_max} paid uses. \
+         Evaluation figures of single sites: not released",
+        sites_of_rounds.len(),
+        per_round.join(", ")
+    )
 }
 
 fn accountant(name: &str) -> String {
@@ -199,6 +235,17 @@ pub(super) fn not_protected(data: &ReportData) -> Html {
              takes all three.",
         ),
     };
+    let (several, collusion) = match data.study.privacy.mode {
+        Mode::Local => ("at each", Html::none()),
+        Mode::Distributed { colluding } => (
+            "more, being in the same sums several times",
+            fill(
+                "<li>More than {} of the sites on the coordinator’s side: each takes its share of the noise away, \
+                 and what is left hides less than the figures say.</li>",
+                &[&colluding.to_string()],
+            ),
+        ),
+    };
     let references = if data.metrics.models.iter().all(|model| model.released_under_dp) {
         Html::none()
     } else {
@@ -210,13 +257,13 @@ pub(super) fn not_protected(data: &ReportData) -> Html {
     fill(
         "<section id=\"limits\"><h2>What is not protected</h2><ul>\
          <li>That a site takes part, which study it approved, and when.</li>\
-         <li>A person known to several sites pays at each: see the budget table.</li>\
+         <li>A person known to several sites pays {}: see the budget table.</li>{}\
          <li>What the released model says about people like somebody, in the data or not.</li>\
          <li>Poisoning: a site that sends a wrong update harms the model, not another site’s people.</li>\
          <li>The time of an answer beyond its tick: a sample larger than the public padding takes one \
          more tick.</li>\
          <li>A ledger proves what an agent recorded, not that the agent was honest. {}</li>{}</ul></section>",
-        &[&witness, &references],
+        &[&several, &collusion, &witness, &references],
     )
 }
 

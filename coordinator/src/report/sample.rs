@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::metrics::{
-    LOCAL, Memory, Metrics, Model, POOLED, Privacy, SCHEMA, SitePrivacy, Timing, subgroups,
+    LOCAL, Memory, Metrics, Model, POOLED, Privacy, SCHEMA, SitePrivacy, Sums, Timing, subgroups,
 };
 use consilium_common::evaluation::bins::Bins;
 use consilium_common::evaluation::calibration::logit;
@@ -11,7 +11,7 @@ use consilium_common::evaluation::histogram::{Grouping, groupings};
 use consilium_common::evaluation::metrics::Counts;
 use consilium_common::evaluation::normal::{cumulative, quantile};
 use consilium_common::evaluation::performance::{Performance, Settings, performance};
-use consilium_common::study;
+use consilium_common::study::{self, Mode};
 
 /// The report of a study in which three of four hospitals took part.
 pub(crate) fn report() -> ReportData {
@@ -54,6 +54,7 @@ pub(crate) fn report() -> ReportData {
             noise_multiplier: study.privacy.training.noise_multiplier,
             sampling_rate: study.privacy.training.sampling_rate,
             steps: 40,
+            sums: None,
             sites: sites.iter().enumerate().map(site).collect(),
         },
         models,
@@ -95,6 +96,23 @@ pub(crate) fn report() -> ReportData {
         metrics,
         study,
     }
+}
+
+/// The same study in distributed mode: four hospitals, one of which dropped out of a step.
+pub(crate) fn distributed() -> ReportData {
+    let mut data = report();
+    data.study.privacy.mode = Mode::Distributed { colluding: 1 };
+    data.study.privacy.training.local_steps = 1;
+    data.study.privacy.training.quorum = 3;
+    data.metrics.privacy.mode = data.study.privacy.mode.name().into();
+    data.metrics.privacy.sums = Some(Sums {
+        threshold: 3,
+        colluding: 1,
+        sites_of_rounds: vec![4, 3, 4, 4],
+        attempts_failed: 2,
+        uses_lost_max: 5,
+    });
+    data
 }
 
 fn reference(name: &str, auroc: f64, reach: f64) -> Model {

@@ -49,6 +49,27 @@ fn the_page_is_whole_and_loads_nothing() {
 }
 
 #[test]
+fn distributed_mode_says_who_could_read_what() {
+    let (local, distributed) = (sample_html(), html(&sample::distributed()));
+    check_well_formed(&distributed);
+    for (expected, is_there) in [
+        ("sums only: 4 of training, each over 3 to 4 sites (in order: 4, 3, 4, 4)", true),
+        ("a sum over fewer than 3 sites (t) does not exist", true),
+        ("as long as at most 1 of the sites (n_C) help the coordinator", true),
+        ("2 attempts ended in no sum; a site lost at most 5 paid uses", true),
+        ("Evaluation figures of single sites: not released", true),
+        ("Nobody can read what one hospital sent", true),
+        ("More than 1 of the sites on the coordinator’s side", true),
+        ("is in the same sums several times, under the noise of one", true),
+        ("each site’s own update and histogram", false),
+        ("pays at each", false),
+    ] {
+        assert_eq!(distributed.contains(expected), is_there, "{expected}");
+        assert_eq!(local.contains(expected), !is_there, "{expected}");
+    }
+}
+
+#[test]
 fn sections_come_in_order_and_the_lay_summary_first() {
     let html = sample_html();
     let order = [

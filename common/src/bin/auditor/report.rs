@@ -10,7 +10,7 @@ mod verdict;
 use crate::source::Source;
 use crate::{BAD_INPUT, OUR_FAULT, budget, print_answer, refuse};
 use consilium_common::ledger::budget::Budget;
-use consilium_common::ledger::bundle::trace::OutputLine;
+use consilium_common::ledger::bundle::trace::{OutputLine, SumLine};
 use consilium_common::ledger::bundle::{Report, SiteReport};
 use consilium_common::study::Study;
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     };
     let sound = if report.findings.is_empty() {
         match budget::of(&report) {
-            Ok(budget) => Some(Sound { budget, outputs: report.outputs_paid() }),
+            Ok(budget) => Some(Sound { budget, outputs: report.outputs_paid(), sums: report.sums_paid() }),
             Err(error) => return refuse(OUR_FAULT, &error),
         }
     } else {
@@ -77,6 +77,8 @@ struct Audited<'a> {
 struct Sound {
     budget: Budget,
     outputs: Vec<OutputLine>,
+    /// Secure sums, in distributed mode.
+    sums: Vec<SumLine>,
 }
 
 impl Audited<'_> {

@@ -3,9 +3,9 @@
 use crate::figures::plain;
 use crate::source::{Elsewhere, unsound};
 use crate::{BAD_INPUT, Format, figures, folder, print_answer, refuse, verify};
-use consilium_common::id::Digest;
+use consilium_common::id::{Digest, SiteName};
 use consilium_common::ledger::bundle::Report;
-use consilium_common::ledger::bundle::trace::{DecisionLine, OutputLine, Trace};
+use consilium_common::ledger::bundle::trace::{DecisionLine, MaskedLine, OutputLine, SumLine, Trace};
 use consilium_common::protocol::Decision;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ Example:
   auditor trace model.safetensors --bundle results/bundle
 
 MODEL is any model of the bundle: model.safetensors, final/model, or what a round started from
-(rounds/3/model). Exit code 1: the bundle does not verify, or MODEL is no model of it.";
+(rounds/3/model; in distributed mode only the last is a file). Exit code 1: the bundle does not verify, or MODEL is no model of it.";
 
 /// Follow a model file back to its rounds, updates, approvals, policies and study
 #[derive(clap::Args)]
@@ -141,12 +141,18 @@ fn text(trace: &Trace, report: &Report, path: &Path) -> String {
             let weight = (update.weight * 1e4).round() / 1e4;
             line(format_args!("  {}, weight {weight}", paid(update, "steps")));
         }
+        for text in round.sum.iter().flat_map(summed) {
+            line(format_args!("  {text}"));
+        }
     }
-    if !trace.evaluation.is_empty() {
+    if !trace.evaluation.is_empty() || !trace.evaluation_sums.is_empty() {
         line(format_args!("\nreleased to judge it"));
         for release in &trace.evaluation {
             line(format_args!("  {}", paid(release, "use of a histogram")));
             line(format_args!("    {}", release.file));
+        }
+        for text in trace.evaluation_sums.iter().flat_map(summed) {
+            line(format_args!("  {text}"));
         }
     }
     line(format_args!("\nkeys: {}", verify::keys(report)));
@@ -164,6 +170,34 @@ fn decided(decision: &DecisionLine) -> String {
     };
     let by = if decision.approver.is_empty() { "no name given" } else { &plain(&decision.approver) };
     format!("{}: {word} at {} by {by}", decision.site, decision.time)
+}
+
+/// A secure sum: who is in it, and the entries of each.
+fn summed(sum: &SumLine) -> Vec<String> {
+    let sites = sum.survivors.len();
+    let head = format!("{}: sum of {sites} sites, attempt {}, {}", sum.file, sum.attempt, sum.digest.short());
+    let site = |line: &MaskedLine| {
+        let reserved = line.reserved.map_or_else(String::new, |time| format!(" at {time}"));
+        let ended = line.ended.map_or_else(
+            || "its end not recorded".to_owned(),
+            |entry| format!("its end recorded (entry {entry})"),
+        );
+        format!(
+            "  {}: use {} of the block paid for{reserved} (entry {}), masked vector {} committed to at {} (entry {}), \
+             {ended}",
+            line.site,
+            line.use_index,
+            line.reserve,
+            line.masked.short(),
+            line.committed,
+            line.commit
+        )
+    };
+    let gone = |site: &SiteName| format!("  {site}: masked a vector and dropped out; it is in no sum");
+    std::iter::once(head)
+        .chain(sum.survivors.iter().map(site))
+        .chain(sum.dropped_out.iter().map(gone))
+        .collect()
 }
 
 fn paid(output: &OutputLine, unit: &str) -> String {

@@ -48,6 +48,13 @@ fn text(report: &Report) -> String {
         line(format_args!("study       {} version {} ({})", study.id, study.version, study.digest));
         line(format_args!("rounds      {} of {}", report.rounds, study.privacy.training.rounds));
     }
+    if !report.sums.is_empty() {
+        let fewest = report.sums.iter().map(|sum| sum.survivors.len()).min().unwrap_or(0);
+        line(format_args!(
+            "sums        {} secure sums, each over at least {fewest} sites",
+            report.sums.len()
+        ));
+    }
     for site in &report.sites {
         let entries =
             site.ledger.as_ref().map_or_else(|| "not replayed".into(), |l| format!("{} entries", l.size()));
@@ -120,6 +127,7 @@ fn json(report: &Report) -> String {
         "study": report.study.as_ref().map(|study| study.digest),
         "keys": keys(report),
         "rounds": report.rounds,
+        "sums": report.sums.len(),
         "sites": sites,
         "findings": report.findings,
         "notes": report.notes,

@@ -12,8 +12,8 @@ pub struct Finding {
     /// A stable code: a rule of the ledger (`ledger.commit`, `policy.epsilon_total`), what happened to
     /// an entry (`entry.changed`, `entry.dropped`, `entry.reordered`, `entry.duplicated`,
     /// `entry.inserted`, `entry.truncated`), `tile`, `checkpoint.fork`, `checkpoint.rollback`,
-    /// `signature`, `cosignature`, `aggregate`, `commitment`, `missing`, `surplus`, or the part of the
-    /// bundle (`manifest`, `study`, `approval`, `ledger`, `training`, `evaluation`, `export`).
+    /// `signature`, `cosignature`, `aggregate`, `commitment`, `transcript` (a secure sum is not the one
+    /// in a survivor's ledger), `missing`, `surplus`, or the part of the bundle (`manifest`, `study`, `approval`, `ledger`, `training`, `evaluation`, `export`).
     pub kind: &'static str,
     /// The file, within the bundle.
     pub file: String,
@@ -44,7 +44,7 @@ pub(super) fn kind_of(file: &str) -> &'static str {
         "study.toml" => "study",
         "start.json" | "decisions" => "approval",
         "sites" => "ledger",
-        "rounds" | "final" => "training",
+        "rounds" | "sums" | "final" => "training",
         "evaluation" => "evaluation",
         "model.safetensors" | "model.json" => "export",
         _ => "manifest",
@@ -82,6 +82,8 @@ mod tests {
         check("rounds/3/updates/corby", Some("corby"), "training");
         check("rounds/3/updates", None, "training");
         check("final/model", None, "training");
+        check("sums/3", None, "training");
+        check("evaluation/overall/sum", None, "evaluation");
         check("evaluation/sex+age_band/corby.json", Some("corby"), "evaluation");
         check("model.json", None, "export");
         check("sites/No Name/ledger", None, "ledger");

@@ -7,16 +7,23 @@ use crate::ledger::rules::Slot;
 use crate::model::aggregate::WeightedSum;
 use crate::model::blob::{self, Header, ModelHeader, UpdateHeader};
 use crate::model::initial::initial_parameters;
-use crate::study::Study;
+use crate::study::{Mode, Study};
 
 /// The model after the last round.
 pub(super) struct FinalModel {
     pub(super) digest: Digest,
 }
 
-struct Model {
+pub(super) struct Model {
     values: Vec<i32>,
     digest: Digest,
+}
+
+impl Model {
+    /// Of the file's exact bytes.
+    pub(super) const fn digest(&self) -> Digest {
+        self.digest
+    }
 }
 
 impl Audit<'_> {
@@ -51,7 +58,13 @@ impl Audit<'_> {
         (round, last.map(|model| FinalModel { digest: model.digest }))
     }
 
-    fn model(&mut self, file: &str, study: &Study, round: u32, expected: Option<&[i32]>) -> Option<Model> {
+    pub(super) fn model(
+        &mut self,
+        file: &str,
+        study: &Study,
+        round: u32,
+        expected: Option<&[i32]>,
+    ) -> Option<Model> {
         let bytes = self.take(file)?;
         let (header, values) = self.blob::<ModelHeader>(file, &bytes)?;
         let fits = header_of(study, round);
@@ -67,8 +80,11 @@ impl Audit<'_> {
         }
         if let Some(at) = expected.and_then(|expected| expected.iter().zip(&values).position(|(a, b)| a != b))
         {
-            let source =
-                if round == 0 { "the study's initial model" } else { "the updates of the round before" };
+            let source = match study.privacy.mode {
+                _ if round == 0 => "the study's initial model",
+                Mode::Local => "the updates of the round before",
+                Mode::Distributed { .. } => "the sum of the round before",
+            };
             let what = format!("not the model that follows from {source}: parameter {at} differs");
             self.found_as("aggregate", file, what);
         }
@@ -185,7 +201,7 @@ impl Audit<'_> {
     }
 
     /// The files for other tools hold the final model and nothing else.
-    fn export(&mut self, study: &Study, round: u32, model: &Model) {
+    pub(super) fn export(&mut self, study: &Study, round: u32, model: &Model) {
         const FILE: &str = "model.safetensors";
         let expected = crate::model::export::safetensors_bytes(&header_of(study, round), &model.values);
         match self.take(FILE) {
@@ -202,7 +218,7 @@ impl Audit<'_> {
     }
 }
 
-fn header_of(study: &Study, round: u32) -> ModelHeader {
+pub(super) fn header_of(study: &Study, round: u32) -> ModelHeader {
     ModelHeader {
         schema: ModelHeader::SCHEMA.to_owned(),
         study: study.digest,

@@ -13,7 +13,7 @@ use crate::ledger::history::{History, KeyChanged};
 use crate::ledger::merkle::Tree;
 use crate::ledger::rules::{Illegal, Slot, State, StudyRecord};
 use crate::ledger::tiles;
-use crate::study::{RosterSite, Study};
+use crate::study::{Mode, RosterSite, Study};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -307,8 +307,26 @@ impl Audit<'_> {
                 format!("opened at {opened}, the study started later, at {started}"),
             );
         }
+        self.of_the_mode(folder, state, study);
         self.burnt_whole(folder, state, study);
         self.burnt_in_time(folder, state, study, record);
+    }
+
+    /// Nothing of the other mode: what leaves for a distributed study leaves behind masks.
+    fn of_the_mode(&mut self, folder: &str, state: &State, study: &Study) {
+        const RULE: &str = "ledger.mode";
+        let (strangers, what): (Vec<u64>, _) = match study.privacy.mode {
+            Mode::Local => {
+                let blocks = state.blocks(&study.digest).map(|(index, _)| index);
+                (blocks.collect(), "burnt for a secure sum, the study's mode is local")
+            }
+            Mode::Distributed { .. } => {
+                let burns = state.burns(&study.digest).map(|(index, _)| index);
+                (burns.collect(), "burnt for a site's own output, the study's mode is distributed")
+            }
+        };
+        let finding = |index| Finding::new(RULE, folder, Some(index), what);
+        self.findings.extend(strangers.into_iter().map(finding));
     }
 
     /// Every output was paid for in full: all private steps of a round, one use of a release.
@@ -335,8 +353,11 @@ impl Audit<'_> {
 
     fn burnt_in_time(&mut self, folder: &str, state: &State, study: &Study, record: &StudyRecord) {
         let valid = study.governance.valid_from..=study.governance.valid_until;
-        for (index, burn) in state.burns(&study.digest) {
-            let day = burn.time.day();
+        let burnt = state.burns(&study.digest).map(|(index, burn)| (index, burn.time));
+        let blocks = state.blocks(&study.digest).map(|(index, block)| (index, block.time));
+        let masked = state.masked(&study.digest).map(|(index, masked)| (index, masked.time));
+        for (index, time) in burnt.chain(blocks).chain(masked) {
+            let day = time.day();
             if !valid.contains(&day) {
                 let (from, until) = (valid.start(), valid.end());
                 self.found_in(

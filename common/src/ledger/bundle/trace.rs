@@ -5,7 +5,7 @@ use super::{Report, SiteReport};
 use crate::id::{Digest, SiteName, StudyId};
 use crate::key::PublicKey;
 use crate::ledger::entry::Caps;
-use crate::ledger::rules::Slot;
+use crate::ledger::rules::{Masked, Slot};
 use crate::protocol::Decision;
 use crate::study::Study;
 use crate::time::Time;
@@ -18,7 +18,7 @@ pub struct Trace {
     pub schema: &'static str,
     /// SHA-256 of the model file.
     pub model: Digest,
-    /// The file of the bundle that has these bytes.
+    /// The file of the bundle that has these bytes; of a model that was recomputed from secure sums, words.
     pub file: String,
     /// How many rounds of training are in it.
     pub rounds_in_it: u32,
@@ -38,6 +38,9 @@ pub struct Trace {
     pub rounds: Vec<RoundLine>,
     /// What was released of this model to judge it.
     pub evaluation: Vec<OutputLine>,
+    /// The same in distributed mode: secure sums over all sites.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evaluation_sums: Vec<SumLine>,
 }
 
 /// The study, in short.
@@ -109,6 +112,50 @@ pub struct RoundLine {
     pub model: Digest,
     /// The updates that made the next model.
     pub updates: Vec<OutputLine>,
+    /// The secure sum that made it instead, in distributed mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sum: Option<SumLine>,
+}
+
+/// A secure sum.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SumLine {
+    /// The file, within the bundle.
+    pub file: String,
+    /// SHA-256 of its exact bytes.
+    pub digest: Digest,
+    /// What for.
+    #[serde(skip)]
+    pub slot: Slot,
+    /// Which try it was, counted from 0.
+    pub attempt: u32,
+    /// The session: the same keys at every site.
+    pub session: Digest,
+    /// Who is in it.
+    pub survivors: Vec<MaskedLine>,
+    /// Sites that masked a vector for this attempt which is not in it.
+    pub dropped_out: Vec<SiteName>,
+}
+
+/// A site's part in a secure sum.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MaskedLine {
+    /// Whose.
+    pub site: SiteName,
+    /// The block that paid for it, before data were read.
+    pub reserve: u64,
+    /// When that was written.
+    pub reserved: Option<Time>,
+    /// Which of its uses.
+    pub use_index: u64,
+    /// The entry that committed to the masked vector.
+    pub commit: u64,
+    /// When that was written.
+    pub committed: Time,
+    /// Digest of the masked vector.
+    pub masked: Digest,
+    /// The entry that says how it ended; none where the site did not learn it.
+    pub ended: Option<u64>,
 }
 
 /// One output that left a site.
@@ -159,6 +206,7 @@ impl Trace {
                 round,
                 model: *model,
                 updates: outputs(report, study, |slot, _| slot == Slot::Round(round)),
+                sum: sums(report, study, |slot, _| slot == Slot::Round(round)).pop(),
             })
             .collect();
         let is_of_it = |slot, of: Digest| matches!(slot, Slot::Grouping(_)) && of == *digest;
@@ -189,6 +237,7 @@ impl Trace {
             sites,
             rounds,
             evaluation: outputs(report, study, is_of_it),
+            evaluation_sums: sums(report, study, is_of_it),
         })
     }
 }
@@ -254,7 +303,53 @@ pub(super) fn outputs(
     report.outputs.iter().filter_map(line).collect()
 }
 
+/// The sums whose slot and model `is_wanted`, each with the entries of every site in it.
+fn sums(report: &Report, study: &Study, is_wanted: impl Fn(Slot, Digest) -> bool) -> Vec<SumLine> {
+    let line = |sum: &super::SumReport| {
+        let (mut survivors, mut dropped_out) = (Vec::new(), Vec::new());
+        for site in &report.sites {
+            let Some(ledger) = &site.ledger else { continue };
+            let of_it =
+                |masked: &Masked| masked.session == sum.session && masked.is_for(sum.slot, sum.attempt);
+            let Some((commit, masked)) = ledger.masked(&study.digest).find(|(_, masked)| of_it(masked))
+            else {
+                continue;
+            };
+            if !sum.survivors.contains(&site.name) {
+                dropped_out.push(site.name.clone());
+                continue;
+            }
+            survivors.push(MaskedLine {
+                site: site.name.clone(),
+                reserve: masked.reserve,
+                reserved: ledger.block(masked.reserve).map(|block| block.time),
+                use_index: masked.index,
+                commit,
+                committed: masked.time,
+                masked: masked.output,
+                ended: masked.ended.as_ref().map(|ended| ended.entry),
+            });
+        }
+        SumLine {
+            file: sum.file.clone(),
+            digest: sum.digest,
+            slot: sum.slot,
+            attempt: sum.attempt,
+            session: sum.session,
+            survivors,
+            dropped_out,
+        }
+    };
+    report.sums.iter().filter(|sum| is_wanted(sum.slot, sum.model)).map(line).collect()
+}
+
 impl Report {
+    /// Every secure sum of the study, in the order of rounds and groupings; empty in local mode.
+    #[must_use]
+    pub fn sums_paid(&self) -> Vec<SumLine> {
+        self.study.as_ref().map_or_else(Vec::new, |study| sums(self, study, |_, _| true))
+    }
+
     /// Everything that left the sites for the study, in the order of rounds and groupings; empty unless
     /// the bundle's ledgers were replayed.
     #[must_use]

@@ -4,7 +4,7 @@
 //! Invariants: a use belongs to one block and has at most one masked vector; uses rise, and so do the
 //! attempts of an earmark, so that neither is ever taken up again, whatever a coordinator asks.
 
-use super::{Broken, State, broken};
+use super::{Broken, Slot, State, broken};
 use crate::id::{Digest, SiteName};
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,6 +85,18 @@ impl Block {
     #[must_use]
     pub const fn next_use(&self) -> Option<u64> {
         if self.aborted || self.next == self.first + self.count { None } else { Some(self.next) }
+    }
+}
+
+impl Masked {
+    /// Whether it is for this attempt of this round or grouping.
+    #[must_use]
+    pub fn is_for(&self, slot: Slot, attempt: u32) -> bool {
+        let place = match slot {
+            Slot::Round(round) => (0, round),
+            Slot::Grouping(earmark) => (earmark, earmark),
+        };
+        (self.earmark, self.step) == place && self.attempt == attempt
     }
 }
 

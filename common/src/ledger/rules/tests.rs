@@ -1,3 +1,4 @@
+mod sums;
 mod total;
 
 use super::*;

@@ -5,11 +5,12 @@ use super::html::{Html, Part, all, fill, table, text};
 use crate::figures::{epsilon_short, one_in, percent};
 use consilium_common::ledger::rules::Slot;
 use consilium_common::privacy::odds::Odds;
+use consilium_common::study::Mode;
 
 pub(super) fn section(audited: &Audited<'_>) -> Html {
     let body = match audited.sound {
         None => broken(audited),
-        Some(_) => all([happened(audited), protection(audited), not_protected()]),
+        Some(_) => all([happened(audited), protection(audited), not_protected(audited)]),
     };
     fill("<section class=\"lay\"><h2>In plain words</h2>{}</section>", &[&body])
 }
@@ -25,8 +26,6 @@ fn broken(audited: &Audited<'_>) -> Html {
 
 fn happened(audited: &Audited<'_>) -> Html {
     let report = audited.report;
-    let outputs = audited.sound.map_or(&[][..], |sound| &sound.outputs);
-    let updates = outputs.iter().filter(|output| matches!(output.slot, Slot::Round(_))).count();
     let refused: u64 = report.sites.iter().map(Audited::refused).sum();
     let declined = report.decisions.len().saturating_sub(report.sites.len());
     let keys = if report.keys_are_pinned() {
@@ -42,8 +41,7 @@ fn happened(audited: &Audited<'_>) -> Html {
          down what it sent. We checked every signature and every line of those records, and computed the \
          model again from what the hospitals sent.{}</p>\
          <ul><li><strong>Who said yes:</strong> {}, to exactly this study, before anything was sent.{}</li>\
-         <li><strong>What left the hospitals:</strong> {} for training and {} for testing the model. Each \
-         holds only numbers, and random noise was added to each. No record of a person is among them.</li>\
+         <li><strong>What left the hospitals:</strong> {}. No record of a person is among them.</li>\
          <li><strong>What was refused:</strong> {}.</li></ul>",
         &[
             &counted(report.sites.len(), "hospital", "hospitals"),
@@ -57,14 +55,42 @@ fn happened(audited: &Audited<'_>) -> Html {
                     counted(n, "other hospital answered", "other hospitals answered")
                 ),
             },
-            &counted(updates, "message", "messages"),
-            &counted(outputs.len() - updates, "table of counts", "tables of counts"),
+            &what_left(audited),
             &match refused {
                 0 => "no request, as far as these records go back".to_owned(),
                 n => counted(usize::try_from(n).unwrap_or(usize::MAX), "request", "requests"),
             },
         ],
     )
+}
+
+fn what_left(audited: &Audited<'_>) -> String {
+    let Some(sound) = audited.sound else { return String::new() };
+    let training = |slot: &Slot| matches!(slot, Slot::Round(_));
+    let of = |slots: Vec<Slot>| {
+        let updates = slots.iter().filter(|slot| training(slot)).count();
+        (updates, slots.len() - updates)
+    };
+    match audited.study.privacy.mode {
+        Mode::Local => {
+            let (updates, tables) = of(sound.outputs.iter().map(|output| output.slot).collect());
+            format!(
+                "{} for training and {} for testing the model. Each holds only numbers, and random noise was added \
+                 to each",
+                counted(updates, "message", "messages"),
+                counted(tables, "table of counts", "tables of counts")
+            )
+        }
+        Mode::Distributed { .. } => {
+            let (steps, tables) = of(sound.sums.iter().map(|sum| sum.slot).collect());
+            format!(
+                "scrambled numbers that nobody can read by themselves. Only {} for training and {} for testing the \
+                 model could be read, each added up over the hospitals, with random noise in it",
+                counted(steps, "sum", "sums"),
+                counted(tables, "table of counts", "tables of counts")
+            )
+        }
+    }
 }
 
 fn protection(audited: &Audited<'_>) -> Html {
@@ -117,15 +143,24 @@ fn protection(audited: &Audited<'_>) -> Html {
     )
 }
 
-fn not_protected() -> Html {
-    Html::raw(
+fn not_protected(audited: &Audited<'_>) -> Html {
+    let together = match audited.study.privacy.mode {
+        Mode::Local => Html::raw(""),
+        Mode::Distributed { colluding } => fill(
+            "<li>Nobody has to trust the coordinator. But if more than {} of the hospitals secretly helped it, the noise \
+             that is left would hide less than this page says.</li>",
+            &[&u32::from(colluding)],
+        ),
+    };
+    let list = Html::raw(
         "<h3>What is not protected</h3><ul>\
          <li>Everybody can know that these hospitals took part, and when.</li>\
          <li>What the model shows about people in general is not secret. It may be true of you even if your \
          record was never used.</li>\
          <li>Each hospital’s program writes down what it does in a way that shows later changes. It cannot \
-         prove that the program was honest.</li></ul>",
-    )
+         prove that the program was honest.</li>",
+    );
+    fill("{}{}</ul>", &[&list, &together])
 }
 
 /// `1 hospital`, `3 hospitals`.

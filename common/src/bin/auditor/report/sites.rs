@@ -7,11 +7,11 @@ use crate::budget::words;
 use crate::figures::{bytes, epsilon_short, left};
 use consilium_common::ledger::budget::SiteBudget;
 use consilium_common::ledger::bundle::SiteReport;
-use consilium_common::ledger::bundle::trace::OutputLine;
+use consilium_common::ledger::bundle::trace::{OutputLine, SumLine};
 use consilium_common::ledger::entry::{Account, Role};
 use consilium_common::ledger::rules::Slot;
 use consilium_common::privacy::accountant::{Accountant, epsilon_by};
-use consilium_common::study::earmarks;
+use consilium_common::study::{Mode, earmarks};
 use std::collections::BTreeMap;
 
 pub(super) fn budget(audited: &Audited<'_>) -> Html {
@@ -55,7 +55,7 @@ pub(super) fn budget(audited: &Audited<'_>) -> Html {
          <p>ε at δ = {}, by {} accounting, recomputed from the burnt events in each ledger: no figure that anybody \
          wrote down is believed. What was reserved counts as spent, whether or not anything came of it.</p>{}\
          <p class=\"quiet\">“If everything were used” prices the whole declared list, spare attempts included. A \
-         person known to several hospitals pays at each; shown is the worst mix of roles and of hospitals.</p>\
+         person known to several hospitals pays more{}; shown is the worst mix of roles and of hospitals.</p>\
          <h3>Over all studies on the same people</h3>{}\
          <p class=\"quiet\">ε of everything charged, by Rényi accounting (rdp), at the hospital’s own δ and at the order \
          that its filter fixed before the first release; so it may exceed the figures above. Only the hospital’s own policy file can raise \
@@ -77,6 +77,12 @@ pub(super) fn budget(audited: &Audited<'_>) -> Html {
                 ],
                 budget.sites.iter().map(row).chain([total]),
             ),
+            &match audited.study.privacy.mode {
+                Mode::Local => ": at each of them",
+                Mode::Distributed { .. } => {
+                    ", since they are in the same sums several times, under one noise"
+                }
+            },
             &table(&["Hospital", "Charged", "Cap", "Left", "δ of the policy"], over_all),
         ],
     )
@@ -146,17 +152,55 @@ fn left_the_building(audited: &Audited<'_>, sound: &Sound, site: &SiteReport) ->
             format!("histogram “{}”", name.unwrap_or("?"))
         }
     };
-    let rows = outputs.iter().map(|output| {
-        let spent = so_far.get(&output.reserve).copied().unwrap_or_default();
+    let spent = |reserve: u64| {
+        let spent = so_far.get(&reserve).copied().unwrap_or_default();
+        spent.map(|epsilon| text(epsilon_short(epsilon)))
+    };
+    let plain = outputs.iter().map(|output| {
+        let [training, evaluation] = spent(output.reserve);
         vec![
             text(minute(output.committed.unwrap_or(output.reserved))),
             text(what(output.slot)),
             text(bytes(output.bytes)),
             text(format!("{} and {}", output.reserve, output.commit)),
-            text(epsilon_short(spent[0])),
-            text(epsilon_short(spent[1])),
+            training,
+            evaluation,
         ]
     });
+    // Masked vectors, those that ended in no sum included: they left as well.
+    let sums = |slot: Slot, attempt: u32, session| {
+        let of_it = |sum: &&SumLine| sum.slot == slot && sum.attempt == attempt && sum.session == session;
+        sound.sums.iter().find(of_it).filter(|sum| sum.survivors.iter().any(|line| line.site == site.name))
+    };
+    let masked = site.ledger.iter().flat_map(|ledger| ledger.masked(&audited.study.digest));
+    let masked = masked.map(|(entry, masked)| {
+        let slot =
+            if masked.earmark == 0 { Slot::Round(masked.step) } else { Slot::Grouping(masked.earmark) };
+        let end = match sums(slot, masked.attempt, masked.session) {
+            Some(sum) => format!("in the sum of {} sites", sum.survivors.len()),
+            None => "in no sum".to_owned(),
+        };
+        let [training, evaluation] = spent(masked.reserve);
+        vec![
+            text(minute(masked.time)),
+            text(format!("masked {}, attempt {}", what(slot), masked.attempt)),
+            text(end),
+            text(format!("{} and {entry}", masked.reserve)),
+            training,
+            evaluation,
+        ]
+    });
+    let rows: Vec<_> = plain.chain(masked).collect();
+    let to_whom = match audited.study.privacy.mode {
+        Mode::Local => {
+            "To the coordinator, which averages the updates and passes the averages on to the sites. Every line \
+             carries noise; no record and no exact count left."
+        }
+        Mode::Distributed { .. } => {
+            "To the coordinator, behind masks that cancel only in the sum over all sites of an attempt: it can read \
+             the sums and nothing of one site. Every sum carries noise; no record and no exact count left."
+        }
+    };
     let mechanisms = all(marks.iter().map(|mark| {
         fill(
             "<li>{}: {}, declared {} times, paid by {}</li>",
@@ -174,19 +218,19 @@ fn left_the_building(audited: &Audited<'_>, sound: &Sound, site: &SiteReport) ->
     }));
     fill(
         "<h3>What left the hospital</h3>\
-         <p>To the coordinator, which averages the updates and passes the averages on to the sites. Under the \
-         hospital’s approval by {}. Every line carries noise; no record and no exact count left.</p>{}\
+         <p>{} Under the hospital’s approval by {}.</p>{}\
          <p class=\"quiet\">Entries: the reserve before the data were read, and the commit to the exact bytes. ε so \
          far: by Rényi accounting (rdp), an upper bound, some per cent above the figures under “What it cost” where \
          these are by pld; failed attempts included.</p>\
          <details open><summary>The mechanisms</summary><ul>{}</ul></details>",
         &[
+            &to_whom,
             &under,
             &table(
                 &[
                     "When",
                     "What",
-                    "Size",
+                    "Size, or where it ended",
                     "Entries",
                     "ε so far, training people",
                     "ε so far, evaluation people",
@@ -204,8 +248,11 @@ fn spent_until(audited: &Audited<'_>, site: &SiteReport) -> BTreeMap<u64, [f64; 
     let marks = earmarks(audited.study);
     let mut burnt = vec![0_u64; marks.len()];
     let mut spent = BTreeMap::new();
-    for (index, burn) in ledger.burns(&audited.study.digest) {
-        burnt[burn.earmark as usize] += burn.count;
+    let study = &audited.study.digest;
+    let burns = ledger.burns(study).map(|(index, burn)| (index, burn.earmark, burn.count));
+    let blocks = ledger.blocks(study).map(|(index, block)| (index, block.earmark, block.count));
+    for (index, earmark, count) in burns.chain(blocks) {
+        burnt[earmark as usize] += count;
         let of = |role: Role| {
             let events: Vec<_> = marks
                 .iter()

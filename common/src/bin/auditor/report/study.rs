@@ -6,7 +6,7 @@ use super::lay::paragraphs;
 use super::page::minute;
 use crate::figures::{grouped, one_in};
 use consilium_common::protocol::Decision;
-use consilium_common::study::SplitBy;
+use consilium_common::study::{Mode, SplitBy};
 
 pub(super) fn section(audited: &Audited<'_>) -> Html {
     all([approved(audited), protected(audited)])
@@ -83,6 +83,19 @@ fn protected(audited: &Audited<'_>) -> Html {
              so everybody is charged for both accounts."
         }
     };
+    let against = match study.privacy.mode {
+        Mode::Local => {
+            "everybody outside the hospital: each hospital’s own noise suffices, so that neither the \
+                        coordinator nor another hospital has to be trusted"
+                .to_owned()
+        }
+        Mode::Distributed { colluding } => format!(
+            "everybody outside the hospital, the coordinator together with up to {colluding} of the other hospitals \
+             included (n_C): hospitals add shares of one noise, and the coordinator can read sums over at least {} of \
+             them (t)",
+            study.privacy.training.quorum
+        ),
+    };
     let rows = study.sites.iter().map(|site| {
         vec![
             text(site.name.as_str()),
@@ -94,12 +107,12 @@ fn protected(audited: &Audited<'_>) -> Html {
         "<section id=\"who\"><h2>Who is protected</h2>\
          <dl class=\"facts\"><dt>Unit</dt><dd>one person at one hospital, with all their records and visits together</dd>\
          <dt>Neighbours</dt><dd>add or remove one person</dd>\
-         <dt>Against whom</dt><dd>everybody outside the hospital: each hospital’s own noise suffices, so that neither \
-         the coordinator nor another hospital has to be trusted</dd>\
+         <dt>Against whom</dt><dd>{}</dd>\
          <dt>Over what</dt><dd>everything that the hospital sends for the study; the hospital’s cap over all studies \
          on the same people is in its own section</dd>\
          <dt>δ</dt><dd>{}</dd><dt>Two accounts</dt><dd>{}</dd></dl>{}</section>",
         &[
+            &against,
             &one_in(study.privacy.delta),
             &roles,
             &table(&["Hospital", "People, as published", "Weight in the average"], rows),

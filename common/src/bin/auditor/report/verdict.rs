@@ -24,8 +24,9 @@ pub(super) fn section(audited: &Audited<'_>) -> Html {
              <li>each hospital’s ledger: every entry hashed into the signed tree head, cosigned by the \
              coordinator, and replayed by the rules: no output without a reserve before it, nothing outside the \
              policy, no sum over a cap;</li>\
-             <li>each output: the exact bytes that a ledger committed to, with the noise that was paid for;</li>\
-             <li>each model: computed again, bit for bit, from the updates and the study’s public start;</li>\
+             <li>each output: the exact bytes that a ledger committed to, with the noise that was paid for; each \
+             secure sum: signed by enough of its sites, and the same in every ledger;</li>\
+             <li>each model: computed again, bit for bit, from the updates or sums and the study’s public start;</li>\
              <li>nothing missing, and nothing that does not belong.</li></ul>",
         )
     } else {
@@ -48,8 +49,10 @@ pub(super) fn limits() -> Html {
         "<section id=\"limits\"><h2>What is not protected, and what no check can tell</h2><ul>\
          <li><strong>That a hospital takes part</strong>, and so what holds for most of its patients. Noise hides \
          a person, not a population.</li>\
-         <li><strong>A person known to several hospitals</strong> is a different person to each and pays at each; ε \
+         <li><strong>A person known to several hospitals</strong> is a different person to each and pays more; ε \
          for two and for three hospitals is printed above, at the worst mix of roles.</li>\
+         <li><strong>Collusion</strong> in distributed mode of more hospitals with the coordinator than the study’s \
+         n_C, or of a coordinator with sites that are not real: hospitals check each other’s keys against it.</li>\
          <li><strong>Public facts</strong>: the study file with its cohort, ranges and groups, the number of people \
          that each site published, the weights, the times of replies.</li>\
          <li><strong>Timing</strong>: an unusually large batch may cost one tick more.</li>\
