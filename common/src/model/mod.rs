@@ -8,6 +8,7 @@ pub mod aggregate;
 pub mod blob;
 pub mod export;
 pub mod initial;
+pub mod step;
 
 /// The shape of a model: `inputs` → hidden layers (tanh) → one logit. Logistic regression has no
 /// hidden layer.
