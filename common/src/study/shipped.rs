@@ -1,6 +1,6 @@
 //! The study files that ship with the project say what they should.
 
-use super::secure::{Summed, all_terms, block};
+use super::secure::{Summed, all_terms, block, denominator};
 use super::{Mistake, Mode, RosterSite, Study, fill, parse, predict};
 use crate::key::SecretKey;
 use crate::study::mistake::Kind;
@@ -90,6 +90,10 @@ fn the_distributed_studies_ask_for_the_same() {
         let sites: Vec<&RosterSite> = distributed.sites.iter().collect();
         let terms = all_terms(&distributed, &sites).expect("numbers that lanes carry");
         assert_eq!(terms.len(), 1 + distributed.groupings().len());
+        let backwards: Vec<&RosterSite> = sites.iter().rev().copied().collect();
+        assert_eq!(all_terms(&distributed, &backwards).expect("the same"), terms);
+        let bits = |sites: &[&RosterSite]| denominator(&distributed, sites).to_bits();
+        assert_eq!(bits(&backwards), bits(&sites));
         assert!(block(&distributed, Summed::Training, u64::MAX) >= 1);
     }
     check(HEART, HEART_DISTRIBUTED, 4);

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _, StreamMap};
 
-/// Longer messages are worked on where blocking is allowed, bytes.
+/// Sums of longer messages are worked on where blocking is allowed, bytes.
 const LIGHT_BYTES: usize = 256 * 1024;
 
 /// What comes from a site, then `None` once for the end of its stream.
@@ -41,10 +41,15 @@ pub async fn drive(hub: Arc<Hub>, study: Digest) -> Result<(), HubError> {
                 None => std::future::pending().await,
             }
         };
-        let done = tokio::select! {
-            Some((site, up)) = driver.streams.next() => driver.came(site, up),
-            _ = changes.changed() => driver.look_around(),
-            () = deadline => driver.late(),
+        let input = tokio::select! {
+            Some((site, up)) = driver.streams.next() => Input::Came(site, up),
+            _ = changes.changed() => Input::Changed,
+            () = deadline => Input::Late,
+        };
+        let done = if driver.heavy {
+            tokio::task::block_in_place(|| driver.heed(input))
+        } else {
+            driver.heed(input)
         };
         if let Err(error) = done {
             // Stopped from outside meanwhile: what was decided here is not wanted any more.
@@ -58,6 +63,15 @@ pub async fn drive(hub: Arc<Hub>, study: Digest) -> Result<(), HubError> {
     Ok(())
 }
 
+enum Input {
+    /// Something came from a site; `None` when its stream ended.
+    Came(SiteIndex, Option<Up>),
+    /// Streams, or the study.
+    Changed,
+    /// The deadline of the phase has passed.
+    Late,
+}
+
 struct Driver {
     hub: Arc<Hub>,
     study: Digest,
@@ -65,6 +79,7 @@ struct Driver {
     streams: StreamMap<SiteIndex, Ups>,
     seats: BTreeMap<SiteIndex, Taken>,
     started: Instant,
+    /// Whether sums take so long that they are worked on where blocking is allowed.
     heavy: bool,
     over: bool,
 }
@@ -116,13 +131,20 @@ impl Driver {
         u64::try_from(self.started.elapsed().as_millis()).expect("an uptime")
     }
 
-    /// Something came from a site; `None` when its stream ended.
+    fn heed(&mut self, input: Input) -> Result<(), HubError> {
+        match input {
+            Input::Came(site, up) => self.came(site, up),
+            Input::Changed => self.look_around(),
+            Input::Late => {
+                let acts = self.conductor.late(self.now_ms());
+                self.perform(acts)
+            }
+        }
+    }
+
     fn came(&mut self, site: SiteIndex, up: Option<Up>) -> Result<(), HubError> {
         let now = self.now_ms();
         let acts = match up {
-            Some(Up::Message(bytes)) if self.heavy => {
-                tokio::task::block_in_place(|| self.conductor.message(site, &bytes, now))
-            }
             Some(Up::Message(bytes)) => self.conductor.message(site, &bytes, now),
             Some(Up::Refused(rule)) => {
                 if let Some(seat) = self.seats.get(&site) {
@@ -135,12 +157,6 @@ impl Driver {
                 self.conductor.left(site, now)
             }
         };
-        self.perform(acts)
-    }
-
-    /// The deadline of the phase has passed.
-    fn late(&mut self) -> Result<(), HubError> {
-        let acts = self.conductor.late(self.now_ms());
         self.perform(acts)
     }
 
