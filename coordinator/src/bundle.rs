@@ -1,8 +1,10 @@
 //! Writes what an auditor takes (the layout is in ARCHITECTURE.md): everything that the verdict
 //! rests on, as exact bytes.
 
-use crate::store::{Blobs, StoreError, at};
+use crate::hub::HubError;
+use crate::store::{StoreError, at};
 use crate::study::{StudyEvent, StudyState};
+use consilium_common::id::Digest;
 use consilium_common::key::PublicKey;
 use consilium_common::model::blob::{self, ModelHeader};
 use consilium_common::model::export;
@@ -21,10 +23,10 @@ pub fn write(
     folder: &Path,
     state: &StudyState,
     events: &[StudyEvent],
-    blobs: &Blobs,
+    blob: &dyn Fn(&Digest) -> Result<Vec<u8>, HubError>,
     ledgers: &Path,
     coordinator: &PublicKey,
-) -> Result<(), StoreError> {
+) -> Result<(), HubError> {
     let draft = folder.with_extension("draft");
     if draft.exists() {
         fs::remove_dir_all(&draft).map_err(at(&draft))?;
@@ -45,7 +47,7 @@ pub fn write(
             &json!({"schema": "bundle/1", "study": study.digest, "coordinator": coordinator, "sites": sites}),
         ),
     )?;
-    put("study.toml", &blobs.get(&study.digest)?)?;
+    put("study.toml", &blob(&study.digest)?)?;
     if let Some(start) = &state.start {
         put("start.json", &serde_json::to_vec(start).expect("plain data"))?;
     }
@@ -57,13 +59,21 @@ pub fn write(
         copy_folder(&from, &draft.join("sites").join(site.as_str()).join("ledger"))?;
     }
     for (round, updates) in state.updates.iter().enumerate() {
-        put(&format!("rounds/{round}/model"), &blobs.get(&state.models[round])?)?;
+        put(&format!("rounds/{round}/model"), &blob(&state.models[round])?)?;
         for (site, digest) in updates {
-            put(&format!("rounds/{round}/updates/{site}"), &blobs.get(digest)?)?;
+            put(&format!("rounds/{round}/updates/{site}"), &blob(digest)?)?;
         }
     }
+    for (round, closed) in state.sums.iter().enumerate() {
+        put(&format!("sums/{round}"), &blob(&closed.sum)?)?;
+    }
+    for (earmark, closed) in &state.grouping_sums {
+        let at = usize::try_from(*earmark).expect("an index") - 1;
+        let grouping = study.groupings()[at].replace('*', "+");
+        put(&format!("evaluation/{grouping}/sum"), &blob(&closed.sum)?)?;
+    }
     if let Some(last) = state.models.last() {
-        let bytes = blobs.get(last)?;
+        let bytes = blob(last)?;
         put("final/model", &bytes)?;
         let (header, values) = blob::decode::<ModelHeader>(&bytes)
             .map_err(|e| StoreError::Corrupt(format!("final model: {e}")))?;
@@ -73,7 +83,7 @@ pub fn write(
     for (grouping, sites) in &state.histograms {
         for (site, digest) in sites {
             let name = format!("evaluation/{}/{site}.json", grouping.replace('*', "+"));
-            put(&name, &blobs.get(digest)?)?;
+            put(&name, &blob(digest)?)?;
         }
     }
     // The coordinator's own log stays beside the bundle: nobody signed it, and a bundle holds only
@@ -85,7 +95,7 @@ pub fn write(
     }
     let log = log_of(folder);
     fs::write(&log, lines).map_err(at(&log))?;
-    fs::rename(&draft, folder).map_err(at(folder))
+    Ok(fs::rename(&draft, folder).map_err(at(folder))?)
 }
 
 /// Where the coordinator's log of a bundle's study is: beside the bundle.

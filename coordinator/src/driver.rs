@@ -1,4 +1,5 @@
-//! Does what is due: averages complete rounds, reopens late ones, ends studies, writes bundles.
+//! Does what is due: averages complete rounds, reopens late ones, runs secure sums, ends studies, writes
+//! bundles.
 //! Everything that it does can be done again after a crash with the same result.
 
 use crate::average;
@@ -6,13 +7,17 @@ use crate::bundle;
 use crate::clock::now;
 use crate::home::Home;
 use crate::hub::{Hub, HubError};
+use crate::secure;
 use crate::store::StoreError;
 use crate::study::{Due, Phase, StudyState};
 use consilium_common::id::{Digest, SiteName};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::{AbortHandle, JoinSet};
 
+/// After a fault of our own, secure sums are taken up again this much later.
+const PAUSE: Duration = Duration::from_secs(5);
 /// Deadlines are looked at this often.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -20,8 +25,10 @@ const TICK: Duration = Duration::from_millis(250);
 pub async fn drive(hub: Arc<Hub>, home: Home) {
     let mut changes = hub.changes();
     let mut bundled = BTreeSet::new();
+    let mut sums = Sums::default();
     loop {
         changes.mark_unchanged();
+        sums.start(&hub);
         let (hub_, home_, done) = (Arc::clone(&hub), home.clone(), bundled.clone());
         let worked = tokio::task::spawn_blocking(move || work(&hub_, &home_, done)).await;
         match worked {
@@ -33,6 +40,36 @@ pub async fn drive(hub: Arc<Hub>, home: Home) {
             Err(error) => tracing::error!("the driver panicked: {error}"),
         }
         let _ = tokio::time::timeout(TICK, changes.changed()).await;
+    }
+}
+
+/// A driver of secure sums for each study that is in its sums. Dropped, they end.
+#[derive(Default)]
+struct Sums {
+    running: BTreeMap<Digest, AbortHandle>,
+    tasks: JoinSet<()>,
+}
+
+impl Sums {
+    fn start(&mut self, hub: &Arc<Hub>) {
+        while self.tasks.try_join_next().is_some() {}
+        self.running.retain(|_, task| !task.is_finished());
+        let open: Vec<Digest> = hub.with_studies(|studies| {
+            studies.values().filter(|s| s.summing().is_some()).map(|s| s.study.digest).collect()
+        });
+        for study in open {
+            if self.running.contains_key(&study) {
+                continue;
+            }
+            let hub = Arc::clone(hub);
+            let task = self.tasks.spawn(async move {
+                if let Err(error) = secure::drive(hub, study).await {
+                    tracing::error!(study = %study.short(), "secure sums: {error}");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            });
+            self.running.insert(study, task);
+        }
     }
 }
 
@@ -76,7 +113,8 @@ fn write_bundle(hub: &Hub, home: &Home, state: &StudyState) -> Result<(), HubErr
     let folder = home.path("bundles").join(state.study.digest.hex());
     if !folder.exists() {
         let events = hub.events(&state.study.digest, 0)?;
-        bundle::write(&folder, state, &events, &hub.blobs, &home.path("ledgers"), &hub.public_key())?;
+        let blob = |digest: &Digest| hub.blob(digest);
+        bundle::write(&folder, state, &events, &blob, &home.path("ledgers"), &hub.public_key())?;
         tracing::info!(study = %state.study.id, folder = %folder.display(), "bundle written");
     }
     Ok(())

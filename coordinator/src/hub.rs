@@ -10,6 +10,7 @@ pub use witness::{Copy, Foreign, Said};
 use crate::ca::Authority;
 use crate::clock::now;
 use crate::registry::{Registry, RegistryRefusal, SiteEvent};
+use crate::secure::Lobby;
 use crate::store::{Blobs, Store, StoreError, Witnessed};
 use crate::study::{StudyEvent, StudyRefusal, StudyState};
 use consilium_common::id::{Digest, SiteName};
@@ -119,8 +120,10 @@ struct Inner {
 pub struct Hub {
     inner: Mutex<Inner>,
     changed: watch::Sender<u64>,
-    /// Blobs by digest.
+    /// Blobs by digest, those that are files.
     pub blobs: Blobs,
+    /// Where sites' streams wait for the study's secure sums.
+    pub lobby: Lobby,
     key: SecretKey,
     /// The certificate authority.
     pub authority: Authority,
@@ -159,7 +162,7 @@ impl Hub {
                     StoreError::Corrupt(format!("stream {stream} does not start with published")).into()
                 );
             };
-            let file = blobs.get(&study)?;
+            let file = store.blob(&study)?;
             let parsed = consilium_common::study::parse(&file)
                 .map_err(|mistakes| StoreError::Corrupt(format!("stream {stream}: {mistakes}")))?;
             studies.insert(study, events.fold(StudyState::new(parsed), StudyState::apply));
@@ -167,7 +170,8 @@ impl Hub {
         let inner =
             Inner { store, registry, studies, last_seen: BTreeMap::new(), desk: witness::Desk::default() };
         let (changed, _) = watch::channel(0);
-        Ok(Self { inner: Mutex::new(inner), changed, blobs, key, authority, authority_certificate })
+        let lobby = Lobby::default();
+        Ok(Self { inner: Mutex::new(inner), changed, blobs, lobby, key, authority, authority_certificate })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -225,7 +229,8 @@ impl Hub {
         Ok(())
     }
 
-    fn announce(&self) {
+    /// Wakes whoever waits for a change.
+    pub fn announce(&self) {
         self.changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 
@@ -323,6 +328,19 @@ impl Hub {
         digest: &Digest,
         decide: impl FnOnce(&StudyState, Time) -> Result<Vec<StudyEvent>, StudyRefusal>,
     ) -> Result<(), HubError> {
+        self.change_study_with(digest, &[], decide)
+    }
+
+    /// As [`Hub::change_study`], with the bytes of blobs that the events name.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn change_study_with(
+        &self,
+        digest: &Digest,
+        blobs: &[(Digest, &[u8])],
+        decide: impl FnOnce(&StudyState, Time) -> Result<Vec<StudyEvent>, StudyRefusal>,
+    ) -> Result<(), HubError> {
         let mut inner = self.lock();
         let state = inner.studies.get(digest).ok_or_else(|| HubError::UnknownStudy(digest.to_string()))?;
         let events = decide(state, now())?;
@@ -330,12 +348,29 @@ impl Hub {
             return Ok(());
         }
         let version = state.version;
-        inner.store.append(&stream(digest), version, &events)?;
+        inner.store.append_with(&stream(digest), version, &events, blobs)?;
         let state = inner.studies.remove(digest).expect("was there");
         inner.studies.insert(*digest, events.into_iter().fold(state, StudyState::apply));
         drop(inner);
         self.announce();
         Ok(())
+    }
+
+    /// A look at one study.
+    ///
+    /// # Errors
+    /// No such study.
+    pub fn with_study<T>(&self, digest: &Digest, look: impl FnOnce(&StudyState) -> T) -> Result<T, HubError> {
+        let inner = self.lock();
+        inner.studies.get(digest).map(look).ok_or_else(|| HubError::UnknownStudy(digest.to_string()))
+    }
+
+    /// The bytes of a blob.
+    ///
+    /// # Errors
+    /// The disk, or bytes that are not what was written.
+    pub fn blob(&self, digest: &Digest) -> Result<Vec<u8>, HubError> {
+        Ok(self.lock().store.blob(digest)?)
     }
 
     /// The study's events after the first `after`.

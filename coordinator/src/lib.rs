@@ -18,6 +18,7 @@ pub mod registry;
 pub mod report;
 pub mod report_data;
 pub mod results;
+pub mod secure;
 pub mod serve;
 pub mod simulate;
 pub mod store;

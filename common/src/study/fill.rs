@@ -4,6 +4,7 @@ use super::limits::{DELTA_MAX, DELTA_PEOPLE_EXPONENT, SITES_MIN};
 use super::{Mistakes, RosterSite, parse};
 use crate::privacy::accountant::Accountant;
 use crate::privacy::calibrate;
+use crate::secagg::recommended_threshold;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TableLike, Value, value};
 
 /// Where both accounts pay for everything and the template does not say otherwise, training alone gets
@@ -11,7 +12,8 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TableLike, Value, value
 /// since losses add up more slowly than ε.
 const TRAINING_PART_OF_BOTH: f64 = 0.8;
 
-/// The template with `roster` as its `[[site]]` tables; `quorum` and `min_sites` are lowered to the
+/// The template with `roster` as its `[[site]]` tables, in `distributed` mode with equal weights, and with the
+/// threshold and `colluding` that are recommended where it has another number of sites; `quorum` and `min_sites` are lowered to the
 /// number of sites if they are above, and `delta` to people^-1.1 of the largest site, rounded down to
 /// one digit, if it is above that. With `epsilon`, a person's total cap becomes that ε, and
 /// `noise_multiplier` the smallest that keeps it by the template's `accountant`: with the site-hash split each account may spend
@@ -31,7 +33,18 @@ pub fn fill(template: &str, roster: &[RosterSite], epsilon: Option<f64>) -> Resu
             return Err(Mistakes::one(1, "", "TOML", found, "correct the syntax"));
         }
     };
-    set_sites(&mut document, roster);
+    let own_sites = document.get("site").and_then(Item::as_array_of_tables).map_or(0, ArrayOfTables::len);
+    let distributed = at(&document, &["privacy", "mode"]).and_then(Item::as_str) == Some("distributed");
+    if distributed {
+        let alike: Vec<_> =
+            roster.iter().map(|site| RosterSite { weight: 1 << 16, ..site.clone() }).collect();
+        set_sites(&mut document, &alike);
+        if roster.len() != own_sites {
+            set_threshold(&mut document, roster.len());
+        }
+    } else {
+        set_sites(&mut document, roster);
+    }
     lower(&mut document, &["privacy", "training", "quorum"], roster.len());
     lower(&mut document, &["disclosure", "min_sites"], roster.len());
     lower_delta(&mut document, roster);
@@ -62,6 +75,14 @@ fn set_sites(document: &mut DocumentMut, roster: &[RosterSite]) {
         sites.push(table);
     }
     document.insert("site", Item::ArrayOfTables(sites));
+}
+
+/// What no secure sum has so many sites for is left for [`parse()`] to report.
+fn set_threshold(document: &mut DocumentMut, sites: usize) {
+    if let Ok((threshold, colluding)) = recommended_threshold(sites) {
+        set(document, &["privacy", "training", "quorum"], i64::from(threshold).into());
+        set(document, &["privacy", "colluding"], i64::from(colluding).into());
+    }
 }
 
 fn lower(document: &mut DocumentMut, path: &[&str], sites: usize) {

@@ -61,6 +61,7 @@ pub fn terms(study: &Study, participants: &[&RosterSite], summed: Summed) -> Res
     let Mode::Distributed { colluding } = study.privacy.mode else {
         return Err(Refusal::Term { term: "mode", expected: "distributed" });
     };
+    let participants = &by_name(participants)[..];
     let training = &study.privacy.training;
     let threshold = u8::try_from(training.quorum).unwrap_or(u8::MAX);
     let noise = |error: crate::privacy::clip::InvalidNoiseMultiplier| {
@@ -125,7 +126,14 @@ pub fn roster(participants: &[&RosterSite]) -> Result<Roster, Refusal> {
 /// What a sum over these sites is divided by: their [`Study::denominator`]s together, a public constant.
 #[must_use]
 pub fn denominator(study: &Study, sites: &[&RosterSite]) -> f64 {
-    sites.iter().map(|site| study.denominator(site)).sum()
+    by_name(sites).iter().map(|site| study.denominator(site)).sum()
+}
+
+/// In one order wherever the sites are listed: a sum of reals depends on it in its last bit.
+fn by_name<'a>(sites: &[&'a RosterSite]) -> Vec<&'a RosterSite> {
+    let mut sites = sites.to_vec();
+    sites.sort_by(|a, b| a.name.cmp(&b.name));
+    sites
 }
 
 /// How many uses a site burns at once for its secure sums of an earmark of which `left` are left: a

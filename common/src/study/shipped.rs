@@ -1,10 +1,13 @@
 //! The study files that ship with the project say what they should.
 
-use super::{Mistake, RosterSite, Study, fill, parse, predict};
+use super::secure::{Summed, all_terms, block, denominator};
+use super::{Mistake, Mode, RosterSite, Study, fill, parse, predict};
 use crate::key::SecretKey;
 use crate::study::mistake::Kind;
 
 const HEART: &str = include_str!("../../../docs/studies/heart-disease.toml");
+const HEART_DISTRIBUTED: &str = include_str!("../../../docs/studies/heart-disease-distributed.toml");
+const SELF_HARM_DISTRIBUTED: &str = include_str!("../../../docs/studies/synthetic-selfharm-distributed.toml");
 const SELF_HARM: &str = include_str!("../../../docs/studies/synthetic-selfharm.toml");
 
 /// The template's own sites, with keys.
@@ -35,7 +38,9 @@ fn a_template_lacks_keys_and_nothing_else() {
         assert!(mistakes.list().iter().all(only_keys) && mistakes.list().len() == sites, "{mistakes}");
     }
     check(HEART, 4);
+    check(HEART_DISTRIBUTED, 4);
     check(SELF_HARM, 6);
+    check(SELF_HARM_DISTRIBUTED, 6);
 }
 
 #[test]
@@ -48,7 +53,9 @@ fn the_printed_noise_is_the_calibrated_one() {
         assert_eq!(as_printed, calibrated);
     }
     check(HEART);
+    check(HEART_DISTRIBUTED);
     check(SELF_HARM);
+    check(SELF_HARM_DISTRIBUTED);
 }
 
 #[test]
@@ -65,6 +72,54 @@ fn every_epsilon_of_the_demonstration_fits() {
     }
     // Heart disease: 5 numbers, 3 pairs, 4 and 3 levels make 13 inputs; and 10 indicators.
     check(HEART, 23, 3);
+    check(HEART_DISTRIBUTED, 23, 3);
     // Self-harm: 6 numbers, 5 pairs, 4 levels make 14; and 12 indicators.
     check(SELF_HARM, 26, 4);
+    check(SELF_HARM_DISTRIBUTED, 26, 4);
+}
+
+/// Each is the local study but for how it is trained.
+#[test]
+fn the_distributed_studies_ask_for_the_same() {
+    fn check(local: &str, distributed: &str, threshold: u32) {
+        let (local, distributed) = (filled(local, 3.0), filled(distributed, 3.0));
+        assert_eq!(distributed.privacy.mode, Mode::Distributed { colluding: 1 });
+        assert_eq!(distributed.privacy.training.quorum, threshold);
+        assert_eq!(distributed.features, local.features);
+        assert_eq!(distributed.privacy.evaluation_shares, local.privacy.evaluation_shares);
+        let sites: Vec<&RosterSite> = distributed.sites.iter().collect();
+        let terms = all_terms(&distributed, &sites).expect("numbers that lanes carry");
+        assert_eq!(terms.len(), 1 + distributed.groupings().len());
+        let backwards: Vec<&RosterSite> = sites.iter().rev().copied().collect();
+        assert_eq!(all_terms(&distributed, &backwards).expect("the same"), terms);
+        let bits = |sites: &[&RosterSite]| denominator(&distributed, sites).to_bits();
+        assert_eq!(bits(&backwards), bits(&sites));
+        assert!(block(&distributed, Summed::Training, u64::MAX) >= 1);
+    }
+    check(HEART, HEART_DISTRIBUTED, 4);
+    check(SELF_HARM, SELF_HARM_DISTRIBUTED, 5);
+}
+
+/// A roster of another size gets the threshold that is recommended for it, and equal weights.
+#[test]
+fn a_distributed_template_fits_the_roster() {
+    fn check(sites: u8, expected: Option<u32>) {
+        let site = |i: u8| RosterSite {
+            name: format!("site-{i}").parse().expect("a name"),
+            key: SecretKey::from_seed(&[i; 32]).public(),
+            people_public: 1000 + u64::from(i),
+            weight: 65_536 + u32::from(i),
+        };
+        let roster: Vec<_> = (1..=sites).map(site).collect();
+        let filled = fill(SELF_HARM_DISTRIBUTED, &roster, None);
+        let quorum = filled.map(|text| parse(text.as_bytes()).expect("valid").privacy.training.quorum);
+        assert_eq!(quorum.as_ref().ok(), expected.as_ref(), "{sites}: {quorum:?}");
+    }
+    check(2, None);
+    check(3, Some(3));
+    check(4, Some(4));
+    check(5, Some(4));
+    check(6, Some(5));
+    check(8, Some(7));
+    check(20, Some(18));
 }

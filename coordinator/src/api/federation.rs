@@ -1,7 +1,7 @@
 //! What site agents call. A site acts as itself only: its name comes from its certificate, never
 //! from a message.
 
-use super::{CHUNK_BYTES, blocking, caller, digest, ledger, output, own_fault, status};
+use super::{CHUNK_BYTES, admitted, blocking, caller, digest, ledger, output, own_fault, secure, status};
 use crate::clock::now;
 use crate::hub::{Hub, HubError};
 use crate::study::{Phase, StudyState};
@@ -150,7 +150,14 @@ impl Federation for FederationApi {
         if !state.models.contains(&model) {
             return Err(Status::not_found("study.model: not a model of this study"));
         }
-        let file = std::fs::File::open(self.hub.blobs.path(&model)).map_err(|e| own_fault(&e))?;
+        let file: Box<dyn Read + Send> = match std::fs::File::open(self.hub.blobs.path(&model)) {
+            Ok(file) => Box::new(file),
+            // A small one, of a secure sum: in the store.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Box::new(std::io::Cursor::new(blocking(|| self.hub.blob(&model)).map_err(status)?))
+            }
+            Err(error) => return Err(own_fault(&error)),
+        };
         let chunks = std::iter::from_fn({
             let mut file = file;
             move || {
@@ -178,6 +185,7 @@ impl Federation for FederationApi {
         let study = digest(&header.study)?;
         let output = digest(&header.digest)?;
         let state = self.hub.study(&study).map_err(status)?;
+        state.require_local().map_err(|refusal| status(refusal.into()))?;
         let kind =
             header.output.ok_or_else(|| Status::invalid_argument("output: neither round nor grouping"))?;
         let length_max = output::length_max(&state, &kind);
@@ -200,8 +208,9 @@ impl Federation for FederationApi {
         &self,
         request: Request<Streaming<wire::SecureUp>>,
     ) -> Result<Response<Self::SecureSumStream>, Status> {
-        let _ = caller(&self.hub, &request)?;
-        Err(Status::unimplemented("secure sums"))
+        let (site, certificate) = admitted(&self.hub, &request)?;
+        let parts = secure::join(&self.hub, site, certificate, request.into_inner()).await?;
+        Ok(Response::new(Box::pin(parts)))
     }
 
     async fn decline_task(
@@ -326,7 +335,9 @@ fn summary(state: &StudyState, site: &SiteName) -> wire::StudySummary {
 pub(crate) fn phase_name(phase: &Phase) -> &'static str {
     match phase {
         Phase::Published => "published",
-        Phase::Training { .. } | Phase::Evaluating { .. } | Phase::Closing { .. } => "started",
+        Phase::Training { .. } | Phase::Evaluating { .. } | Phase::Summing(_) | Phase::Closing { .. } => {
+            "started"
+        }
         Phase::Ended { reason } if reason.starts_with("finished") => "finished",
         Phase::Ended { .. } => "stopped",
     }

@@ -5,6 +5,7 @@ pub mod federation;
 mod ledger;
 pub mod operator;
 mod output;
+mod secure;
 
 use crate::hub::{Hub, HubError, WitnessRefusal};
 use crate::peer::Peer;
@@ -22,14 +23,20 @@ pub const CHUNK_BYTES: usize = 256 * 1024;
 /// Which site calls: the verified certificate's subject alternative name, admitted by the registry
 /// at this very moment.
 fn caller<T>(hub: &Hub, request: &Request<T>) -> Result<SiteName, Status> {
+    Ok(admitted(hub, request)?.0)
+}
+
+/// The same, with the certificate's fingerprint.
+fn admitted<T>(hub: &Hub, request: &Request<T>) -> Result<(SiteName, Digest), Status> {
     let certificate =
         request.extensions().get::<Peer>().and_then(|peer| peer.certificate.as_deref()).ok_or_else(|| {
             Status::unauthenticated("tls.certificate: this service needs a site's certificate")
         })?;
     let site =
         tls::site_of(certificate).map_err(|e| Status::unauthenticated(format!("tls.certificate: {e}")))?;
-    hub.admit(&site, &tls::fingerprint(certificate)).map_err(status)?;
-    Ok(site)
+    let fingerprint = tls::fingerprint(certificate);
+    hub.admit(&site, &fingerprint).map_err(status)?;
+    Ok((site, fingerprint))
 }
 
 /// The one table from our errors to RPC status. Our own faults are logged here and named without

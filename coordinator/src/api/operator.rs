@@ -4,16 +4,17 @@ use super::{blocking, federation::phase_name, status};
 use crate::clock::now;
 use crate::hub::Hub;
 use crate::store::{Blobs, StoreError};
-use crate::study::{Phase, StudyState};
+use crate::study::{Phase, StudyState, Summing};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::model::{Architecture, blob, initial};
 use consilium_common::protocol::Decision;
 use consilium_common::protocol::invite::{Address, Invite};
+use consilium_common::study::secure::Summed;
 use consilium_proto::v1::list_sites_response::Site;
 use consilium_proto::v1::operator_server::Operator;
 use consilium_proto::v1::{self as wire};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -104,11 +105,11 @@ impl Operator for OperatorApi {
         let states: Vec<Value> = if name.is_empty() {
             let studies: Vec<StudyState> =
                 self.hub.with_studies(|studies| studies.values().cloned().collect());
-            studies.iter().map(|study| describe(study, &self.hub.waiting(study))).collect()
+            studies.iter().map(|study| self.described(study)).collect()
         } else {
             let digest = self.hub.find(&name).map_err(status)?;
             let study = self.hub.study(&digest).map_err(status)?;
-            vec![describe(&study, &self.hub.waiting(&study))]
+            vec![self.described(&study)]
         };
         Ok(Response::new(wire::StudyStatusResponse { json: Value::Array(states).to_string() }))
     }
@@ -174,6 +175,13 @@ impl Operator for OperatorApi {
     }
 }
 
+impl OperatorApi {
+    fn described(&self, study: &StudyState) -> Value {
+        let streams = self.hub.lobby.present(&study.study.digest);
+        describe(study, &self.hub.waiting(study), &streams)
+    }
+}
+
 /// The one study under this id that waits for its start; `None` when none does (a digest, for example).
 /// Which of several versions people meant is not ours to guess: approvals are of exact bytes.
 fn the_open_one<'a>(
@@ -219,8 +227,29 @@ fn site_name(text: &str) -> Result<SiteName, Status> {
     text.parse().map_err(|e| Status::invalid_argument(format!("{e}")))
 }
 
+/// The open secure sum: which step and attempt, and who is on a stream.
+fn summing(state: &StudyState, open: &Summing, streams: &BTreeSet<SiteName>) -> (&'static str, Value) {
+    let (session, attempt, declined) = (open.session, open.attempt, &open.declined);
+    match open.summed {
+        Summed::Training => (
+            "training",
+            json!({"round": open.step, "rounds": state.study.privacy.training.rounds, "attempt": attempt,
+                   "session": session, "on_stream": streams, "declined": declined}),
+        ),
+        Summed::Grouping(earmark) => {
+            let at = usize::try_from(earmark).expect("an index") - 1;
+            let grouping = &state.study.groupings()[at];
+            (
+                "evaluating",
+                json!({"grouping": grouping, "attempt": attempt, "session": session,
+                       "on_stream": streams, "declined": declined}),
+            )
+        }
+    }
+}
+
 /// A study as `study status` shows it.
-fn describe(state: &StudyState, waiting: &BTreeMap<SiteName, String>) -> Value {
+fn describe(state: &StudyState, waiting: &BTreeMap<SiteName, String>, streams: &BTreeSet<SiteName>) -> Value {
     let sites: Vec<Value> = state
         .study
         .sites
@@ -250,6 +279,7 @@ fn describe(state: &StudyState, waiting: &BTreeMap<SiteName, String>) -> Value {
         Phase::Evaluating { collecting } => {
             ("evaluating", json!({"answered": collecting.answers.keys().collect::<Vec<_>>()}))
         }
+        Phase::Summing(open) => summing(state, open, streams),
         Phase::Closing { .. } => ("closing", json!({"ledgers": state.ledgers})),
         Phase::Ended { reason } => ("ended", json!({"reason": reason})),
     };

@@ -331,6 +331,14 @@ pub(crate) async fn bundle_of(home: &Home, study: &str) -> Result<PathBuf, Comma
     Err(CommandError::Refused(format!("{study} ended before it started: there is nothing to report")))
 }
 
+/// Which attempt at a secure sum is open, and who is there.
+fn streams(detail: &Value) -> String {
+    let Some(there) = detail["on_stream"].as_array() else { return String::new() };
+    let there: Vec<&str> = there.iter().filter_map(Value::as_str).collect();
+    let there = if there.is_empty() { "nobody yet".to_owned() } else { there.join(", ") };
+    format!(", attempt {}; on a stream: {there}", detail["attempt"].as_u64().unwrap_or_default() + 1)
+}
+
 fn status_text(studies: &Value) -> String {
     let Some(studies) = studies.as_array().filter(|list| !list.is_empty()) else {
         return "No study has been published yet.".into();
@@ -362,11 +370,16 @@ fn status_text(studies: &Value) -> String {
                     )
                 };
                 format!(
-                    "training: round {} of {}{declined}",
+                    "training: round {} of {}{}{declined}",
                     study["detail"]["round"].as_u64().unwrap_or_default() + 1,
-                    study["detail"]["rounds"]
+                    study["detail"]["rounds"],
+                    streams(&study["detail"])
                 )
             }
+            "evaluating" => match study["detail"]["grouping"].as_str() {
+                Some(grouping) => format!("evaluating: {grouping}{}", streams(&study["detail"])),
+                None => "evaluating".to_owned(),
+            },
             "ended" => format!("ended: {}", text(&study["detail"]["reason"])),
             phase => phase.to_owned(),
         };
@@ -384,6 +397,10 @@ fn status_text(studies: &Value) -> String {
         )
     });
     blocks.collect::<Vec<_>>().join("\n\n")
+}
+
+fn summed(earmark: u32, step: u32) -> String {
+    if earmark == 0 { format!("round {}", step + 1) } else { format!("grouping {earmark}") }
 }
 
 /// One event as a line.
@@ -407,6 +424,23 @@ pub(crate) fn event_text(event: &StudyEvent) -> String {
         StudyEvent::TaskDeclined { site, rule, .. } => format!("{site} declined a task: {rule}"),
         StudyEvent::RoundClosed { round, model, .. } => {
             format!("round {} closed, model {}", round + 1, model.short())
+        }
+        StudyEvent::SessionOpened { number, .. } => format!("secure sums: session {number}"),
+        StudyEvent::SumRequested { earmark, .. } => format!("secure sum of grouping {earmark}"),
+        StudyEvent::AttemptFailed { earmark, step, attempt, failure, .. } => {
+            let failure = serde_json::to_value(failure).unwrap_or_default();
+            let why = failure.as_str().unwrap_or_default().replace('_', " ");
+            format!("{}: attempt {} failed ({why})", summed(*earmark, *step), attempt + 1)
+        }
+        StudyEvent::SiteDropped { site, rule, .. } => format!("{site} was dropped: {rule}"),
+        StudyEvent::SumClosed { earmark, step, attempt, survivors, .. } => format!(
+            "{}: secure sum of {} sites, attempt {}",
+            summed(*earmark, *step),
+            survivors.len(),
+            attempt + 1
+        ),
+        StudyEvent::GroupingGivenUp { earmark, .. } => {
+            format!("grouping {earmark} is not released: its uses are spent")
         }
         StudyEvent::EvaluationOpened { .. } => "evaluation is open".into(),
         StudyEvent::HistogramAccepted { site, grouping, .. } => {

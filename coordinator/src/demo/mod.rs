@@ -5,6 +5,7 @@
 
 mod caps;
 mod process;
+mod progress;
 
 use crate::cli::Output;
 use crate::home::Home;
@@ -15,13 +16,15 @@ use crate::study::StudyEvent;
 use caps::Caps;
 use clap::{Args, ValueEnum};
 use consilium_common::id::SiteName;
+use consilium_common::secagg::{Refusal, SITES_MIN};
 use consilium_common::study::{self, RosterSite, Study};
-use indicatif::{ProgressBar, ProgressStyle};
 use process::{Running, program, run as run_program};
+use progress::Progress;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const SYNTHETIC_STUDY: &str = include_str!("../../../docs/studies/synthetic-selfharm.toml");
+const SYNTHETIC_DISTRIBUTED: &str = include_str!("../../../docs/studies/synthetic-selfharm-distributed.toml");
 /// The ε cap where neither --epsilon nor --study says another.
 const EPSILON: f64 = 3.0;
 
@@ -30,6 +33,7 @@ const EPSILON: f64 = 3.0;
 #[command(after_help = "\
 Examples:
   coordinator demo
+  coordinator demo --privacy distributed
   coordinator demo --sites 8 --people 16000 --epsilon 1 --out results
   coordinator demo --data hospitals --study docs/studies/heart-disease.toml --epsilon 3")]
 pub struct DemoArgs {
@@ -52,9 +56,9 @@ pub struct DemoArgs {
     /// No person pays more than this in all; the noise is calibrated to it.
     #[arg(long, allow_negative_numbers = true, value_parser = crate::cli::epsilon)]
     epsilon: Option<f64>,
-    /// Who is trusted with what.
-    #[arg(long, value_enum, default_value_t = Mode::Local)]
-    privacy: Mode,
+    /// Who is trusted with what; local without it, or what the study file says.
+    #[arg(long, value_enum)]
+    privacy: Option<Mode>,
     /// Where results go: a new or empty folder.
     #[arg(long, default_value = "consilium-demo")]
     out: PathBuf,
@@ -64,7 +68,7 @@ pub struct DemoArgs {
 enum Mode {
     /// Each site's own noise makes its update private against everyone.
     Local,
-    /// One secure sum per step (not in this version).
+    /// The noise is shared out: the coordinator sees the sum of all hospitals at each step, and nothing of one.
     Distributed,
 }
 
@@ -80,17 +84,13 @@ struct Hospital {
 /// # Errors
 /// Bad input, a refusal, or a program that failed; each says which.
 pub async fn run(args: DemoArgs, out: Output) -> Result<(), CommandError> {
-    if args.privacy == Mode::Distributed {
-        return Err(CommandError::input(
-            "--privacy distributed: secure aggregation is not in this version; local is",
-        ));
-    }
+    let template = template(&args)?;
     prepare_folder(&args.out)?;
     let work = working_folder()?;
     let say = Progress::new(out);
     // Dropping the work ends every process that it started.
     let done = tokio::select! {
-        done = train_and_report(&args, out, &work, &say) => done,
+        done = train_and_report(&args, &template, out, &work, &say) => done,
         () = crate::cli::stopped() => Err(CommandError::Refused("stopped by a signal".into())),
     };
     match &done {
@@ -103,6 +103,7 @@ pub async fn run(args: DemoArgs, out: Output) -> Result<(), CommandError> {
 
 async fn train_and_report(
     args: &DemoArgs,
+    template: &str,
     out: Output,
     work: &Path,
     say: &Progress,
@@ -150,13 +151,8 @@ async fn train_and_report(
 
     // 3. The study: published, and approved by each site.
     say.step("publishing the study; each site checks it against its policy");
-    let template = match &args.study {
-        Some(path) => String::from_utf8(crate::cli::read_study(path)?)
-            .map_err(|_| CommandError::input(format!("{}: not UTF-8", path.display())))?,
-        None => SYNTHETIC_STUDY.to_owned(),
-    };
     let epsilon = args.epsilon.or((args.study.is_none()).then_some(EPSILON));
-    let text = crate::cli::fill(&template, &roster, epsilon)?;
+    let text = crate::cli::fill(template, &roster, epsilon)?;
     let study_path = work.join("study.toml");
     std::fs::write(&study_path, &text).map_err(CommandError::fault)?;
     let digest = crate::cli::publish(&home, text.clone().into_bytes(), &study_path).await?;
@@ -229,6 +225,37 @@ async fn train_and_report(
             args.out.join("bundle").display()
         )
     })
+}
+
+/// The study file to fill in: the shipped one of the asked mode, or the given one, which must be of it.
+fn template(args: &DemoArgs) -> Result<String, CommandError> {
+    let distributed = args.privacy == Some(Mode::Distributed);
+    let Some(path) = &args.study else {
+        if distributed && args.sites < SITES_MIN as u32 {
+            let refusal = Refusal::Sites { found: args.sites as usize };
+            return Err(CommandError::input(format!(
+                "--privacy distributed with --sites {}: {refusal}",
+                args.sites
+            )));
+        }
+        return Ok(if distributed { SYNTHETIC_DISTRIBUTED } else { SYNTHETIC_STUDY }.to_owned());
+    };
+    let text = String::from_utf8(crate::cli::read_study(path)?)
+        .map_err(|_| CommandError::input(format!("{}: not UTF-8", path.display())))?;
+    let document: Option<toml::Table> = text.parse().ok();
+    let mode = document.as_ref().and_then(|d| d.get("privacy")?.get("mode")?.as_str());
+    match (args.privacy, mode) {
+        (Some(asked), Some(mode)) if (asked == Mode::Distributed) != (mode == "distributed") => {
+            let asked = if asked == Mode::Distributed { "distributed" } else { "local" };
+            Err(CommandError::input(format!(
+                "--privacy {asked}: {} says mode = {mode:?}, and sites approve what the file says; give a study \
+                 of that mode, as docs/studies has for both",
+                path.display()
+            )))
+        }
+        // What else is wrong with the file is said where it is filled in.
+        _ => Ok(text),
+    }
 }
 
 /// Makes OUT.
@@ -377,6 +404,10 @@ async fn follow(
             StudyEvent::RoundReopened { round, .. } => {
                 say.warn(&format!("round {}: no quorum by the deadline, open again", round + 1));
             }
+            StudyEvent::AttemptFailed { step, .. } => {
+                say.warn(&format!("step {}: too few hospitals answered, tried again", step + 1));
+            }
+            StudyEvent::SiteDropped { site, rule, .. } => say.warn(&format!("{site} was dropped: {rule}")),
             StudyEvent::EvaluationOpened { .. } => say.step("evaluating on people who were never trained on"),
             StudyEvent::Ended { reason, .. } => ended.borrow_mut().clone_from(reason),
             _ => {}
@@ -429,71 +460,4 @@ async fn export_examples(
     let arguments =
         ["data", "export", "--examples", "--study", &study, "--data", &data, "--home", &home, "--out", &file];
     run_program(agent, arguments).await.map(drop)
-}
-
-/// Progress: lines, and a bar where a person watches.
-struct Progress {
-    out: Output,
-    bars: indicatif::MultiProgress,
-    started: Instant,
-}
-
-impl Progress {
-    fn new(out: Output) -> Self {
-        Self { out, bars: indicatif::MultiProgress::new(), started: Instant::now() }
-    }
-
-    fn say(&self, text: &str) {
-        let line = format!("[{:5.1} s] {text}", self.started.elapsed().as_secs_f64());
-        if self.out.is_terminal() {
-            let _ = self.bars.println(&line);
-        } else {
-            eprintln!("{line}");
-        }
-    }
-
-    fn step(&self, text: &str) {
-        self.say(text);
-    }
-
-    fn warn(&self, text: &str) {
-        self.say(&format!("note: {text}"));
-    }
-
-    fn bar(&self, rounds: u64) -> RoundBar<'_> {
-        let bar = self.out.is_terminal().then(|| {
-            let style = ProgressStyle::with_template("          round {pos}/{len} {bar:40} {elapsed}")
-                .expect("the template is valid");
-            self.bars.add(ProgressBar::new(rounds).with_style(style))
-        });
-        RoundBar { bar, progress: self }
-    }
-
-    fn finish(&self) {
-        self.say("done");
-    }
-}
-
-struct RoundBar<'a> {
-    bar: Option<ProgressBar>,
-    progress: &'a Progress,
-}
-
-impl RoundBar<'_> {
-    fn round(&self, round: u32, rounds: u32) {
-        match &self.bar {
-            Some(bar) => bar.set_position(round.into()),
-            // Ten lines are enough for a log.
-            None if rounds <= 10 || round.is_multiple_of(rounds.div_ceil(10)) || round == rounds => {
-                self.progress.say(&format!("round {round} of {rounds}"));
-            }
-            None => {}
-        }
-    }
-
-    fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
 }

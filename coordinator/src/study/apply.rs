@@ -1,7 +1,9 @@
 //! What each event makes of a study.
 
 use super::round::Collecting;
+use super::summing::{ClosedSum, Summing};
 use super::{Phase, StudyEvent, StudyState};
+use consilium_common::study::secure::Summed;
 
 impl StudyState {
     /// The next value.
@@ -20,12 +22,16 @@ impl StudyState {
                 self.participants = participants.into_iter().collect();
                 self.start = Some(start);
                 self.models.push(model);
-                let deadline = self.deadline(time);
-                self.phase = Phase::Training { round: 0, collecting: Collecting::until(deadline) };
+                self.phase = if self.is_distributed() {
+                    Phase::Summing(Summing::new(Summed::Training))
+                } else {
+                    Phase::Training { round: 0, collecting: Collecting::until(self.deadline(time)) }
+                };
             }
-            StudyEvent::RoundOpened { round, deadline, .. } => {
-                self.phase = Phase::Training { round, collecting: Collecting::until(deadline) };
-            }
+            StudyEvent::RoundOpened { round, deadline, .. } => match &mut self.phase {
+                Phase::Summing(summing) => summing.next_step(round),
+                phase => *phase = Phase::Training { round, collecting: Collecting::until(deadline) },
+            },
             StudyEvent::RoundReopened { deadline, .. } => {
                 if let Phase::Training { collecting, .. } = &mut self.phase {
                     collecting.reopen(deadline);
@@ -37,7 +43,8 @@ impl StudyState {
                     collecting.answers.insert(site, digest);
                 }
             }
-            StudyEvent::TaskDeclined { site, .. } => match &mut self.phase {
+            StudyEvent::TaskDeclined { site, rule, .. } => match &mut self.phase {
+                Phase::Summing(summing) => summing.refused(site, &rule),
                 Phase::Training { collecting, .. } => {
                     collecting.declined.insert(site);
                 }
@@ -47,15 +54,35 @@ impl StudyState {
                 _ => {}
             },
             StudyEvent::RoundClosed { model, .. } => {
-                let Phase::Training { collecting, .. } = &self.phase else {
-                    panic!("a round closes while it is open")
-                };
-                self.updates.push(collecting.answers.clone());
+                match &self.phase {
+                    Phase::Training { collecting, .. } => self.updates.push(collecting.answers.clone()),
+                    Phase::Summing(_) => {}
+                    _ => panic!("a round closes while it is open"),
+                }
                 self.models.push(model);
             }
-            StudyEvent::EvaluationOpened { deadline, .. } => {
-                self.phase = Phase::Evaluating { collecting: Collecting::until(deadline) };
+            StudyEvent::SessionOpened { number, .. } => {
+                self.sessions = number;
+                self.open_mut().session = Some(number);
             }
+            StudyEvent::SumRequested { .. } => self.open_mut().requested = true,
+            StudyEvent::AttemptFailed { requested, .. } => self.open_mut().fail(requested),
+            StudyEvent::SiteDropped { site, .. } => self.open_mut().strike(site),
+            StudyEvent::SumClosed { earmark, attempt, survivors, sum, .. } => {
+                self.open_mut().survived(&survivors);
+                let closed = ClosedSum { attempt, survivors, sum };
+                if earmark == Summed::Training.earmark() {
+                    self.sums.push(closed);
+                } else {
+                    self.grouping_sums.insert(earmark, closed);
+                    self.open_after(Summed::Grouping(earmark));
+                }
+            }
+            StudyEvent::GroupingGivenUp { earmark, .. } => self.open_after(Summed::Grouping(earmark)),
+            StudyEvent::EvaluationOpened { deadline, .. } => match self.phase {
+                Phase::Summing(_) => self.open_after(Summed::Training),
+                _ => self.phase = Phase::Evaluating { collecting: Collecting::until(deadline) },
+            },
             StudyEvent::HistogramAccepted { site, grouping, digest, .. } => {
                 if let Phase::Evaluating { collecting } = &mut self.phase {
                     collecting.answers.entry(site).or_default().insert(grouping, digest);
@@ -81,5 +108,19 @@ impl StudyState {
             StudyEvent::Ended { reason, .. } => self.phase = Phase::Ended { reason },
         }
         self
+    }
+
+    fn open_mut(&mut self) -> &mut Summing {
+        match &mut self.phase {
+            Phase::Summing(summing) => summing,
+            _ => panic!("a secure sum is open"),
+        }
+    }
+
+    /// The next kind of sum; after the last one the phase is ended by the event that follows.
+    fn open_after(&mut self, summed: Summed) {
+        if let Some(next) = self.summed_after(summed) {
+            self.phase = Phase::Summing(Summing::new(next));
+        }
     }
 }

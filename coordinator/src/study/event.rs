@@ -1,6 +1,7 @@
 //! What happened in a study, as the coordinator's log keeps it. Replays for ever: a kind never
 //! changes meaning.
 
+use super::summing::Failure;
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::protocol::{Approval, Start};
 use consilium_common::signed::Signed;
@@ -76,12 +77,78 @@ pub enum StudyEvent {
         /// When.
         time: Time,
     },
-    /// The round's updates were averaged.
+    /// The round's updates were averaged, or its secure sum moved the model.
     RoundClosed {
         /// Which.
         round: u32,
         /// The new model (a blob).
         model: Digest,
+        /// When.
+        time: Time,
+    },
+    /// A session of secure sums; its number is never used again.
+    SessionOpened {
+        /// Counted from 1 over the study.
+        number: u64,
+        /// Which sums: the index of their earmark.
+        earmark: u32,
+        /// When.
+        time: Time,
+    },
+    /// Sites are asked for a grouping's secure sum, and may burn a use for it.
+    SumRequested {
+        /// Which sums: the index of their earmark.
+        earmark: u32,
+        /// The grouping's earmark.
+        step: u32,
+        /// Counted from 0 in the step.
+        attempt: u32,
+        /// When.
+        time: Time,
+    },
+    /// A try at a secure sum has no result. The next one is another attempt.
+    AttemptFailed {
+        /// Which sums: the index of their earmark.
+        earmark: u32,
+        /// The round of training, or the grouping's earmark.
+        step: u32,
+        /// Counted from 0 in the step.
+        attempt: u32,
+        /// Whether sites may have burnt a use for it.
+        requested: bool,
+        /// Where it was left.
+        failure: Failure,
+        /// When.
+        time: Time,
+    },
+    /// A site's stream was ended for what it sent, or for its silence.
+    SiteDropped {
+        /// Who.
+        site: SiteName,
+        /// Which rule it broke; `secure.silent` for silence.
+        rule: String,
+        /// When.
+        time: Time,
+    },
+    /// A secure sum (a blob) is there; in training, the events that follow name the model that it made.
+    SumClosed {
+        /// Which sums: the index of their earmark.
+        earmark: u32,
+        /// The round of training, or the grouping's earmark.
+        step: u32,
+        /// Counted from 0 in the step.
+        attempt: u32,
+        /// Whose masked vectors are in it, in order.
+        survivors: Vec<SiteName>,
+        /// Digest of the sum's file.
+        sum: Digest,
+        /// When.
+        time: Time,
+    },
+    /// The uses of a grouping are spent: it is not released.
+    GroupingGivenUp {
+        /// The index of its earmark.
+        earmark: u32,
         /// When.
         time: Time,
     },
@@ -148,6 +215,12 @@ impl StudyEvent {
             | Self::UpdateAccepted { time, .. }
             | Self::TaskDeclined { time, .. }
             | Self::RoundClosed { time, .. }
+            | Self::SessionOpened { time, .. }
+            | Self::SumRequested { time, .. }
+            | Self::AttemptFailed { time, .. }
+            | Self::SiteDropped { time, .. }
+            | Self::SumClosed { time, .. }
+            | Self::GroupingGivenUp { time, .. }
             | Self::EvaluationOpened { time, .. }
             | Self::HistogramAccepted { time, .. }
             | Self::EvaluationClosed { time, .. }

@@ -1,12 +1,16 @@
 //! A study's life at the coordinator as a plain value: published → training, round by round →
-//! evaluating → closing → ended. No clock, no store, no socket: the caller decides, keeps the
+//! evaluating → closing → ended; with secure sums, training and evaluating are one phase, sum by sum. No clock, no store, no socket: the caller decides, keeps the
 //! events durably, applies them, and then acts.
 
 mod apply;
 pub mod event;
+mod refusal;
 mod round;
+pub mod summing;
 
 pub use event::StudyEvent;
+pub use refusal::StudyRefusal;
+pub use summing::{ClosedSum, Failure, Summing};
 
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::protocol::{Approval, Decision, Start, Task};
@@ -40,6 +44,12 @@ pub struct StudyState {
     pub updates: Vec<BTreeMap<SiteName, Digest>>,
     /// Histograms by grouping and site.
     pub histograms: BTreeMap<String, BTreeMap<SiteName, Digest>>,
+    /// `sums[r]`: the secure sum of round `r`.
+    pub sums: Vec<ClosedSum>,
+    /// The secure sums of groupings, by earmark.
+    pub grouping_sums: BTreeMap<u32, ClosedSum>,
+    /// How many sessions of secure sums were opened.
+    pub sessions: u64,
     /// Sites whose ledger came in.
     pub ledgers: BTreeSet<SiteName>,
     /// Events so far.
@@ -63,6 +73,8 @@ pub enum Phase {
         /// Who has answered with what; a site is done when all groupings are there.
         collecting: Collecting<BTreeMap<String, Digest>>,
     },
+    /// A secure sum is open: of training, then of each grouping.
+    Summing(Summing),
     /// Ledgers come in.
     Closing {
         /// When the study ends without the missing ones.
@@ -74,59 +86,6 @@ pub enum Phase {
     Ended {
         /// `finished`, or why it stopped.
         reason: String,
-    },
-}
-
-/// The study's rules say no.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StudyRefusal {
-    /// The site is not on the roster.
-    #[error("study.roster: site {0} is not on the roster of this study")]
-    NotOnRoster(SiteName),
-    /// The approval is not what the site's key signed.
-    #[error("study.approval: {0}")]
-    Approval(String),
-    /// Not in this phase.
-    #[error("study.phase: {0}")]
-    Phase(String),
-    /// Too few approvals.
-    #[error(
-        "study.min_sites: {approved} of at least {needed} sites approved ({waiting} undecided, {declined} declined)"
-    )]
-    TooFewSites {
-        /// Approvals.
-        approved: usize,
-        /// Needed.
-        needed: usize,
-        /// No decision yet.
-        waiting: usize,
-        /// Declined.
-        declined: usize,
-    },
-    /// The site does not take part.
-    #[error("study.participants: site {0} does not take part in this study")]
-    NotTakingPart(SiteName),
-    /// For another round, or a round that is closed.
-    #[error("round.late: round {came} is not open (open: {open})")]
-    Late {
-        /// The update's.
-        came: u32,
-        /// The open one.
-        open: String,
-    },
-    /// Other bytes than the ones received before.
-    #[error("round.duplicate: site {0} has already answered with other bytes")]
-    OtherBytes(SiteName),
-    /// A grouping that the study does not have.
-    #[error("evaluation.grouping: the study has no grouping {0:?}")]
-    NoGrouping(String),
-    /// Outside the study's validity.
-    #[error("governance.valid: the study is valid from {from} to {until} (UTC)")]
-    NotValidNow {
-        /// First day.
-        from: String,
-        /// Last day.
-        until: String,
     },
 }
 
@@ -159,6 +118,9 @@ impl StudyState {
             models: Vec::new(),
             updates: Vec::new(),
             histograms: BTreeMap::new(),
+            sums: Vec::new(),
+            grouping_sums: BTreeMap::new(),
+            sessions: 0,
             ledgers: BTreeSet::new(),
             version: 1,
         }
@@ -264,6 +226,14 @@ impl StudyState {
         if self.participants.contains(site) { Ok(()) } else { Err(StudyRefusal::NotTakingPart(site.clone())) }
     }
 
+    /// Whether a site's own outputs are taken.
+    ///
+    /// # Errors
+    /// The study goes by secure sums.
+    pub const fn require_local(&self) -> Result<(), StudyRefusal> {
+        if self.is_distributed() { Err(StudyRefusal::Distributed) } else { Ok(()) }
+    }
+
     /// What a site should do next, if anything.
     #[must_use]
     pub fn task_for(&self, site: &SiteName) -> Option<Task> {
@@ -280,6 +250,7 @@ impl StudyState {
                 (!done && !collecting.declined.contains(site))
                     .then_some(Task::Evaluate { study, model: *self.models.last()? })
             }
+            Phase::Summing(summing) => (!summing.declined.contains(site)).then_some(Task::Sum { study }),
             Phase::Closing { .. } if !self.ledgers.contains(site) => Some(Task::Close { study }),
             _ => None,
         }
@@ -302,6 +273,7 @@ impl StudyState {
         now: Time,
     ) -> Result<Vec<StudyEvent>, StudyRefusal> {
         self.require_participant(site)?;
+        self.require_local()?;
         let past = usize::try_from(round).ok().and_then(|r| self.updates.get(r)).and_then(|u| u.get(site));
         if past == Some(&digest) {
             return Ok(vec![]);
@@ -335,6 +307,7 @@ impl StudyState {
         now: Time,
     ) -> Result<Vec<StudyEvent>, StudyRefusal> {
         self.require_participant(site)?;
+        self.require_local()?;
         if !self.study.privacy.evaluation_shares.iter().any(|(name, _)| name == grouping) {
             return Err(StudyRefusal::NoGrouping(grouping.chars().take(80).collect()));
         }
@@ -368,10 +341,13 @@ impl StudyState {
         self.require_participant(site)?;
         let awaited = match &self.phase {
             Phase::Training { collecting, .. } => collecting.awaits(site),
-            Phase::Evaluating { .. } => self.task_for(site).is_some(),
+            Phase::Evaluating { .. } | Phase::Summing(_) => self.task_for(site).is_some(),
             _ => false,
         };
-        let rule = rule.chars().take(80).collect();
+        let rule: String = rule.chars().take(80).collect();
+        if let (Phase::Summing(open), true) = (&self.phase, awaited) {
+            return Ok(self.decide_refused(open, site, rule, now));
+        }
         Ok(if awaited {
             vec![StudyEvent::TaskDeclined { site: site.clone(), rule, time: now }]
         } else {
@@ -412,7 +388,8 @@ impl StudyState {
     #[must_use]
     pub fn due(&self, now: Time) -> Option<Due> {
         match &self.phase {
-            Phase::Published | Phase::Ended { .. } => None,
+            // Sums go by what comes on the streams, not by this clock.
+            Phase::Published | Phase::Summing(_) | Phase::Ended { .. } => None,
             Phase::Training { round, collecting } => {
                 let complete = collecting.is_complete(&self.participants);
                 if !complete && now < collecting.deadline {
@@ -441,12 +418,8 @@ impl StudyState {
                     collecting.declined.contains(site)
                         || collecting.answers.get(site).is_some_and(|have| have.len() == self.groupings())
                 });
-                (complete || now >= collecting.deadline).then(|| {
-                    Due::Append(vec![StudyEvent::EvaluationClosed {
-                        time: now,
-                        deadline: now.plus_ms(CLOSING_MS),
-                    }])
-                })
+                (complete || now >= collecting.deadline)
+                    .then(|| Due::Append(vec![Self::evaluation_closed(now)]))
             }
             Phase::Closing { deadline, reason } => (self.ledgers == self.participants || now >= *deadline)
                 .then(|| {
@@ -468,6 +441,10 @@ impl StudyState {
             time: now,
             deadline: now.plus_ms(CLOSING_MS),
         }
+    }
+
+    fn evaluation_closed(now: Time) -> StudyEvent {
+        StudyEvent::EvaluationClosed { time: now, deadline: now.plus_ms(CLOSING_MS) }
     }
 
     fn deadline(&self, now: Time) -> Time {

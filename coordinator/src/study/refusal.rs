@@ -1,0 +1,59 @@
+//! Why a study does not do what was asked: one variant for each rule.
+
+use consilium_common::id::SiteName;
+
+/// The study's rules say no.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StudyRefusal {
+    /// The site is not on the roster.
+    #[error("study.roster: site {0} is not on the roster of this study")]
+    NotOnRoster(SiteName),
+    /// The approval is not what the site's key signed.
+    #[error("study.approval: {0}")]
+    Approval(String),
+    /// Not in this phase.
+    #[error("study.phase: {0}")]
+    Phase(String),
+    /// Too few approvals.
+    #[error(
+        "study.min_sites: {approved} of at least {needed} sites approved ({waiting} undecided, {declined} declined)"
+    )]
+    TooFewSites {
+        /// Approvals.
+        approved: usize,
+        /// Needed.
+        needed: usize,
+        /// No decision yet.
+        waiting: usize,
+        /// Declined.
+        declined: usize,
+    },
+    /// The site does not take part.
+    #[error("study.participants: site {0} does not take part in this study")]
+    NotTakingPart(SiteName),
+    /// For another round, or a round that is closed.
+    #[error("round.late: round {came} is not open (open: {open})")]
+    Late {
+        /// The update's.
+        came: u32,
+        /// The open one.
+        open: String,
+    },
+    /// Other bytes than the ones received before.
+    #[error("round.duplicate: site {0} has already answered with other bytes")]
+    OtherBytes(SiteName),
+    /// A grouping that the study does not have.
+    #[error("evaluation.grouping: the study has no grouping {0:?}")]
+    NoGrouping(String),
+    /// An output of its own, in a study that has secure sums only.
+    #[error("study.mode: the study is distributed: nothing of one site is taken, only secure sums are")]
+    Distributed,
+    /// Outside the study's validity.
+    #[error("governance.valid: the study is valid from {from} to {until} (UTC)")]
+    NotValidNow {
+        /// First day.
+        from: String,
+        /// Last day.
+        until: String,
+    },
+}
