@@ -277,7 +277,7 @@ def twice(earmarks, burnt, masked):
             unused = max(burnt[site][i] - len(own[site]) for site in own)
             n = min(sum(sorted((b[i] for b in burnt.values()), reverse=True)[:times]), len(set().union(*own.values())) + unused)
             m = {k: v for k, v in m.items() if k not in ("name", "account", "count")}
-            if times == 2 and m["mechanism"] == "poisson_gaussian":
+            if times == 2 and m.get("sampling_rate", 1) < 1:
                 m |= {"mechanism": "mixture_gaussian", "sites": 2}
             elif times == 2:
                 m["noise_multiplier"] /= 2
