@@ -48,6 +48,14 @@ pub enum Mutant {
     RefuseFaults,
     /// Replies leave when they are ready, not on a tick.
     ReplyAtOnce,
+    /// A site adds no share of the noise to its vector in a secure sum.
+    NoNoiseShare,
+    /// Every attempt is masked with the keys of the first.
+    MaskReuse,
+    /// A site reveals its shares of both secrets of every other.
+    BothShares,
+    /// A site reveals shares on any certificate of survivors.
+    SurvivorsUnchecked,
 }
 
 impl Mutant {
@@ -71,6 +79,9 @@ impl Mutant {
     /// Those that say something outside an event.
     pub const OF_SILENCE: [Self; 4] =
         [Self::CountInLedger, Self::PlainCommitment, Self::RefuseFaults, Self::ReplyAtOnce];
+    /// Those that break secure sums.
+    pub const OF_SECURE_SUMS: [Self; 4] =
+        [Self::NoNoiseShare, Self::MaskReuse, Self::BothShares, Self::SurvivorsUnchecked];
 
     /// As the environment variable names it: `no_noise`.
     #[must_use]
@@ -94,6 +105,10 @@ impl Mutant {
             Self::PlainCommitment => "plain_commitment",
             Self::RefuseFaults => "refuse_faults",
             Self::ReplyAtOnce => "reply_at_once",
+            Self::NoNoiseShare => "no_noise_share",
+            Self::MaskReuse => "mask_reuse",
+            Self::BothShares => "both_shares",
+            Self::SurvivorsUnchecked => "survivors_unchecked",
         }
     }
 }
@@ -108,7 +123,8 @@ pub fn is(mutant: Mutant) -> bool {
     static CHOSEN: OnceLock<Option<Mutant>> = OnceLock::new();
     let chosen = CHOSEN.get_or_init(|| {
         let name = std::env::var(VARIABLE).ok()?;
-        let mut all = Mutant::OF_MECHANISM.into_iter().chain(Mutant::OF_SILENCE);
+        let mut all =
+            Mutant::OF_MECHANISM.into_iter().chain(Mutant::OF_SILENCE).chain(Mutant::OF_SECURE_SUMS);
         let found = all.find(|mutant| mutant.name() == name);
         Some(found.unwrap_or_else(|| panic!("{VARIABLE}={name}: there is no such variant")))
     });

@@ -2,45 +2,35 @@
 //! and chance are given, so that the same play can be had twice.
 
 mod asked;
+pub mod home;
 
 pub use asked::{CLIP_NORM, StudyOf, TRAINING_SHARE};
 
-use crate::scripted::{HOST, Script, Scripted, Seen, server_tls};
+use crate::scripted::{Script, Scripted, Seen};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::SecretKey;
 use consilium_common::model::blob::{self, ModelHeader};
 use consilium_common::model::initial::initial_parameters;
 use consilium_common::privacy::noise::secret_rng;
-use consilium_common::protocol::{Decision, Start, Task};
-use consilium_common::signed::Signed;
+use consilium_common::protocol::Task;
 use consilium_common::study::{self, Study};
 use consilium_common::time::Time;
-use coordinator::ca::{Authority, Identity};
+use home::{Enrolled, Gate, keys_of, own_key};
 use rand_core::Rng as _;
-use rcgen::{CertificateParams, KeyPair};
-use site_agent::approval;
 use site_agent::compute::Seed;
 use site_agent::doctor;
 use site_agent::drive::{self, Agent};
-use site_agent::home::{Coordinator, Home, SOFTWARE};
-use site_agent::ledger::{Genesis, LedgerStore};
+use site_agent::ledger::LedgerStore;
 use std::cell::Cell;
-use std::time::SystemTime;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 
-const SITES: [&str; 3] = ["ashford", "brackley", "corby"];
+/// The hospitals of a roster, in its order. The first is the one whose agent plays.
+pub const SITES: [&str; 4] = ["ashford", "brackley", "corby", "dunmore"];
+/// As many of them take part in a play.
+const PLAYERS: usize = 3;
 
 fn parse(text: &str) -> Study {
     study::parse(text.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"))
-}
-
-fn keys() -> [SecretKey; 3] {
-    [0, 1, 2].map(own_key)
-}
-
-fn own_key(site: u8) -> SecretKey {
-    SecretKey::from_seed(&[site + 1; 32])
 }
 
 /// The site whose agent plays.
@@ -112,20 +102,12 @@ impl Play<'_> {
     }
 
     async fn play(&self, folder: &TempDir) -> Played {
-        let keys = keys();
+        let keys = keys_of(PLAYERS);
         let text = self.study.text(&keys);
         let study = parse(&text);
         let key = SecretKey::from_seed(&[99; 32]);
-        let approve = |i: usize| {
-            let site = SITES[i].parse().expect("a name");
-            approval::sign(&study, &site, Decision::Approve, "A. Bird", start_time(), &keys[i])
-        };
-        let start = Start {
-            study: study.digest,
-            approvals: (0..3).map(approve).collect(),
-            time: start_time(),
-            coordinator: key.public(),
-        };
+        let enrolled =
+            Enrolled { text: &text, study: &study, keys: &keys, known: PLAYERS, signed: start_time() };
         let initial = initial_parameters(&study.architecture(), &study.digest);
         let model = |round: u32| {
             let architecture = study.architecture();
@@ -135,11 +117,11 @@ impl Play<'_> {
         let mut script = Script {
             site: site(),
             study: study.digest,
-            start: serde_json::to_vec(&Signed::new(&start, &key)).expect("plain data"),
+            start: enrolled.start(PLAYERS, &key),
             tasks: Vec::new(),
             models: (0..=self.study.rounds).map(|r| (Digest::of(&model(r)), model(r))).collect(),
             time: start_time(),
-            witness: (SITES[1].parse().expect("a name"), own_key(1)),
+            witness: (SITES[1].parse().expect("a name"), SecretKey::from_seed(&[2; 32])),
             key,
         };
         let of = |round| Digest::of(&model(round));
@@ -152,23 +134,10 @@ impl Play<'_> {
         let coordinator = script.key.public();
         let (scripted, over) = Scripted::new(script);
 
-        // Certificates are checked against the machine's clock.
-        let ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis();
-        let today = Time::from_unix_ms(i64::try_from(ms).expect("far off")).expect("far off");
-        let ca = Authority::create("test", today).expect("made");
-        let authority = Authority::load(&ca.certificate, &ca.key).expect("loads");
-        let Identity { certificate, key } = authority.server(&[HOST.into()], today).expect("made");
-        let tls = server_tls(&ca.certificate, &certificate, &key);
-        let listener = TcpListener::bind((HOST, 0)).await.expect("a port");
-        let address = format!("https://{HOST}:{}", listener.local_addr().expect("bound").port());
-        let told = Coordinator {
-            schema: "coordinator/1".into(),
-            address: address.parse().expect("an address"),
-            key: coordinator,
-        };
+        let gate = Gate::open(coordinator).await;
+        let home = enrolled.home(&folder.path().join("agent"), &gate);
+        let Gate { listener, tls, .. } = gate;
         tokio::spawn(scripted.clone().serve(listener, tls));
-
-        let home = self.home(folder, &text, &study, &authority, &ca.certificate, &told, today);
         let config = home.config().expect("made");
         let dialer = doctor::dialer(&home, &config).expect("enrolled");
         let ledger = home.ledger_dir();
@@ -184,64 +153,7 @@ impl Play<'_> {
             });
         drive::serve(&mut agent, &dialer, over).await.unwrap_or_else(|stop| panic!("{stop}"));
         drop(agent);
-        let [key, ..] = keys;
-        let ledger = LedgerStore::open(&ledger, key, None).expect("closed by the agent, and whole");
+        let ledger = LedgerStore::open(&ledger, own_key(), None).expect("closed by the agent, and whole");
         Played { seen: scripted.seen(), ledger: ledger.export_tiles().expect("whole") }
-    }
-
-    /// An enrolled home with the study approved in it. The roster's keys are fixed, and so is the key
-    /// that decides who trains.
-    #[expect(clippy::too_many_arguments, reason = "one play's own parts")]
-    fn home(
-        &self,
-        folder: &TempDir,
-        text: &str,
-        study: &Study,
-        authority: &Authority,
-        authority_pem: &str,
-        told: &Coordinator,
-        today: Time,
-    ) -> Home {
-        let keys = keys();
-        let home = Home::create(&folder.path().join("agent"), site()).expect("made").home;
-        for (name, byte) in [("ledger.key", 1_u8), ("split.key", 7)] {
-            let path = home.dir().join("identity").join(name);
-            std::fs::write(path, hex::encode([byte; 32])).expect("written");
-        }
-        let known = format!(
-            "[known_sites]\n{} = \"{}\"\n{} = \"{}\"\n",
-            SITES[1],
-            keys[1].public(),
-            SITES[2],
-            keys[2].public()
-        );
-        let mut policy = std::fs::read_to_string(home.policy_path()).expect("made");
-        let wide = [
-            ("[known_sites]\n", known.as_str()),
-            ("epsilon_total = 10.0", "epsilon_total = 200.0"),
-            ("epsilon_per_study = 8.0", "epsilon_per_study = 100.0"),
-        ];
-        for (from, to) in wide {
-            assert!(policy.contains(from), "the default policy holds {from}");
-            policy = policy.replacen(from, to, 1);
-        }
-        std::fs::write(home.policy_path(), policy).expect("written");
-        let caps = home.policy().expect("a policy").caps;
-        let genesis = Genesis { site: site(), dataset: "d1".into(), software: SOFTWARE.into(), caps };
-        let [key, ..] = keys;
-        let yes = approval::sign(study, &site(), Decision::Approve, "A. Bird", start_time(), &key);
-        drop(
-            LedgerStore::create(&home.ledger_dir(), key, Some(told.key), genesis, start_time())
-                .expect("made"),
-        );
-        home.finish(&site()).expect("finished");
-        let pair = KeyPair::generate().expect("a key");
-        let request = CertificateParams::default().serialize_request(&pair).expect("a request");
-        let leaf = authority.site(&site(), request.der(), today).expect("signed");
-        let root = consilium_common::tls::certificates_from_pem(authority_pem.as_bytes()).expect("PEM");
-        home.keep_identity(&pair.serialize_pem(), &[leaf], &root[0], told).expect("kept");
-        approval::keep_study(&home, study.digest, text.as_bytes()).expect("kept");
-        approval::keep_decision(&home, &study.digest, &yes).expect("kept");
-        home
     }
 }

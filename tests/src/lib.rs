@@ -6,6 +6,7 @@ pub mod hospital;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 pub mod scripted;
+pub mod secure;
 
 use serde_json::Value;
 use std::ffi::OsStr;

@@ -1,9 +1,15 @@
 //! Runs one test of the running test program again, in a process of its own for each broken variant,
 //! and reads what it found.
 
+use crate::Process;
 use crate::audit::{DOCUMENT, Finding};
+use crate::hospital::home::now;
 use consilium_common::mutant::{Mutant, VARIABLE};
 use serde_json::{Value, json};
+use site_agent::doctor;
+use site_agent::drive::{self, Agent};
+use site_agent::home::Home;
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -11,6 +17,11 @@ use std::thread;
 
 /// The environment variable that names the file for a test's findings.
 pub const OUT: &str = "CONSILIUM_AUDIT_OUT";
+/// The environment variable that names the variant of agents in processes of their own.
+const OF_AGENT: &str = "CONSILIUM_MUTANT_OF_AGENT";
+/// The environment variables that tell [`serve`] of the agent's home and table.
+const HOME: &str = "CONSILIUM_AGENT_HOME";
+const TABLE: &str = "CONSILIUM_AGENT_TABLE";
 /// A file system in memory, where there is one.
 const MEMORY: &str = "/dev/shm";
 /// Processes at a time: they wait for disks and ticks more than they compute.
@@ -26,6 +37,19 @@ pub type Caught = (Mutant, Vec<(String, f64, f64)>);
 /// The test passes under a variant although it found something, or leaves no findings.
 #[must_use]
 pub fn run(test: &str, mutants: &[Mutant]) -> Vec<Caught> {
+    run_with(VARIABLE, test, mutants)
+}
+
+/// As [`run`], where only the agents that [`agent`] starts are broken.
+///
+/// # Panics
+/// As [`run`].
+#[must_use]
+pub fn run_with_agents(test: &str, mutants: &[Mutant]) -> Vec<Caught> {
+    run_with(OF_AGENT, test, mutants)
+}
+
+fn run_with(variable: &str, test: &str, mutants: &[Mutant]) -> Vec<Caught> {
     let folder = tempfile::tempdir().expect("a folder");
     let queue = Mutex::new(mutants.iter().enumerate());
     let caught = Mutex::new(Vec::new());
@@ -35,7 +59,7 @@ pub fn run(test: &str, mutants: &[Mutant]) -> Vec<Caught> {
                 loop {
                     let next = queue.lock().expect("nobody panics with it").next();
                     let Some((at, mutant)) = next else { return };
-                    let found = run_one(test, *mutant, &folder.path().join(mutant.name()));
+                    let found = run_one(variable, test, *mutant, &folder.path().join(mutant.name()));
                     caught.lock().expect("nobody panics with it").push((at, (*mutant, found)));
                 }
             });
@@ -56,7 +80,7 @@ pub fn run(test: &str, mutants: &[Mutant]) -> Vec<Caught> {
     caught
 }
 
-fn run_one(test: &str, mutant: Mutant, out: &Path) -> Vec<(String, f64, f64)> {
+fn run_one(variable: &str, test: &str, mutant: Mutant, out: &Path) -> Vec<(String, f64, f64)> {
     let program = std::env::current_exe().expect("a running test has a path");
     let mut command = Command::new(program);
     // A round syncs a dozen files; what the disk is made of is not the question here.
@@ -65,7 +89,7 @@ fn run_one(test: &str, mutant: Mutant, out: &Path) -> Vec<(String, f64, f64)> {
     }
     let ran = command
         .args([test, "--exact", "--test-threads=1"])
-        .env(VARIABLE, mutant.name())
+        .env(variable, mutant.name())
         .env(OUT, out)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -86,6 +110,50 @@ fn run_one(test: &str, mutant: Mutant, out: &Path) -> Vec<(String, f64, f64)> {
         .collect();
     assert_eq!(ran.success(), alarms.is_empty(), "{}: a finding fails the test", mutant.name());
     alarms
+}
+
+/// Starts this very test program again as an agent, which [`serve`] plays; of the variant that was asked
+/// for.
+///
+/// # Panics
+/// It cannot be run.
+#[must_use]
+pub fn agent(home: &Path, table: &Path, log: &Path) -> Process {
+    let log = OpenOptions::new().create(true).append(true).open(log).expect("a log file");
+    let program = std::env::current_exe().expect("a running test has a path");
+    let mut command = Command::new(program);
+    if let Ok(mutant) = std::env::var(OF_AGENT) {
+        command.env(VARIABLE, mutant);
+    }
+    let child = command
+        .args([AGENT, "--exact", "--nocapture"])
+        .env(HOME, home)
+        .env(TABLE, table)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a log file"))
+        .stderr(log)
+        .spawn()
+        .expect("the program runs again");
+    Process { child }
+}
+
+/// The test that calls [`serve`].
+pub const AGENT: &str = "serves_as_an_agent_where_asked";
+
+/// Serves as an agent until it is killed, where [`agent`] asked for one.
+///
+/// # Panics
+/// The agent stops.
+pub fn serve() {
+    let Some((home, table)) = std::env::var_os(HOME).zip(std::env::var_os(TABLE)) else { return };
+    let home = Home::open(Path::new(&home)).expect("a home");
+    let config = home.config().expect("made");
+    let dialer = doctor::dialer(&home, &config).expect("enrolled");
+    let mut agent =
+        Agent::open(home, &config, Some(table.into()), now).unwrap_or_else(|error| panic!("{error}"));
+    let (_never, stop) = tokio::sync::watch::channel(false);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(drive::serve(&mut agent, &dialer, stop)).unwrap_or_else(|stop| panic!("{stop}"));
 }
 
 /// Leaves the findings for [`run`], where it asked for them.

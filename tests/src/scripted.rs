@@ -113,6 +113,15 @@ struct Inner {
     script: Script,
     state: Mutex<State>,
     done: watch::Sender<bool>,
+    secure: watch::Sender<Option<mpsc::UnboundedSender<SecureStream>>>,
+}
+
+/// A stream of secure sums that the agent opened.
+pub struct SecureStream {
+    /// What it says.
+    pub up: Streaming<wire::SecureUp>,
+    /// What it is told. The stream ends when this is dropped.
+    pub down: mpsc::Sender<Result<wire::SecureDown, Status>>,
 }
 
 struct State {
@@ -129,7 +138,21 @@ impl Scripted {
         let (done, over) = watch::channel(false);
         let tasks = script.tasks.iter().cloned().collect();
         let state = State { tasks, seen: Vec::new(), handed_out: Instant::now(), cosigned: None };
-        (Self(Arc::new(Inner { script, state: Mutex::new(state), done })), over)
+        let secure = watch::Sender::new(None);
+        (Self(Arc::new(Inner { script, state: Mutex::new(state), done, secure })), over)
+    }
+
+    /// From now on the agent's streams of secure sums come here.
+    #[must_use]
+    pub fn secure_streams(&self) -> mpsc::UnboundedReceiver<SecureStream> {
+        let (send, receive) = mpsc::unbounded_channel();
+        self.0.secure.send_replace(Some(send));
+        receive
+    }
+
+    /// One more task, after those that wait.
+    pub fn ask(&self, task: Task) {
+        self.state().tasks.push_back(task);
     }
 
     /// Everything that was said so far.
@@ -196,9 +219,14 @@ impl Federation for Scripted {
 
     async fn secure_sum(
         &self,
-        _: Request<Streaming<wire::SecureUp>>,
+        request: Request<Streaming<wire::SecureUp>>,
     ) -> Result<Response<Self::SecureSumStream>, Status> {
-        Err(Status::unimplemented("not in this script"))
+        let taken = self.0.secure.borrow().clone();
+        let taken = taken.ok_or_else(|| Status::unimplemented("not in this script"))?;
+        let (down, told) = mpsc::channel(4);
+        let stream = SecureStream { up: request.into_inner(), down };
+        taken.send(stream).map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(Box::pin(ReceiverStream::new(told))))
     }
 
     async fn hello(

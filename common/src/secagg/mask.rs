@@ -35,6 +35,8 @@ impl Mask {
             "pair mask",
             &[bound.as_bytes(), &[first, second]],
         );
+        #[cfg(feature = "mutants")]
+        let key = super::mutated::key([first, second], key);
         Self { key, subtract: site > other }
     }
 
@@ -44,6 +46,8 @@ impl Mask {
         let bound = binding.digest();
         let key =
             derive(seed, binding.share.session.as_bytes(), "own mask", &[bound.as_bytes(), &[site.get()]]);
+        #[cfg(feature = "mutants")]
+        let key = super::mutated::key([site.get(); 2], key);
         Self { key, subtract: false }
     }
 

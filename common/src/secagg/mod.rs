@@ -26,6 +26,8 @@ mod gf256;
 mod lanes;
 mod mask;
 pub mod message;
+#[cfg(feature = "mutants")]
+mod mutated;
 mod noise_share;
 mod parameters;
 mod record;

@@ -30,7 +30,10 @@ impl NoiseShare {
         let sigma_share_units = parameters.sigma_share_units();
         let gaussian = DiscreteGaussian::new(sigma_share_units)
             .expect("the parameters keep it within the sampler's range");
-        Self { noise: gaussian.vector(rng, dimension), sigma_share_units }
+        let noise = gaussian.vector(rng, dimension);
+        #[cfg(feature = "mutants")]
+        let noise = super::mutated::noise(noise);
+        Self { noise, sigma_share_units }
     }
 
     /// Adds the noise to a site's clipped sum.

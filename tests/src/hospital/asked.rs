@@ -1,6 +1,7 @@
 //! The studies of plays: small, with everything fixed that a test does not ask for.
 
-use super::{SITES, keys, parse};
+use super::home::keys_of;
+use super::{PLAYERS, SITES, parse};
 use consilium_common::key::SecretKey;
 use consilium_common::study::Study;
 use std::fmt::Write as _;
@@ -43,7 +44,7 @@ impl StudyOf {
 
     /// The study's file, with these keys on its roster.
     #[must_use]
-    pub fn text(&self, keys: &[SecretKey; 3]) -> String {
+    pub fn text(&self, keys: &[SecretKey]) -> String {
         let mut sites = String::new();
         for (name, key) in SITES.iter().zip(keys) {
             let (key, people) = (key.public(), self.people_public);
@@ -173,6 +174,6 @@ min_sites = 3
     /// The parameters make no study.
     #[must_use]
     pub fn study(&self) -> Study {
-        parse(&self.text(&keys()))
+        parse(&self.text(&keys_of(PLAYERS)))
     }
 }

@@ -109,7 +109,11 @@ impl Sums<'_> {
         let to_come = task::sums::steps_to_come(&self.study, self.agent.store.state(), summed).max(least);
         let runs_out = left <= task::sums::low_water(&self.study, summed) && left < to_come;
         if runs_out {
-            self.agent.burn_block(&self.study, summed)?;
+            match self.agent.burn_block(&self.study, summed) {
+                // Who asks for a use that is not there is refused then; the attempt in hand has its own.
+                Err(TaskError::Refused(_)) => return Ok(()),
+                burnt => burnt?,
+            }
         }
         if runs_out || next.is_some_and(|next| !self.agent.is_covered(next)) {
             self.covering = self.agent.start_covering(self.link, &self.study.digest).await?;
