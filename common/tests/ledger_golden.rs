@@ -71,7 +71,12 @@ fn the_golden_bundle_of_sums_verifies() {
 }
 
 /// As `docs/verify.py` computes the digests of the golden sums' integers.
-const SUMS: [&str; 4] = ["", "", "", ""];
+const SUMS: [&str; 4] = [
+    "5a9cb78390c80906f40e5cbb629a41dd7e5e0cd434b33bd222596e9cdcd9b3d7",
+    "5546f99ce47c3ab048651f0570123dda529b14aa2d1c4be7c7565067ced060c3",
+    "ef21cc7b0e5c50e0c7af9df40fd7744baef122fcf222d184e791679c5e35cde9",
+    "6617bd933d68fa7d6cb1b6d0e4ac559305a671798f0567485c87fb19fa3f357b",
+];
 
 /// As a second program computes them (`tests/vectors/ledger/README.md`).
 const HEADS: [&str; 3] = [

@@ -160,6 +160,17 @@ impl Budget {
     }
 }
 
+/// What all sites together did with an earmark for secure sums.
+#[derive(Clone, Default)]
+struct Uses {
+    /// Session, step and attempt of every masked vector.
+    attempts: BTreeSet<(Digest, u32, u32)>,
+    /// The most that a site burnt and masked nothing with.
+    unused: u64,
+    /// What each burnt, the most first.
+    burnt: Vec<u64>,
+}
+
 /// As [`worst`], of secure sums: the same for each site, since all draw from the same sums.
 ///
 /// # Privacy
@@ -177,22 +188,20 @@ fn in_sums(
     if ledgers.len() <= more as usize {
         return Ok(vec![None; ledgers.len()]);
     }
-    let mut known: Vec<(BTreeSet<(Digest, u32, u32)>, u64, Vec<u64>)> =
-        vec![(BTreeSet::new(), 0, Vec::new()); earmarks.len()];
+    let mut known = vec![Uses::default(); earmarks.len()];
     for (ledger, record) in ledgers.iter().zip(&records) {
-        for (index, ((attempts, unused, burnt), count)) in known.iter_mut().zip(&record.burnt).enumerate() {
+        for (index, (known, count)) in known.iter_mut().zip(&record.burnt).enumerate() {
             let masked = ledger.masked(study).filter(|(_, masked)| masked.earmark as usize == index);
             let own: BTreeSet<_> = masked.map(|(_, m)| (m.session, m.step, m.attempt)).collect();
-            *unused = (*unused).max(count - own.len() as u64);
-            attempts.extend(own);
-            burnt.push(*count);
+            // Each has a use of its own.
+            known.unused = known.unused.max(count - own.len() as u64);
+            known.attempts.extend(own);
+            known.burnt.push(*count);
         }
     }
-    for (_, _, burnt) in &mut known {
-        burnt.sort_unstable_by(|a, b| b.cmp(a));
-    }
+    known.iter_mut().for_each(|known| known.burnt.sort_unstable_by(|a, b| b.cmp(a)));
     let uses = |index: usize, times: u32| {
-        let (attempts, unused, burnt) = &known[index];
+        let Uses { attempts, unused, burnt } = &known[index];
         let most: u64 = burnt.iter().take(times as usize).sum();
         most.min(attempts.len() as u64 + unused)
     };

@@ -297,7 +297,7 @@ impl Audit<'_> {
                 }
             }
             if lost > 0 {
-                self.notes.push(format!("{site}: {lost} masked vectors are in no sum: attempts that failed"));
+                self.notes.push(format!("{site}: masked vectors in no sum (failed, or without it): {lost}"));
             }
         }
     }

@@ -98,8 +98,11 @@ pub(in crate::study) mod tests {
         // Sites of the same people would pay n for the noise of each of them alone.
         assert!(prediction.step_noise < predict(&local, 0.1).step_noise);
         // Of each grouping too: 1.5 σ² for 3 σ².
-        let [sum, sites] = [&study, &local].map(|study| cell_variance(study, 1, 3.0) / 9.0);
-        assert!(sites == 3.0 && (sum - 1.5).abs() < 0.5, "{sum} {sites}");
+        let Event::Gaussian { noise_multiplier: sigma, .. } = earmarks(&study)[1].event else {
+            panic!("counts")
+        };
+        let [sum, sites] = [&study, &local].map(|study| cell_variance(study, 1, sigma) / sigma.powi(2));
+        assert!((sites - 3.0).abs() < 1e-12 && (sum - 1.5).abs() < 1e-3, "{sum} {sites}");
         // Known to two: the mixture of two shifts under one noise, or counts with a sensitivity of two.
         let list = earmarks(&study);
         let (rate, noise) = (training.sampling_rate, training.noise_multiplier);

@@ -349,7 +349,7 @@ fn all_mistakes_at_once() {
         "data.format[1]",
         "features.column[1].range",
         "model.famili",
-        "privacy.mode",
+        "privacy.colluding",
         "privacy.training.quorum",
         "disclosure.min_count",
     ];
