@@ -156,12 +156,12 @@ fn every_key_has_its_rule() {
         ("class_weights = \"none\"", "class_weights = \"balanced\"", "model.class_weights", "couple persons"),
         ("\"logistic\"       #", "\"mlp\"       #", "model.hidden", "widths"),
         ("\"logistic\"       #", "\"gru\"       #", "model.family", "\"logistic\" or \"mlp\""),
-        ("\"local\"  ", "\"distributed\"  ", "privacy.colluding", "a whole number from 1 to 100"),
+        ("\"local\"  ", "\"distributed\"  ", "privacy.mode", "a whole number from 1 to 100"),
         ("\"local\"  ", "\"central\"  ", "privacy.mode", "\"local\" or \"distributed\""),
         (
             "delta             =",
             "colluding = 1\ndelta             =",
-            "privacy.colluding",
+            "privacy.mode",
             "nothing in local mode",
         ),
         (
@@ -349,7 +349,7 @@ fn all_mistakes_at_once() {
         "data.format[1]",
         "features.column[1].range",
         "model.famili",
-        "privacy.colluding",
+        "privacy.mode",
         "privacy.training.quorum",
         "disclosure.min_count",
     ];
