@@ -156,12 +156,12 @@ fn every_key_has_its_rule() {
         ("class_weights = \"none\"", "class_weights = \"balanced\"", "model.class_weights", "couple persons"),
         ("\"logistic\"       #", "\"mlp\"       #", "model.hidden", "widths"),
         ("\"logistic\"       #", "\"gru\"       #", "model.family", "\"logistic\" or \"mlp\""),
-        ("\"local\"  ", "\"distributed\"  ", "privacy.mode", "a whole number from 1 to 100"),
+        ("\"local\"  ", "\"distributed\"  ", "privacy.colluding", "a whole number from 1 to 100"),
         ("\"local\"  ", "\"central\"  ", "privacy.mode", "\"local\" or \"distributed\""),
         (
             "delta             =",
             "colluding = 1\ndelta             =",
-            "privacy.mode",
+            "privacy.colluding",
             "nothing in local mode",
         ),
         (
