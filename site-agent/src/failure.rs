@@ -5,6 +5,7 @@ use crate::approval::KeptError;
 use crate::connect::Unreachable;
 use crate::data::InvalidTable;
 use crate::data::export::ExportError;
+use crate::data::omop::InvalidOmop;
 use crate::drive::{Stop, TaskError};
 use crate::enroll::EnrollError;
 use crate::files::FileError;
@@ -115,6 +116,7 @@ table! {
         KeptError::OtherBytes { .. } | KeptError::Decision(_) => Kind::Fault,
     };
     InvalidTable => |_error| Kind::Input;
+    InvalidOmop => |error| if matches!(error, InvalidOmop::Scratch { .. }) { Kind::Fault } else { Kind::Input };
     ExportError => |_error| Kind::Input;
     SynthError => |error| if error.is_bad_input() { Kind::Input } else { Kind::Fault };
     ViewError => |error| match &error {

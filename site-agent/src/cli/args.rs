@@ -113,9 +113,13 @@ pub(super) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DataCommand {
-    /// Reads the table as a study would; mistakes name row and column, never a value
+    /// Reads the table as a study would, or says what is in a folder of OMOP tables; mistakes name row and column,
+    /// never a value
     #[command(
-        after_help = "Example:\n  site-agent data check --study self-harm.toml --data /srv/consilium/table.csv"
+        after_help = "Examples:\n  site-agent data check --study self-harm.toml --data /srv/consilium/table.csv\n  \
+        site-agent data check --omop /srv/omop\n\n\
+        A folder of OMOP CDM 5.3 or 5.4 holds person.csv, person.csv.gz, person.parquet or a folder person/ of such files, \
+        and so on for each table. It needs neither a study nor an agent's home. What is printed stays here."
     )]
     Check(DataArgs),
     /// Writes a study's encoded examples, un-noised, for tables that are yours to read
@@ -128,11 +132,18 @@ pub(super) enum DataCommand {
 #[derive(Debug, clap::Args)]
 pub(super) struct DataArgs {
     /// A study file
-    #[arg(long, value_name = "FILE")]
-    pub(super) study: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "omop")]
+    pub(super) study: Option<PathBuf>,
     /// The table or its folder, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
+    /// A folder of OMOP tables, looked at without a study
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["study", "data"])]
+    pub(super) omop: Option<PathBuf>,
+    /// Where intermediate files go when the tables do not fit in memory, instead of the system's temporary folder. They
+    /// hold patient data, unencrypted, in a private folder that is removed afterwards
+    #[arg(long, value_name = "DIR", requires = "omop", conflicts_with_all = ["study", "data"])]
+    pub(super) scratch: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -281,6 +292,12 @@ mod tests {
         check("site-agent init --site st-elsewhere", true);
         check("site-agent init --site Elsewhere", false);
         check("site-agent enroll -", true);
+        check("site-agent data check", false);
+        check("site-agent data check --study s.toml --data t.csv", true);
+        check("site-agent data check --omop d --scratch e", true);
+        check("site-agent data check --omop d --study s.toml", false);
+        check("site-agent data check --omop d --data t.csv", false);
+        check("site-agent data check --study s.toml --scratch e", false);
         check("site-agent study approve x", false);
         check("site-agent study approve x --approver=", false);
         check("site-agent study approve x --approver=\t", false);

@@ -1,6 +1,6 @@
 //! `data check`, `data export` and `synth`.
 
-use super::args::{DataArgs, ExportArgs};
+use super::args::ExportArgs;
 use super::output::Output;
 use crate::approval::STUDY_BYTES_MAX;
 use crate::data::export::export_examples;
@@ -14,10 +14,10 @@ use serde_json::json;
 use std::path::Path;
 
 /// Reads the data as the study would and says, here and nowhere else, what came of it.
-pub(super) fn check(home: &Home, args: &DataArgs, output: &Output) -> Result<(), Failure> {
-    let study = read_study(&args.study)?;
+pub(super) fn check(home: &Home, study: &Path, data: Option<&Path>, output: &Output) -> Result<(), Failure> {
+    let study = read_study(study)?;
     let config = home.config()?;
-    let path = args.data.as_deref().or(config.data.as_deref());
+    let path = data.or(config.data.as_deref());
     let path = path.ok_or_else(|| Failure::input("no data: give --data, or `data` in agent.toml"))?;
     let (_, summary) = data::load_strict(path, &study, &SplitKey::from_bytes(*home.split_key()?))?;
     if summary.people == 0 {

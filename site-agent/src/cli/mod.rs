@@ -4,6 +4,7 @@
 mod args;
 mod data;
 mod init;
+mod omop;
 mod output;
 mod recover;
 mod rotate;
@@ -49,7 +50,13 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
             output.checks(&checks)
         }
         Command::Serve(serve) => serve::serve(open(args)?, serve, clock),
-        Command::Data(DataCommand::Check(check)) => data::check(&open(args)?, check, output),
+        Command::Data(DataCommand::Check(check)) => match (&check.omop, &check.study) {
+            (Some(folder), _) => omop::check(folder, check.scratch.as_deref(), output),
+            (None, study) => {
+                let study = study.as_deref().expect("clap requires it");
+                data::check(&open(args)?, study, check.data.as_deref(), output)
+            }
+        },
         Command::Data(DataCommand::Export(export)) => data::export(&open(args)?, export, output),
         Command::Study(StudyCommand::List) => study::list(&open(args)?, output),
         Command::Study(StudyCommand::Show { study }) => study::show(&open(args)?, study, output, clock),

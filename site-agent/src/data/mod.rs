@@ -4,6 +4,7 @@
 pub mod encode;
 pub mod export;
 mod lines;
+pub mod omop;
 pub mod split;
 pub mod table;
 

@@ -1,0 +1,281 @@
+//! Rows of any file form as columns of parsed cells. Text is parsed once, here.
+
+use super::moment::{InvalidMoment, Moment};
+
+/// Most rows of a batch.
+pub(super) const BATCH_ROWS: usize = 8192;
+
+/// A column that a table may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column {
+    /// Its names, in lower case, the newest first.
+    pub(super) names: &'static [&'static str],
+    /// What it holds.
+    pub(super) kind: Kind,
+    /// Whether a file without it cannot be used.
+    pub(super) required: bool,
+}
+
+impl Column {
+    pub(super) const fn required(names: &'static [&'static str], kind: Kind) -> Self {
+        Self { names, kind, required: true }
+    }
+
+    pub(super) const fn optional(names: &'static [&'static str], kind: Kind) -> Self {
+        Self { names, kind, required: false }
+    }
+
+    /// One that this table never has.
+    pub(super) const fn absent() -> Self {
+        Self { names: &[], kind: Kind::Id, required: false }
+    }
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Whole numbers of 64 bits.
+    Id,
+    /// Finite numbers.
+    Number,
+    /// A day; a time beside it is passed over.
+    Date,
+    /// A day, with a time where there is one.
+    DateTime,
+    /// Text of the vocabulary. No column of a patient is read as text.
+    Text,
+}
+
+impl Kind {
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Self::Id => "whole numbers",
+            Self::Number => "numbers",
+            Self::Date => "dates",
+            Self::DateTime => "dates with times",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// A cell. No `Debug`: it is a patient's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cell<T> {
+    /// Nothing there.
+    Missing,
+    /// What it says.
+    Is(T),
+    /// Not what the column holds.
+    Bad,
+    /// A date outside the years.
+    OutOfYears,
+}
+
+impl<T> From<Result<T, InvalidMoment>> for Cell<T> {
+    fn from(found: Result<T, InvalidMoment>) -> Self {
+        match found {
+            Ok(moment) => Self::Is(moment),
+            Err(InvalidMoment::Unparsable) => Self::Bad,
+            Err(InvalidMoment::OutOfYears) => Self::OutOfYears,
+        }
+    }
+}
+
+/// The cells of a column.
+pub(super) enum Cells {
+    /// The file has no such column.
+    Absent,
+    Ids(Vec<Cell<i64>>),
+    Numbers(Vec<Cell<f64>>),
+    /// `bool`: days only.
+    Moments(Vec<Cell<Moment>>, bool),
+    Texts(Vec<String>),
+}
+
+impl Cells {
+    pub(super) fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Id => Self::Ids(Vec::with_capacity(BATCH_ROWS)),
+            Kind::Number => Self::Numbers(Vec::with_capacity(BATCH_ROWS)),
+            Kind::Date => Self::Moments(Vec::with_capacity(BATCH_ROWS), true),
+            Kind::DateTime => Self::Moments(Vec::with_capacity(BATCH_ROWS), false),
+            Kind::Text => Self::Texts(Vec::new()),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        match self {
+            Self::Absent => {}
+            Self::Ids(cells) => cells.clear(),
+            Self::Numbers(cells) => cells.clear(),
+            Self::Moments(cells, _) => cells.clear(),
+            Self::Texts(cells) => cells.clear(),
+        }
+    }
+
+    /// Adds a cell by its text.
+    pub(super) fn push_text(&mut self, text: &[u8]) {
+        match self {
+            Self::Absent => {}
+            Self::Ids(cells) => cells.push(id(text)),
+            Self::Numbers(cells) => cells.push(number(text)),
+            Self::Moments(cells, days_only) => cells.push(moment(text, *days_only)),
+            Self::Texts(cells) => cells.push(String::from_utf8_lossy(text).into_owned()),
+        }
+    }
+}
+
+/// Some rows.
+pub(super) struct Batch {
+    /// How many.
+    pub(super) rows: usize,
+    /// As the columns that were asked for.
+    pub(super) columns: Vec<Cells>,
+}
+
+impl Batch {
+    pub(super) fn id(&self, column: usize, row: usize) -> Cell<i64> {
+        match &self.columns[column] {
+            Cells::Ids(cells) => cells[row],
+            _ => Cell::Missing,
+        }
+    }
+
+    pub(super) fn number(&self, column: usize, row: usize) -> Cell<f64> {
+        match &self.columns[column] {
+            Cells::Numbers(cells) => cells[row],
+            _ => Cell::Missing,
+        }
+    }
+
+    pub(super) fn moment(&self, column: usize, row: usize) -> Cell<Moment> {
+        match &self.columns[column] {
+            Cells::Moments(cells, _) => cells[row],
+            _ => Cell::Missing,
+        }
+    }
+
+    pub(super) fn text(&self, column: usize, row: usize) -> &str {
+        match &self.columns[column] {
+            Cells::Texts(cells) => &cells[row],
+            _ => "",
+        }
+    }
+}
+
+/// What exports write where nothing is known: nothing, R's `NA`, SQL's `NULL`, PostgreSQL's `\N`.
+fn is_missing(text: &[u8]) -> bool {
+    matches!(text, b"" | b"NA" | b"NULL" | b"null" | b"\\N")
+}
+
+/// A whole number; `12.0`, which pandas writes for a column with gaps, is one.
+pub(super) fn id(text: &[u8]) -> Cell<i64> {
+    let text = text.trim_ascii();
+    if is_missing(text) {
+        return Cell::Missing;
+    }
+    let whole = text.iter().position(|byte| *byte == b'.').map_or(text, |at| {
+        let zeros = &text[at + 1..];
+        if !zeros.is_empty() && zeros.iter().all(|byte| *byte == b'0') { &text[..at] } else { b"" }
+    });
+    let (negative, digits) = match whole {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    // Counted downwards: the least number has no positive counterpart.
+    let folded = digits.iter().try_fold(0_i64, |number, byte| match byte {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_sub(i64::from(byte - b'0')),
+        _ => None,
+    });
+    match folded.and_then(|number| if negative { Some(number) } else { number.checked_neg() }) {
+        Some(number) if !digits.is_empty() => Cell::Is(number),
+        _ => Cell::Bad,
+    }
+}
+
+/// A finite number; one zero has one form.
+pub(super) fn number(text: &[u8]) -> Cell<f64> {
+    let text = text.trim_ascii();
+    if is_missing(text) {
+        return Cell::Missing;
+    }
+    match std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()) {
+        Some(number) => finite(number),
+        None => Cell::Bad,
+    }
+}
+
+pub(super) fn finite(number: f64) -> Cell<f64> {
+    // Minus zero and zero are one value: the sum takes the sign away.
+    if number.is_finite() { Cell::Is(number + 0.0) } else { Cell::Bad }
+}
+
+pub(super) fn moment(text: &[u8], days_only: bool) -> Cell<Moment> {
+    if is_missing(text.trim_ascii()) {
+        return Cell::Missing;
+    }
+    Moment::parse(text).map(|moment| if days_only { moment.to_day() } else { moment }).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids() {
+        fn check(text: &str, expected: Cell<i64>) {
+            assert!(id(text.as_bytes()) == expected, "{text}");
+        }
+        for (text, expected) in [
+            ("0", 0),
+            ("-0", 0),
+            ("007", 7),
+            (" 12 ", 12),
+            ("12.0", 12),
+            ("-12.00", -12),
+            ("9223372036854775807", i64::MAX),
+            ("-9223372036854775808", i64::MIN),
+        ] {
+            check(text, Cell::Is(expected));
+        }
+        for text in ["", " ", "NA", "NULL", "null", "\\N"] {
+            check(text, Cell::Missing);
+        }
+        for text in [
+            "-",
+            "+1",
+            "1.",
+            "1.5",
+            ".0",
+            "-.0",
+            "1e3",
+            "0x1",
+            "9223372036854775808",
+            "-9223372036854775809",
+            "na",
+            "1 2",
+        ] {
+            check(text, Cell::Bad);
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        fn check(text: &str, expected: Cell<f64>) {
+            match (number(text.as_bytes()), expected) {
+                (Cell::Is(found), Cell::Is(wanted)) => {
+                    assert_eq!(found.to_bits(), wanted.to_bits(), "{text}")
+                }
+                (found, wanted) => assert!(found == wanted, "{text}"),
+            }
+        }
+        check("36.6", Cell::Is(36.6));
+        check("-1e-3", Cell::Is(-0.001));
+        check("-0", Cell::Is(0.0));
+        check("", Cell::Missing);
+        check("NA", Cell::Missing);
+        for bad in ["NaN", "inf", "-Infinity", "1e999", "<5", "5,3", "positive", "\u{feff}1"] {
+            check(bad, Cell::Bad);
+        }
+    }
+}

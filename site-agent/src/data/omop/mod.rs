@@ -1,0 +1,44 @@
+//! A hospital's OMOP tables as one ordered stream of events.
+//!
+//! ```text
+//! folder (which files) → read (pieces) → split_rows + csv_rows | parquet_rows (cells) → rows (events, faults)
+//!   → stream (threads, runs, spilling) → merge → history (one person at a time, beside people) → check
+//! ```
+//! Invariant: the same hospital gives the same stream, byte for byte, from CSV, CSV.GZ or Parquet, in any order of rows
+//! and with any number of threads. Errors name file, row and column and never a cell; nothing of a patient has `Debug`.
+
+mod cells;
+pub mod check;
+mod csv_rows;
+pub mod error;
+pub mod event;
+pub mod fault;
+mod folder;
+pub mod history;
+mod merge;
+pub mod moment;
+pub mod pack;
+mod parquet_rows;
+mod people;
+mod read;
+mod rows;
+mod run;
+mod schema;
+mod scratch;
+mod split_rows;
+pub mod stream;
+pub mod vocabulary;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::InvalidOmop;
+pub use event::{ConceptId, Domain, Event, PersonId, Value};
+pub use fault::{Fault, FaultCounts};
+pub use folder::Folder;
+pub use history::{EVENTS_PER_PERSON_MAX, History};
+pub use moment::{Day, Moment};
+pub use people::{PEOPLE_MAX, PERIODS_MAX, People, Period, Person};
+pub use rows::TableCounts;
+pub use schema::Table;
+pub use stream::{Reading, Stream};
