@@ -210,6 +210,28 @@ fn parameters_and_sums_against_the_policy() {
     });
 }
 
+/// Everything adds up; but the program says of itself that its outputs may be anything.
+#[test]
+fn a_build_that_can_break_its_promises() {
+    let said = |software: &'static str| {
+        move |map: &mut Map, entries: &mut Vec<Vec<u8>>| {
+            edit(entries, 0, |entry| {
+                let Body::Genesis { software: it, .. } = &mut entry.body else { panic!("entry 0 begins") };
+                *it = software.into();
+            });
+            relink(entries);
+            sign_anew(map, entries);
+        }
+    };
+    let found = finds(("build", Some(0)), said("site-agent 0.1.0+mutants"));
+    assert!(found.what.contains("site-agent 0.1.0+mutants"), "{found}");
+    finds(("build", Some(0)), said("site-agent 9.9.9+mutants.dirty"));
+    let (mut map, sites) = make();
+    let mut entries = sites[0].entries.clone();
+    said("site-agent 0.1.1+local")(&mut map, &mut entries);
+    assert_eq!(check(&map).findings, vec![], "any other build is the site's business");
+}
+
 #[test]
 fn signatures() {
     let checkpoint = format!("{LEDGER}/checkpoint");

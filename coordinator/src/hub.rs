@@ -5,7 +5,7 @@
 mod tests;
 mod witness;
 
-pub use witness::{Copy, Foreign, Said};
+pub use witness::{Copy, Foreign, Listening, Said};
 
 use crate::ca::Authority;
 use crate::clock::now;
@@ -168,7 +168,7 @@ impl Hub {
             studies.insert(study, events.fold(StudyState::new(parsed), StudyState::apply));
         }
         let inner =
-            Inner { store, registry, studies, last_seen: BTreeMap::new(), desk: witness::Desk::default() };
+            Inner { store, registry, studies, last_seen: BTreeMap::new(), desk: witness::Desk::new(now()) };
         let (changed, _) = watch::channel(0);
         let lobby = Lobby::default();
         Ok(Self { inner: Mutex::new(inner), changed, blobs, lobby, key, authority, authority_certificate })

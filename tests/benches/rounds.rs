@@ -17,12 +17,13 @@ use consilium_common::study::{self, Study};
 use consilium_common::time::Time;
 use consilium_common::tls;
 use consilium_tests::Federation;
+use consilium_tests::measure::{build_programs, cpu, peak_kib};
 use site_agent::approval;
 use site_agent::connect::Dialer;
 use site_agent::home::Home;
 use site_agent::link::{Link, OutputOf};
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -75,22 +76,6 @@ fn main() -> ExitCode {
 fn usage() -> ExitCode {
     eprintln!("expected nothing, --quick, or SITES (2 to 26) and PARAMETERS (1,000 to 15,000,000)");
     ExitCode::from(2)
-}
-
-/// Brings the programs beside this bench up to date: `cargo bench` builds the bench alone.
-fn build_programs() {
-    let own = std::env::current_exe().expect("a running bench has a path");
-    let profile = own.ancestors().nth(2).expect("target/PROFILE/deps/BENCH");
-    let name = profile.file_name().and_then(|name| name.to_str()).expect("a profile");
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--workspace", "--bins"])
-        .args(["--profile", if name == "debug" { "dev" } else { name }])
-        .arg("--target-dir")
-        .arg(profile.parent().expect("target"))
-        .current_dir(consilium_tests::project())
-        .status()
-        .expect("cargo runs");
-    assert!(built.success(), "the programs do not build");
 }
 
 /// Two equal hidden layers that come closest to so many parameters.
@@ -299,20 +284,4 @@ impl Case {
         let bytes = link.fetch_model(&self.study.digest, model, limit).await.expect("the model");
         blob::decode(&bytes).expect("a model")
     }
-}
-
-/// The peak of a process's resident memory.
-fn peak_kib(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
-}
-
-/// CPU time of a process, user's and system's, in steps of 10 ms (Linux counts hundredths).
-fn cpu(process: u32) -> Option<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // After the name, which may hold anything: state is field 3, the two times are 14 and 15.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-    Some(Duration::from_millis(10 * ticks))
 }

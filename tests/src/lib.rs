@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod hospital;
+pub mod measure;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 pub mod scripted;
@@ -262,6 +263,16 @@ impl Federation {
     #[must_use]
     pub const fn coordinator_process(&self) -> Option<&Process> {
         self.coordinator.as_ref()
+    }
+
+    /// A site's running agent.
+    ///
+    /// # Panics
+    /// When the site is unknown.
+    #[must_use]
+    pub fn agent_process(&self, site: &str) -> Option<&Process> {
+        let at = self.sites.iter().position(|s| s == site).expect("a site of this federation");
+        self.agents[at].as_ref()
     }
 
     /// Kills the coordinator where it stands.

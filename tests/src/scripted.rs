@@ -402,7 +402,7 @@ impl Federation for Scripted {
         let line = note.cosign(&witness_name(site), key, self.0.script.time).to_string();
         let said = Some(wire::witness_statement::Said::Cosignature(line));
         let statements = vec![wire::WitnessStatement { site: site.to_string(), size, said }];
-        Ok(Response::new(wire::FetchWitnessResponse { statements }))
+        Ok(Response::new(wire::FetchWitnessResponse { statements, alone: false }))
     }
 
     type FetchLedgerStream = Pin<Box<dyn Stream<Item = Result<wire::KeptLedgerPart, Status>> + Send>>;

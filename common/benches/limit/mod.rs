@@ -29,7 +29,7 @@ pub fn against<T>(name: &str, limit_s: f64, times: u32, run: impl Fn() -> T) {
 }
 
 /// How long this thread was on a CPU so far, seconds; none where the system does not say.
-fn cpu_s() -> Option<f64> {
+pub fn cpu_s() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     let ns: u64 = text.split_whitespace().next()?.parse().ok()?;
     Some(ns as f64 / 1e9)

@@ -3,6 +3,7 @@
 
 use super::federation::WAIT_MS_MAX;
 use super::{blocking, own_fault, status};
+use crate::clock::now;
 use crate::hub::{Foreign, Hub, Said};
 use consilium_common::id::SiteName;
 use consilium_common::ledger::checkpoint::{NOTE_BYTES_MAX, Note};
@@ -33,6 +34,7 @@ pub(super) async fn next_witness(
 ) -> Result<wire::NextWitnessResponse, Status> {
     let known = request.known.iter().map(|known| Ok((name(&known.site)?, known.size)));
     let known = known.collect::<Result<BTreeMap<_, _>, Status>>()?;
+    let _listening = hub.listen(site);
     let mut changes = hub.changes();
     let wait = Duration::from_millis(request.wait_ms.min(WAIT_MS_MAX).into());
     let found = tokio::time::timeout(wait, async {
@@ -103,7 +105,8 @@ pub(super) async fn fetch_witness(
         }),
     };
     let said = found.await.unwrap_or_default();
-    wire::FetchWitnessResponse { statements: said.into_iter().map(statement).collect() }
+    let statements = said.into_iter().map(statement).collect();
+    wire::FetchWitnessResponse { statements, alone: hub.is_alone(site, now()) }
 }
 
 /// The kept copy of a site's own ledger, as it is sent.

@@ -174,3 +174,39 @@ fn a_known_dataset_does_not_start_again() {
     }
     refused(Ledger::new("d1").cosigned(&hub, 2, 1), "witness.rollback");
 }
+
+/// A site is alone until another participant of a study that runs with it asks for checkpoints, and again some
+/// seconds after that one has left.
+#[test]
+fn who_listens_is_not_alone() {
+    const FILE: &str = include_str!("../../../tests/vectors/ledger/study.toml");
+    let name = |text: &str| text.parse::<SiteName>().expect("a name");
+    let folder = tempfile::tempdir().expect("a folder");
+    let hub = hub(folder.path());
+    let study = consilium_common::study::parse(FILE.as_bytes()).expect("a study");
+    let digest = study.digest;
+    let mut running = StudyState::new(study);
+    running.participants = ["ashford", "brackley", "corby"].map(name).into();
+    hub.lock().studies.insert(digest, running);
+    let check = |what: &str, after_s: u64, alone: bool| {
+        assert_eq!(hub.is_alone(&site(), now().plus_ms(after_s * 1000)), alone, "{what}");
+    };
+    check("the coordinator has just started: others may come back", 0, false);
+    check("nobody has come", 60, true);
+    let own = hub.listen(&site());
+    let other = hub.listen(&name("dunmore"));
+    check("itself, and a site of another study", 60, true);
+    let first = hub.listen(&name("corby"));
+    check("another participant waits for checkpoints", 60, false);
+    let second = hub.listen(&name("corby"));
+    drop(first);
+    check("it is there on another connection", 60, false);
+    drop(second);
+    check("it has just left, and may ask again", 5, false);
+    check("it has left", 60, true);
+    drop((own, other));
+    let again = hub.listen(&name("brackley"));
+    hub.lock().studies.clear();
+    check("the study is over: nobody is asked to cosign", 60, true);
+    drop(again);
+}

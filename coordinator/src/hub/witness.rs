@@ -22,14 +22,47 @@ use std::collections::BTreeMap;
 
 /// A checkpoint without another site's cosignature shows in the status after this, ms.
 const WAITING_MS: u64 = 2_000;
+/// A site that asked for checkpoints of others so recently is thought to ask again, ms: between two of its
+/// calls lie a round trip and a sync of its disk, or a quarter of a second after a connection that broke.
+const LISTENED_MS: u64 = 15_000;
 /// Most checkpoints in one answer.
 const FOREIGN_MAX: usize = 64;
 
-/// In memory: the trees of the kept copies, and the newest checkpoints with what sites said.
-#[derive(Default)]
+/// In memory: the trees of the kept copies, the newest checkpoints with what sites said, and who listens.
 pub(super) struct Desk {
     trees: BTreeMap<SiteName, Tree>,
     open: BTreeMap<SiteName, Open>,
+    listening: BTreeMap<SiteName, Listened>,
+    /// Whoever listened before the start is not known: until some seconds after it, everybody counts.
+    since: Time,
+}
+
+impl Desk {
+    pub(super) fn new(since: Time) -> Self {
+        Self { trees: BTreeMap::new(), open: BTreeMap::new(), listening: BTreeMap::new(), since }
+    }
+}
+
+/// A site's calls for checkpoints of others.
+struct Listened {
+    /// Calls that wait now; two for a moment, where a broken connection is noticed late.
+    open: usize,
+    /// When the last one ended, or began.
+    last: Time,
+}
+
+/// As long as this lives, a site waits for checkpoints of others.
+pub struct Listening<'a> {
+    hub: &'a Hub,
+    site: SiteName,
+}
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.hub.lock();
+        let listened = inner.desk.listening.get_mut(&self.site).expect("noted at its begin, never removed");
+        (listened.open, listened.last) = (listened.open - 1, now());
+    }
 }
 
 /// A site's newest cosigned checkpoint.
@@ -254,6 +287,29 @@ impl Hub {
         drop(inner);
         self.announce();
         Ok(())
+    }
+
+    /// Notes that a site waits for checkpoints of others, until the answer is dropped: also where the
+    /// connection breaks.
+    #[must_use]
+    pub fn listen(&self, site: &SiteName) -> Listening<'_> {
+        let listened = |open| Listened { open, last: now() };
+        let mut inner = self.lock();
+        let before = inner.desk.listening.get(site).map_or(0, |listened| listened.open);
+        inner.desk.listening.insert(site.clone(), listened(before + 1));
+        Listening { hub: self, site: site.clone() }
+    }
+
+    /// Whether nobody could cosign a site's ledger now: no other participant of a study that runs with it
+    /// waits for checkpoints, or did some seconds ago.
+    #[must_use]
+    pub fn is_alone(&self, site: &SiteName, now: Time) -> bool {
+        let inner = self.lock();
+        let lately = |time: Time| now <= time.plus_ms(LISTENED_MS);
+        let listens = |(other, listened): (&SiteName, &Listened)| {
+            other != site && (listened.open > 0 || lately(listened.last)) && inner.together(site, other)
+        };
+        !lately(inner.desk.since) && !inner.desk.listening.iter().any(listens)
     }
 
     /// What was said so far of a site's own checkpoint of this size.

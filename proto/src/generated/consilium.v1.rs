@@ -630,6 +630,9 @@ pub struct FetchWitnessResponse {
     /// `site` is the witness here.
     #[prost(message, repeated, tag = "1")]
     pub statements: ::prost::alloc::vec::Vec<WitnessStatement>,
+    /// No other participant asks for checkpoints to cosign now, or has lately: to wait on is in vain for now.
+    #[prost(bool, tag = "2")]
+    pub alone: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FetchLedgerRequest {}

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How long one wait for another site may last; the task is asked for again after it.
 pub(super) const WITNESS_WAIT: Duration = Duration::from_secs(10);
 /// Such waits before a ledger is handed over without.
-const CLOSE_TRIES: u32 = 4;
+const CLOSE_TRIES: usize = 4;
 /// Entries that go up with one checkpoint, bytes.
 const ENTRIES_BYTES: usize = 1024 * 1024;
 /// The same where the ledger's key changed among them: checkpoints before the change could be signed by the
@@ -23,6 +23,17 @@ const ENTRIES_TO_KEY_CHANGE_BYTES: usize = 3 * 1024 * 1024;
 
 /// Other participants, whose cosignature counts.
 pub(super) type Witnesses = Vec<(SiteName, PublicKey)>;
+
+/// How far the cosignature of another participant is.
+enum Witnessing {
+    /// There, or nobody's is asked for.
+    Done,
+    /// Nobody has cosigned so far.
+    NotYet,
+    /// As before; and the coordinator says that nobody is there who could. It is believed where nothing is
+    /// released any more, at close: it could as well keep back what others say.
+    Alone,
+}
 
 /// What the coordinator is asked to cosign.
 pub(super) struct CosignRequest {
@@ -64,11 +75,26 @@ impl Agent {
     /// Has the whole ledger cosigned, so that a restored old disk cannot release anything twice: by
     /// the coordinator, and by another participant where the study has three or more.
     pub(super) async fn cosign(&mut self, link: &mut Link, study: &Digest) -> Result<(), TaskError> {
+        match self.cosign_within(link, study, WITNESS_WAIT).await? {
+            Witnessing::Done => Ok(()),
+            Witnessing::NotYet | Witnessing::Alone => Err(TaskError::Unwitnessed),
+        }
+    }
+
+    /// As [`Self::cosign`], where another participant has so long.
+    async fn cosign_within(
+        &mut self,
+        link: &mut Link,
+        study: &Digest,
+        wait: Duration,
+    ) -> Result<Witnessing, TaskError> {
         self.cosign_by_coordinator(link).await?;
         let size = self.store.signed_size();
-        self.have_witnessed(link, study, size).await?;
-        self.covered = size;
-        Ok(())
+        let witnessing = self.have_witnessed(link, study, size, wait).await?;
+        if let Witnessing::Done = witnessing {
+            self.covered = size;
+        }
+        Ok(witnessing)
     }
 
     /// As [`Self::cosign`], by the coordinator alone: after this its copy has every entry.
@@ -122,13 +148,23 @@ impl Agent {
 
     /// Waits for another participant's cosignature. Any one will do; but a witness that holds a note
     /// of ours which contradicts this ledger stops the agent, whatever the others say.
-    async fn have_witnessed(&mut self, link: &mut Link, study: &Digest, size: u64) -> Result<(), TaskError> {
+    async fn have_witnessed(
+        &mut self,
+        link: &mut Link,
+        study: &Digest,
+        size: u64,
+        wait: Duration,
+    ) -> Result<Witnessing, TaskError> {
         let witnesses = self.witnesses(study)?;
         if witnesses.is_empty() || self.store.is_witnessed(&witnesses) {
-            return Ok(());
+            return Ok(Witnessing::Done);
         }
-        let said = link.fetch_witness(size, WITNESS_WAIT).await?;
-        self.heed_witnesses(said, &witnesses, size)
+        let (said, alone) = link.fetch_witness(size, wait).await?;
+        match self.heed_witnesses(said, &witnesses, size) {
+            Err(TaskError::Unwitnessed) if alone => Ok(Witnessing::Alone),
+            Err(TaskError::Unwitnessed) => Ok(Witnessing::NotYet),
+            heeded => heeded.map(|()| Witnessing::Done),
+        }
     }
 
     /// Keeps what other participants said of the checkpoint of this size.
@@ -178,12 +214,16 @@ impl Agent {
     }
 
     /// As [`Self::cosign`]; but nothing more leaves under this study, and an auditor is better served
-    /// by a ledger that one witness has not seen than by none.
+    /// by a ledger that one witness has not seen than by none. Where nobody else is there, it is not waited
+    /// for either.
     pub(super) async fn cosign_at_close(&mut self, link: &mut Link, study: &Digest) -> Result<(), TaskError> {
-        for _ in 0..CLOSE_TRIES {
-            match self.cosign(link, study).await {
-                Err(TaskError::Unwitnessed) => {}
-                done => return done,
+        // The first look does not wait: it tells whether to.
+        let waits = std::iter::repeat_n(WITNESS_WAIT, CLOSE_TRIES);
+        for wait in std::iter::once(Duration::ZERO).chain(waits) {
+            match self.cosign_within(link, study, wait).await? {
+                Witnessing::Done => return Ok(()),
+                Witnessing::NotYet => {}
+                Witnessing::Alone => break,
             }
         }
         tracing::warn!(study = %study, "no other site has cosigned the ledger; it is handed over without");

@@ -80,11 +80,16 @@ impl Link {
         Ok(())
     }
 
-    /// Waits up to `wait` for what other sites say of this site's checkpoint; nothing is verified.
+    /// Waits up to `wait` for what other sites say of this site's checkpoint; nothing is verified. The other
+    /// answer is whether the coordinator knows nobody who could say anything now.
     ///
     /// # Errors
     /// The call failed.
-    pub async fn fetch_witness(&mut self, size: u64, wait: Duration) -> Result<Vec<Statement>, CallError> {
+    pub async fn fetch_witness(
+        &mut self,
+        size: u64,
+        wait: Duration,
+    ) -> Result<(Vec<Statement>, bool), CallError> {
         use wire::witness_statement::Said as WireSaid;
         const CALL: &str = "FetchWitness";
         let request = within(CALL_TIMEOUT + wait, wire::FetchWitnessRequest { size, wait_ms: wait_ms(wait) });
@@ -99,7 +104,9 @@ impl Link {
             };
             Ok(Statement { site: site(CALL, &statement.site)?, size: statement.size, said })
         };
-        came.statements.into_iter().map(statement).collect()
+        let alone = came.alone;
+        let statements = came.statements.into_iter().map(statement).collect::<Result<_, _>>()?;
+        Ok((statements, alone))
     }
 
     /// The copy of this site's own ledger that the coordinator keeps: the newest cosigned note and

@@ -294,7 +294,7 @@ impl Federation for Double {
             world.witnessed = size;
             let said = Some(Said::Cosignature(line));
             let statements = vec![wire::WitnessStatement { site: site.to_string(), size, said }];
-            world.answered(wire::FetchWitnessResponse { statements })
+            world.answered(wire::FetchWitnessResponse { statements, alone: false })
         })
     }
 

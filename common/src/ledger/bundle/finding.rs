@@ -13,7 +13,8 @@ pub struct Finding {
     /// an entry (`entry.changed`, `entry.dropped`, `entry.reordered`, `entry.duplicated`,
     /// `entry.inserted`, `entry.truncated`), `tile`, `checkpoint.fork`, `checkpoint.rollback`,
     /// `signature`, `cosignature`, `aggregate`, `commitment`, `transcript` (a secure sum is not the one
-    /// in a survivor's ledger), `missing`, `surplus`, or the part of the bundle (`manifest`, `study`, `approval`, `ledger`, `training`, `evaluation`, `export`).
+    /// in a survivor's ledger), `build` (a program made to break its promises), `missing`, `surplus`, or the part of the
+    /// bundle (`manifest`, `study`, `approval`, `ledger`, `training`, `evaluation`, `export`).
     pub kind: &'static str,
     /// The file, within the bundle.
     pub file: String,

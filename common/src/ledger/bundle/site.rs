@@ -17,6 +17,9 @@ use crate::study::{Mode, RosterSite, Study};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+/// In the build id of a program that was compiled with broken variants of the mechanism.
+const MUTANTS: &str = "+mutants";
+
 impl Audit<'_> {
     pub(super) fn site(
         &mut self,
@@ -57,6 +60,7 @@ impl Audit<'_> {
         self.unsigned(place, &checkpoint, signed);
         self.kept_elsewhere(trust, roster, of_roster, &note, &tree);
         self.key_changes(&roster.name, &report.history);
+        self.build(&folder, &report.history);
         match replayed {
             Ok(state) => {
                 let of = (&study.digest, manifest.coordinator);
@@ -74,6 +78,14 @@ impl Audit<'_> {
     fn unsigned(&mut self, place: usize, checkpoint: &str, signed: Result<(), InvalidNote>) {
         if let Err(error) = signed {
             self.findings.insert(place, Finding::new("signature", checkpoint, None, error));
+        }
+    }
+
+    /// Whatever such a program says of its outputs may be false, and its ledger would still add up.
+    fn build(&mut self, folder: &str, history: &History) {
+        if let Some(software) = history.software.as_ref().filter(|it| it.contains(MUTANTS)) {
+            let what = format!("begun by a program that can break its promises, for tests only: {software}");
+            self.findings.push(Finding::new("build", folder, Some(0), what));
         }
     }
 

@@ -48,7 +48,7 @@ impl Agent {
         let (mut link, note, asks) = (link.clone(), request.note.clone(), !witnesses.is_empty());
         let answer = tokio::spawn(async move {
             let line = request.send(&mut link).await?;
-            let said = if asks { link.fetch_witness(size, WITNESS_WAIT).await? } else { Vec::new() };
+            let said = if asks { link.fetch_witness(size, WITNESS_WAIT).await?.0 } else { Vec::new() };
             Ok((line, said))
         });
         Ok(Some(Covering { size, note, witnesses, answer }))

@@ -66,6 +66,10 @@ pub(super) struct Told {
     pub(super) declined: Vec<String>,
     /// No other site says anything to its ledger.
     pub(super) unwitnessed: bool,
+    /// Nobody else is connected.
+    pub(super) alone: bool,
+    /// How long each call for other sites' words would have waited, ms.
+    pub(super) waits_ms: Vec<u32>,
 }
 
 /// One site's desk.
@@ -160,10 +164,12 @@ impl Federation for Desk {
         &self,
         request: Request<wire::FetchWitnessRequest>,
     ) -> Result<Response<wire::FetchWitnessResponse>, Status> {
-        let size = request.into_inner().size;
-        let told = self.told.lock().expect("held for a moment");
+        let wire::FetchWitnessRequest { size, wait_ms } = request.into_inner();
+        let mut told = self.told.lock().expect("held for a moment");
+        told.waits_ms.push(wait_ms);
         if told.unwitnessed {
-            return Ok(Response::new(wire::FetchWitnessResponse::default()));
+            let (statements, alone) = (Vec::new(), told.alone);
+            return Ok(Response::new(wire::FetchWitnessResponse { statements, alone }));
         }
         let note = told.cosigned.as_ref().filter(|note| note.checkpoint.size == size);
         let note = note.ok_or_else(|| Status::failed_precondition("another size was cosigned"))?;
@@ -171,7 +177,7 @@ impl Federation for Desk {
         let line = note.cosign(&witness_name(&site), &key(self.witness), now()).to_string();
         let said = Some(wire::witness_statement::Said::Cosignature(line));
         let statements = vec![wire::WitnessStatement { site: site.to_string(), size, said }];
-        Ok(Response::new(wire::FetchWitnessResponse { statements }))
+        Ok(Response::new(wire::FetchWitnessResponse { statements, alone: false }))
     }
 
     async fn decline_task(

@@ -422,3 +422,32 @@ async fn nothing_is_made_on_a_block_that_no_other_site_has_cosigned() {
     world.end().await;
     assert_eq!(world.masked(0)[0].index, 0);
 }
+
+/// At close nothing is released any more: where nobody is there who could cosign, nobody is waited for. A
+/// release waits in any case.
+#[tokio::test]
+async fn a_ledger_is_handed_over_without_waiting_for_nobody() {
+    let check = async |(unwitnessed, alone), at_close: bool, witnessed: bool, waits_ms: &[u32]| {
+        let world = World::new(3, &[]);
+        {
+            let mut told = world.desks[0].told.lock().expect("held for a moment");
+            (told.unwitnessed, told.alone) = (unwitnessed, alone);
+        }
+        let (mut agent, mut link) = (world.houses[0].agent(), world.desks[0].link().await);
+        let study = world.conductor.study.digest;
+        let done = if at_close {
+            agent.cosign_at_close(&mut link, &study).await
+        } else {
+            agent.cosign(&mut link, &study).await
+        };
+        assert_eq!(done.is_ok(), at_close || witnessed, "{done:?}");
+        let witnesses = agent.witnesses(&study).expect("a policy");
+        assert_eq!((witnesses.len(), agent.store.is_witnessed(&witnesses)), (2, witnessed));
+        assert_eq!(world.desks[0].told.lock().expect("held for a moment").waits_ms, waits_ms);
+    };
+    check((true, true), true, false, &[0]).await;
+    check((true, false), true, false, &[0, 10_000, 10_000, 10_000, 10_000]).await;
+    check((false, false), true, true, &[0]).await;
+    check((true, true), false, false, &[10_000]).await;
+    check((false, true), false, true, &[10_000]).await;
+}
