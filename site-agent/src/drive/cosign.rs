@@ -67,7 +67,7 @@ impl Agent {
         self.cosign_by_coordinator(link).await?;
         let size = self.store.signed_size();
         self.have_witnessed(link, study, size).await?;
-        self.covered = size;
+        self.covered.insert(*study, size);
         Ok(())
     }
 
