@@ -24,6 +24,7 @@ pub use append::PENDING_MAX;
 pub use recover::Recovered;
 
 use journal::Journal;
+pub(crate) use journal::{Ahead, NAME as JOURNAL, ahead};
 
 use crate::disk::{Disk, DiskFile, OsDisk};
 use consilium_common::id::{Digest, SiteName};

@@ -136,8 +136,9 @@ fn by_name<'a>(sites: &[&'a RosterSite]) -> Vec<&'a RosterSite> {
     sites
 }
 
-/// How many uses a site burns at once for its secure sums of an earmark of which `left` are left: a
-/// crash loses at most one block, so blocks are small where few attempts are to spare.
+/// How many uses a site burns at once for its secure sums of an earmark of which `left` are left.
+/// The next block is burnt when at most a quarter of one is left, so a crash loses at most a block and a
+/// quarter: blocks are small where few attempts are to spare.
 #[must_use]
 pub fn block(study: &Study, summed: Summed, left: u64) -> u64 {
     const BLOCK_MAX: u64 = 16;

@@ -70,9 +70,9 @@ pub struct Agent {
     untouched: HashSet<u64>,
     /// Blocks of this process, for secure sums.
     pub(super) blocks: sums::Blocks,
-    /// Entries that this process had cosigned by the coordinator and, where there are enough
-    /// participants, by another site.
-    pub(super) covered: u64,
+    /// By study: entries that this process had cosigned by the coordinator and whom else that study's
+    /// participants make necessary.
+    pub(super) covered: HashMap<Digest, u64>,
     /// Size of the newest checkpoint that the coordinator is known to have cosigned.
     pub(super) cosigned: u64,
     /// Entries that the coordinator keeps a copy of.
@@ -137,7 +137,7 @@ impl Agent {
             refused,
             untouched,
             blocks: sums::Blocks::default(),
-            covered: 0,
+            covered: HashMap::new(),
             cosigned,
             kept,
             witness,

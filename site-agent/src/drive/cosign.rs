@@ -92,7 +92,7 @@ impl Agent {
         let size = self.store.signed_size();
         let witnessing = self.have_witnessed(link, study, size, wait).await?;
         if let Witnessing::Done = witnessing {
-            self.covered = size;
+            self.covered.insert(*study, size);
         }
         Ok(witnessing)
     }

@@ -88,15 +88,33 @@ pub(super) async fn serve(
     };
     let ended = sums.run(stop).await;
     let Sums { agent, stream, .. } = sums;
-    agent.write_end()?;
-    agent.store.file()?;
-    match ended {
+    let written = agent.write_end().and_then(|()| Ok(agent.store.file()?));
+    let ended = match ended {
         Err(TaskError::Refused(refusal)) => {
-            agent.note_refusal(&digest, &refusal)?;
+            // The coordinator is told whatever this disk says.
+            let noted = agent.note_refusal(&digest, &refusal);
             stream.refuse(refusal.rule).await;
-            Err(TaskError::Told(refusal.rule))
+            noted.map_err(TaskError::from).and(Err(TaskError::Told(refusal.rule)))
         }
         ended => ended,
+    };
+    graver(ended, written)
+}
+
+/// How a stay ended, where writing that down had an end of its own: what stops the agent goes before all
+/// else, then what happened first. The other is in the log.
+fn graver(ended: Result<(), TaskError>, written: Result<(), TaskError>) -> Result<(), TaskError> {
+    match (ended, written) {
+        (Ok(()), written) => written,
+        (ended, Ok(())) => ended,
+        (Err(ended), Err(written @ TaskError::Stop(_))) if !matches!(ended, TaskError::Stop(_)) => {
+            tracing::error!("{ended}");
+            Err(written)
+        }
+        (ended, Err(written)) => {
+            tracing::error!("{written}");
+            ended
+        }
     }
 }
 

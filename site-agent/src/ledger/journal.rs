@@ -3,8 +3,8 @@
 //! The store's other files say as much later: `entries` has the same bytes, not synced yet, and
 //! `checkpoint` is replaced with the next ordinary append, from when on the journal's records are of the
 //! past and are written over. Invariant: an entry comes to be when its record is whole on the disk. Of
-//! records that were torn by a crash nothing counts and nothing was acted on; a whole one that does not
-//! continue what is signed, or is not signed itself, is corruption.
+//! a record that was torn by a crash nothing counts and nothing was acted on; a whole one that does not
+//! continue what is signed, or is not signed itself, or comes after a torn one, is corruption.
 
 use super::{LedgerError, LedgerStore, disk, signed_entries};
 use crate::disk::{Disk, DiskFile};
@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::path::Path;
 
 /// The file's name.
-pub(super) const NAME: &str = "journal";
+pub(crate) const NAME: &str = "journal";
 /// Past this an ordinary append comes first, bytes.
 pub(super) const BYTES_MAX: u64 = 1024 * 1024;
 /// Length of the framed entries, length of the note, digest of both.
@@ -167,38 +167,89 @@ pub(super) fn settle(disk: &dyn Disk, dir: &Path, key: &PublicKey) -> Result<(),
     let Ok(filed) = Note::parse(&note) else { return Ok(()) };
     let mut rest = bytes.as_slice();
     let Ok(entries) = signed_entries(&mut rest, filed.checkpoint.size) else { return Ok(()) };
-    let mut tree = Tree::of(&entries);
-    if tree.root() != filed.checkpoint.root {
+    if Tree::of(&entries).root() != filed.checkpoint.root {
         return Ok(());
     }
     let length = (bytes.len() - rest.len()) as u64;
+    let Some(Ahead { framed, newest }) = ahead(&filed, &entries, &journal, key).map_err(corrupt)? else {
+        return Ok(());
+    };
+    let mut file = disk::open_entries(disk, dir, length, rest.len() as u64)?;
+    let path = dir.join("entries");
+    disk::write_at(&mut *file, length, &framed).map_err(disk::io(&path, "writing what the journal has"))?;
+    disk::replace(disk, dir, "checkpoint", newest.to_string().as_bytes())
+        .map_err(|(disk::Replace::NotDone(error) | disk::Replace::Unknown(error))| error)
+}
 
-    let (mut added, mut newest) = (Vec::new(), None);
-    let mut records = journal.as_slice();
-    while let Some((framed, note)) = take(&mut records) {
-        let note = Note::parse(note).map_err(|e| corrupt(e.to_string()))?;
+/// What a journal has beyond a checkpoint.
+pub(crate) struct Ahead {
+    /// The entries after those under it, framed.
+    pub(crate) framed: Vec<u8>,
+    /// The newest note, verified, over all.
+    pub(crate) newest: Note,
+}
+
+/// What `journal` has beyond `filed` over `entries`; none where that is nothing.
+///
+/// # Errors
+/// A whole record that does not continue what is signed, is not signed by `key`, or comes after a broken
+/// one: each is on the disk before the next is begun, so that a crash can tear the last alone.
+pub(crate) fn ahead(
+    filed: &Note,
+    entries: &[&[u8]],
+    journal: &[u8],
+    key: &PublicKey,
+) -> Result<Option<Ahead>, String> {
+    let origin = &filed.checkpoint.origin;
+    let (mut tree, mut added, mut newest) = (Tree::of(entries), Vec::new(), None);
+    let mut records = journal;
+    loop {
+        let Some((framed, note)) = take(&mut records) else {
+            if has_newer(records, origin, key, tree.size()) {
+                return Err("a record before a whole one is damaged".to_owned());
+            }
+            break;
+        };
+        let note = Note::parse(note).map_err(|e| e.to_string())?;
         // From before the last ordinary append.
         if note.checkpoint.size <= tree.size() {
             break;
         }
         let mut of = framed;
         while !of.is_empty() {
-            let entry = tiles::take_entry(&mut of).ok_or_else(|| corrupt("half an entry".to_owned()))?;
+            let entry = tiles::take_entry(&mut of).ok_or_else(|| "half an entry".to_owned())?;
             tree.push(leaf_hash(entry));
         }
         if (tree.size(), tree.root()) != (note.checkpoint.size, note.checkpoint.root) {
-            return Err(corrupt("a record does not continue what is signed".to_owned()));
+            return Err("a record does not continue what is signed".to_owned());
         }
-        note.verify(&filed.checkpoint.origin, key).map_err(|e| corrupt(e.to_string()))?;
+        note.verify(origin, key).map_err(|e| e.to_string())?;
         added.extend_from_slice(framed);
         newest = Some(note);
     }
-    let Some(newest) = newest else { return Ok(()) };
-    let mut file = disk::open_entries(disk, dir, length, rest.len() as u64)?;
-    let path = dir.join("entries");
-    disk::write_at(&mut *file, length, &added).map_err(disk::io(&path, "writing what the journal has"))?;
-    disk::replace(disk, dir, "checkpoint", newest.to_string().as_bytes())
-        .map_err(|(disk::Replace::NotDone(error) | disk::Replace::Unknown(error))| error)
+    Ok(newest.map(|newest| Ahead { framed: added, newest }))
+}
+
+/// Whether a whole record by `key` of more than `size` entries begins anywhere here. Behind the newest
+/// record lie older ones, written over in part: none of these has more than the checkpoint.
+fn has_newer(records: &[u8], origin: &str, key: &PublicKey, size: u64) -> bool {
+    (0..records.len()).any(|at| {
+        let mut from = &records[at..];
+        // The note first: that is cheap where there is none.
+        note_of(from).is_some_and(|note| {
+            note.checkpoint.size > size && note.verify(origin, key).is_ok() && take(&mut from).is_some()
+        })
+    })
+}
+
+/// The note of a record that may begin here.
+fn note_of(record: &[u8]) -> Option<Note> {
+    let (framed, note) = lengths(record)?;
+    if framed == 0 || note == 0 || note > NOTE_BYTES_MAX {
+        return None;
+    }
+    let from = HEAD.checked_add(framed)?;
+    Note::parse(record.get(from..from.checked_add(note)?)?).ok()
 }
 
 fn record(framed: &[u8], note: &[u8]) -> Vec<u8> {
@@ -207,11 +258,16 @@ fn record(framed: &[u8], note: &[u8]) -> Vec<u8> {
     [&length(framed)[..], &length(note), Digest::of(&body).as_bytes(), &body].concat()
 }
 
+/// Of a record's framed entries, and of its note.
+fn lengths(record: &[u8]) -> Option<(usize, usize)> {
+    let (framed, rest) = record.split_first_chunk()?;
+    Some((u32::from_le_bytes(*framed) as usize, u32::from_le_bytes(*rest.first_chunk()?) as usize))
+}
+
 /// The entries and the note of the next record, if it is whole.
 fn take<'a>(records: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     let head = records.get(..HEAD)?;
-    let length = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().expect("four bytes")) as usize;
-    let (framed, note) = (length(0), length(4));
+    let (framed, note) = lengths(head)?;
     let body = records.get(HEAD..HEAD.checked_add(framed)?.checked_add(note)?)?;
     if Digest::of(body).as_bytes().as_slice() != &head[8..] || framed == 0 {
         return None;
@@ -297,7 +353,10 @@ mod tests {
         check(|bytes| bytes.truncate(bytes.len() - 1), Ok(4));
         check(|bytes| bytes.truncate(HEAD - 1), Ok(2));
         check(|bytes| *bytes.last_mut().expect("not empty") ^= 1, Ok(4));
-        check(|bytes| bytes[HEAD] ^= 1, Ok(2));
+        // A bit of what was whole once: signed entries come after it.
+        for at in [0, 3, 4, 8, HEAD] {
+            check(move |bytes| bytes[at] ^= 1, Err("before a whole one"));
+        }
         check(|bytes| bytes.extend([0; 999]), Ok(5));
         // Whole, and not what this ledger's key signed after these entries.
         let forged = |entry: &str, by: &consilium_common::key::SecretKey| {

@@ -9,6 +9,7 @@ use consilium_proto::v1::{secure_down, secure_open, secure_up};
 use prost::bytes::Bytes;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
@@ -19,6 +20,8 @@ const QUEUE: usize = 4;
 const NAME_MAX: usize = 1024;
 /// How long a last word may take to go out.
 const LAST_WORD: Duration = Duration::from_secs(5);
+/// How long a part, of at most 1 MiB, may wait for the coordinator to read.
+const PART_OUT: Duration = Duration::from_secs(60);
 
 /// What the coordinator says, message by message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +102,7 @@ impl SecureStream {
     /// Sends a message of the protocol.
     ///
     /// # Errors
-    /// The stream broke.
+    /// The stream broke, or the coordinator does not read.
     pub async fn send(&mut self, message: Vec<u8>) -> Result<(), CallError> {
         let mut pieces = pieces(message.into()).peekable();
         while let Some(bytes) = pieces.next() {
@@ -127,8 +130,20 @@ impl SecureStream {
 }
 
 async fn send(up: &mpsc::Sender<wire::SecureUp>, part: secure_up::Part) -> Result<(), CallError> {
-    let broken = |_| CallError::Broken { call: CALL, reason: "the stream is over".into() };
-    up.send(wire::SecureUp { part: Some(part) }).await.map_err(broken)
+    send_within(PART_OUT, up, part).await
+}
+
+async fn send_within(
+    time: Duration,
+    up: &mpsc::Sender<wire::SecureUp>,
+    part: secure_up::Part,
+) -> Result<(), CallError> {
+    let broken = |reason: &str| CallError::Broken { call: CALL, reason: reason.into() };
+    match up.send_timeout(wire::SecureUp { part: Some(part) }, time).await {
+        Ok(()) => Ok(()),
+        Err(SendTimeoutError::Timeout(_)) => Err(broken("the coordinator does not read")),
+        Err(SendTimeoutError::Closed(_)) => Err(broken("the stream is over")),
+    }
 }
 
 fn opened(open: wire::SecureOpen) -> Result<Down, CallError> {
@@ -171,6 +186,25 @@ impl Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_coordinator_that_does_not_read_holds_nobody() {
+        let (up, mut parts) = mpsc::channel(QUEUE);
+        let time = Duration::from_millis(10);
+        let send = async || send_within(time, &up, secure_up::Part::Refused("any".into())).await;
+        let reason = |sent| match sent {
+            Err(CallError::Broken { reason, .. }) => reason,
+            other => panic!("{other:?}"),
+        };
+        for _ in 0..QUEUE {
+            send().await.expect("there is room");
+        }
+        assert_eq!(reason(send().await), "the coordinator does not read");
+        parts.recv().await.expect("a part");
+        send().await.expect("there is room again");
+        drop(parts);
+        assert_eq!(reason(send().await), "the stream is over");
+    }
 
     #[test]
     fn parts_make_a_whole_of_bounded_size() {

@@ -123,17 +123,30 @@ pub fn share(study: &Study, state: &State, summed: Summed, slot: Slot) -> Result
     Ok(())
 }
 
-/// Whether a masked vector may be made for an attempt now: the study, the policy and the participants
-/// still allow it, and [`share`] does.
+/// Whether a masked vector may be made from this model for an attempt now: the study, the policy and the
+/// participants still allow it, [`share`] does, and the step was not answered from another model before
+/// (for all groupings there is one model). So a spare attempt buys the same sum again, no second one.
 ///
 /// # Privacy
 /// Looks at the request and the ledger only.
 ///
 /// # Errors
-/// As [`join`] and [`share`].
-pub fn step(facts: &Facts<'_>, summed: Summed, slot: Slot) -> Result<(), Refusal> {
+/// As [`join`] and [`share`]; another model than before.
+pub fn step(facts: &Facts<'_>, summed: Summed, slot: Slot, model: Digest) -> Result<(), Refusal> {
     join(facts)?;
-    share(facts.study, facts.state, summed, slot)
+    share(facts.study, facts.state, summed, slot)?;
+    let training = Summed::Training.earmark();
+    let mut before = facts.state.masked(&facts.study.digest).filter(|(_, masked)| match summed {
+        Summed::Training => (masked.earmark, masked.step) == (training, slot.step),
+        Summed::Grouping(_) => masked.earmark != training,
+    });
+    match before.find(|(_, masked)| masked.model != model) {
+        Some((_, masked)) => {
+            let why = format!("asked from model {model}, a masked vector was made from {}", masked.model);
+            Err(Refusal { rule: "task.other_model", why })
+        }
+        None => Ok(()),
+    }
 }
 
 /// The next uses of an earmark to burn: a block of them, no more than there are steps to come.

@@ -47,9 +47,10 @@ impl Agent {
         task::sums::uses(study, self.store.state(), summed, |block| made.contains(&block))
     }
 
-    /// Whether the block of a use was cosigned, by the coordinator and whoever else has to.
-    pub(super) const fn is_covered(&self, of: Use) -> bool {
-        of.reserve < self.covered
+    /// Whether the block of a study's use was cosigned, by the coordinator and whoever else has to for
+    /// that study: what sufficed for a study of two hospitals does not for one of three.
+    pub(super) fn is_covered(&self, study: &Digest, of: Use) -> bool {
+        self.covered.get(study).is_some_and(|size| of.reserve < *size)
     }
 
     /// Burns the next block.
@@ -70,7 +71,7 @@ impl Agent {
         slot: Slot,
         model: Digest,
     ) -> Result<(Begun, BegunUse), TaskError> {
-        if !self.is_covered(of) {
+        if !self.is_covered(&study.digest, of) {
             return Err(TaskError::Local(format!("ledger entry {} is not cosigned", of.reserve)));
         }
         assert!(self.blocks.made.contains(&of.reserve), "a block of another process is aborted at the start");

@@ -11,6 +11,8 @@ use tokio::task::JoinHandle;
 
 /// Cosignatures of the ledger as it was, on their way.
 pub(super) struct Covering {
+    /// For which study: other participants, other witnesses.
+    study: Digest,
     /// Entries that they will cover.
     size: u64,
     note: Note,
@@ -51,7 +53,7 @@ impl Agent {
             let said = if asks { link.fetch_witness(size, WITNESS_WAIT).await?.0 } else { Vec::new() };
             Ok((line, said))
         });
-        Ok(Some(Covering { size, note, witnesses, answer }))
+        Ok(Some(Covering { study: *study, size, note, witnesses, answer }))
     }
 
     /// Keeps the cosignatures that came.
@@ -66,7 +68,7 @@ impl Agent {
         self.store.set_cosignature(&covering.note, &line)?;
         (self.cosigned, self.kept) = (covering.size, covering.size);
         self.heed_witnesses(said, &covering.witnesses, covering.size)?;
-        self.covered = covering.size;
+        self.covered.insert(covering.study, covering.size);
         Ok(())
     }
 }

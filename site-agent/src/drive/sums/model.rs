@@ -43,10 +43,11 @@ impl Model {
             return Err(Refusal { rule: "task.model", why });
         }
         let round = match summed {
-            Summed::Training => Some(step),
-            Summed::Grouping(_) => None,
+            Summed::Training => step,
+            // A study that stops early is not evaluated.
+            Summed::Grouping(_) => study.privacy.training.rounds,
         };
-        task::check_model(study, &self.header, &self.values, round)?;
+        task::check_model(study, &self.header, &self.values, Some(round))?;
         Ok(Arc::clone(&self.values))
     }
 }

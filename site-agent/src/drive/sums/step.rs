@@ -26,7 +26,7 @@ impl Sums<'_> {
         let digest = session.digest()?;
         let study = Arc::clone(&self.study);
         let policy = self.agent.policy()?;
-        task::sums::step(&self.agent.facts(&study, &policy), summed, slot)?;
+        task::sums::step(&self.agent.facts(&study, &policy), summed, slot, named)?;
         let model = self.model.as_ref().ok_or_else(|| out_of_order("a request without its model"))?;
         let values = model.for_step(&study, named, summed, slot.step)?;
 
@@ -115,7 +115,7 @@ impl Sums<'_> {
                 burnt => burnt?,
             }
         }
-        if runs_out || next.is_some_and(|next| !self.agent.is_covered(next)) {
+        if runs_out || next.is_some_and(|next| !self.agent.is_covered(&self.study.digest, next)) {
             self.covering = self.agent.start_covering(self.link, &self.study.digest).await?;
         }
         Ok(())
@@ -127,13 +127,13 @@ impl Sums<'_> {
             self.agent.burn_block(&self.study, summed)?;
         }
         let next = self.agent.uses(&self.study.digest, summed).0.expect("a block was burnt for it");
-        if !self.agent.is_covered(next)
+        if !self.agent.is_covered(&self.study.digest, next)
             && let Some(covering) = &mut self.covering
         {
             let came = covering.answered().await;
             self.covered(came)?;
         }
-        if !self.agent.is_covered(next) {
+        if !self.agent.is_covered(&self.study.digest, next) {
             self.covering = None;
             self.agent.cosign(self.link, &self.study.digest).await?;
         }

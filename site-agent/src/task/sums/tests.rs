@@ -133,7 +133,10 @@ fn attempts_rise() {
     let check = |world: &World, summed, slot, expected: Option<&str>| {
         let found = share(&world.study, &world.ledger.0, summed, slot).err().map(|refusal| refusal.rule);
         assert_eq!(found, expected, "{slot}");
-        assert_eq!(step(&world.facts(), summed, slot).err().map(|refusal| refusal.rule), expected);
+        assert_eq!(
+            step(&world.facts(), summed, slot, Digest::of(b"any")).err().map(|refusal| refusal.rule),
+            expected
+        );
     };
     check(&world, Summed::Training, slot(0, 0), None);
     check(&world, Summed::Training, slot(19, 3), None);
@@ -149,6 +152,31 @@ fn attempts_rise() {
         check(&world, Summed::Training, before, refused.then_some("task.attempt"));
     }
     check(&world, Summed::Grouping(1), slot(1, 0), None);
+}
+
+#[test]
+fn a_spare_attempt_is_from_the_same_model() {
+    let mut world = World::opened();
+    let check = |world: &World, summed, slot, model: &str, expected: Option<&str>| {
+        let found = step(&world.facts(), summed, slot, Digest::of(model.as_bytes()));
+        assert_eq!(found.err().map(|refusal| refusal.rule), expected, "{summed:?} {slot} {model}");
+    };
+    check(&world, Summed::Training, slot(3, 0), "other", None);
+    check(&world, Summed::Grouping(1), slot(1, 0), "other", None);
+    world.burn(Summed::Training);
+    world.commit(world.uses(Summed::Training).0.expect("burnt"), slot(3, 0));
+    check(&world, Summed::Training, slot(3, 1), "any", None);
+    check(&world, Summed::Training, slot(3, 1), "other", Some("task.other_model"));
+    check(&world, Summed::Training, slot(4, 0), "other", None);
+    check(&world, Summed::Grouping(1), slot(1, 0), "other", None);
+    // What one grouping was counted under, all are.
+    world.burn(Summed::Grouping(1));
+    world.commit(world.uses(Summed::Grouping(1)).0.expect("burnt"), slot(1, 0));
+    for (grouping, at) in [(1, slot(1, 1)), (2, slot(2, 0))] {
+        check(&world, Summed::Grouping(grouping), at, "any", None);
+        check(&world, Summed::Grouping(grouping), at, "other", Some("task.other_model"));
+    }
+    check(&world, Summed::Training, slot(4, 0), "other", None);
 }
 
 #[test]

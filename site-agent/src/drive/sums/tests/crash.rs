@@ -162,3 +162,25 @@ async fn the_power_goes_at_any_operation_of_the_disk() {
     }
     assert!(operations > 40, "there were more operations: {operations}");
 }
+
+/// A disk that fails when a stay ends swallows no refusal, and the agent stops.
+#[tokio::test]
+async fn a_refusal_is_told_whatever_the_disk_says() {
+    let mut world = World::new(3, &[]);
+    let disk = Dying(Arc::new(AtomicU64::new(FOR_EVER)));
+    let agent = world.houses[0].agent_on(Arc::new(disk.clone()));
+    world.join(0, agent).await;
+    for site in 1..3 {
+        let agent = world.houses[site].agent();
+        world.join(site, agent).await;
+    }
+    world.conductor.open(Summed::Training).await;
+    world.step(slot(0, 0), None).await;
+    disk.0.store(0, Ordering::SeqCst);
+    world.conductor.ask_to_share(slot(0, 0)).await;
+    let seat = world.conductor.seats.get_mut(&index(0)).expect("seated");
+    assert_eq!(seat.hear().await, Up::Refused("task.attempt".into()));
+    world.conductor.end();
+    let (_, done) = world.left(0).await;
+    assert!(matches!(done, Err(TaskError::Stop(_))), "{done:?}");
+}

@@ -451,3 +451,28 @@ async fn a_ledger_is_handed_over_without_waiting_for_nobody() {
     check((true, true), false, false, &[10_000]).await;
     check((false, true), false, true, &[10_000]).await;
 }
+
+/// What suffices for a study of few hospitals covers no block of this one.
+#[tokio::test]
+async fn a_cosignature_for_another_study_covers_no_block() {
+    let mut world = World::started(3, &[]).await;
+    let study = Arc::clone(&world.conductor.study);
+    world.conductor.end();
+    let (mut agent, _) = world.left(0).await;
+    world.desks[0].told.lock().expect("held for a moment").unwitnessed = true;
+    agent.burn_block(&study, Summed::Training).expect("allowed");
+    let of = agent.uses(&study.digest, Summed::Training).0.expect("burnt");
+    // Of a study that is not in the ledger the witnesses are whom the policy knows: nobody.
+    let policy = crate::policy::DEFAULT.as_bytes();
+    std::fs::write(world.houses[0].home().policy_path(), policy).expect("written");
+    let (other, mut link) = (Digest::of(b"another study"), world.desks[0].link().await);
+    agent.cosign(&mut link, &other).await.expect("no witness is needed");
+    assert!(agent.is_covered(&other, of) && !agent.is_covered(&study.digest, of));
+    let begun = agent.begin_use(&study, of, slot(0, 0), Digest::of(b"model"));
+    assert!(matches!(begun, Err(TaskError::Local(_))));
+    let refused = agent.cosign(&mut link, &study.digest).await;
+    assert!(matches!(refused, Err(TaskError::Unwitnessed)), "{refused:?}");
+    world.desks[0].told.lock().expect("held for a moment").unwitnessed = false;
+    agent.cosign(&mut link, &study.digest).await.expect("witnessed");
+    assert!(agent.is_covered(&study.digest, of));
+}
