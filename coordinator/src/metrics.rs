@@ -80,6 +80,9 @@ pub struct Sums {
     pub colluding: u8,
     /// How many sites each round's sum is over, in order.
     pub sites_of_rounds: Vec<usize>,
+    /// Secure sums of the evaluation: one for each grouping that has one.
+    #[serde(default)]
+    pub evaluations: usize,
     /// Attempts for which a site masked a vector, and that ended in no sum.
     pub attempts_failed: u64,
     /// Uses that a site burnt beyond those in sums, at the site with most: they are in every ε here.

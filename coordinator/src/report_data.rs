@@ -1,7 +1,7 @@
 //! Gathers what the report shows from a bundle's results.
 
 use crate::metrics::{FEDERATED, Metrics};
-use crate::report::{Cosigners, ReportData, RocCurve, SiteAnswer, SiteCap, SiteDecision};
+use crate::report::{Cosigners, ReportData, RocCurve, SiteAnswer, SiteCap, SiteDecision, Stopped};
 use crate::results::Results;
 use crate::simulate::Reference;
 use crate::study::StudyEvent;
@@ -61,7 +61,8 @@ pub fn of(results: &Results, metrics: &Metrics, references: &[Reference]) -> Opt
         refusals: results.refusals.clone(),
         model: final_model(&results.events)?,
         finished: finished(&results.events)?,
-        cosigners: Cosigners::Coordinator,
+        stopped: stopped(&results.events, study.privacy.training.rounds),
+        cosigners: cosigners(results.audit.sites.iter().map(|site| (&site.name, site.witnesses.as_slice()))),
         audit: None,
     })
 }
@@ -93,6 +94,29 @@ fn finished(events: &[StudyEvent]) -> Option<Time> {
         StudyEvent::Ended { time, .. } => Some(*time),
         _ => None,
     })
+}
+
+/// How far a study came that did not run to its end; `None` for one that did, or that has no end yet.
+pub(crate) fn stopped(events: &[StudyEvent], rounds_planned: u32) -> Option<Stopped> {
+    let reason = events.iter().rev().find_map(|event| match event {
+        StudyEvent::Ended { reason, .. } => Some(reason.strip_prefix("stopped: ")?.to_owned()),
+        _ => None,
+    })?;
+    let closed = events.iter().filter(|event| matches!(event, StudyEvent::RoundClosed { .. })).count();
+    let rounds = u32::try_from(closed).expect("a round number is 32 bits");
+    Some(Stopped { reason, rounds, rounds_planned })
+}
+
+/// Of each site, with the other participants that cosigned its ledger.
+fn cosigners<'a>(sites: impl Iterator<Item = (&'a SiteName, &'a [SiteName])>) -> Cosigners {
+    let (alone, witnessed): (Vec<_>, Vec<_>) = sites.partition(|(_, witnesses)| witnesses.is_empty());
+    if witnessed.is_empty() {
+        Cosigners::Coordinator
+    } else if alone.is_empty() {
+        Cosigners::CoordinatorAndSites
+    } else {
+        Cosigners::Mixed { alone: alone.into_iter().map(|(site, _)| site.clone()).collect() }
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +159,37 @@ mod tests {
         assert_eq!(of("a").map(|a| (a.declined, a.time)), Some((Some(DeclineReason::Budget), time(3))));
         assert_eq!(of("b").map(|a| a.declined), Some(None));
         assert_eq!(of("c"), None);
+    }
+
+    #[test]
+    fn who_cosigned_is_what_the_bundle_says() {
+        fn check(witnesses: &[&[&str]], expected: &Cosigners) {
+            let name = |text: &str| text.parse::<SiteName>().expect("a name");
+            let sites: Vec<(SiteName, Vec<SiteName>)> = ["a", "b", "c"]
+                .into_iter()
+                .zip(witnesses)
+                .map(|(site, by)| (name(site), by.iter().copied().map(name).collect()))
+                .collect();
+            assert_eq!(cosigners(sites.iter().map(|(site, by)| (site, by.as_slice()))), *expected);
+        }
+        check(&[&[], &[], &[]], &Cosigners::Coordinator);
+        check(&[&["b"], &["a", "c"], &["a"]], &Cosigners::CoordinatorAndSites);
+        check(&[&["b"], &[], &["a"]], &Cosigners::Mixed { alone: vec!["b".parse().expect("a name")] });
+    }
+
+    #[test]
+    fn a_study_that_ended_early_says_how_far_it_came() {
+        fn check(reason: &str, expected: Option<&str>) {
+            let closed = |round| StudyEvent::RoundClosed { round, model: Digest::of(b"m"), time: time(4) };
+            let ended = StudyEvent::Ended { reason: reason.into(), time: time(9) };
+            let said = stopped(&[closed(0), closed(1), ended], 600).map(|stopped| stopped.to_string());
+            assert_eq!(said.as_deref(), expected);
+        }
+        check("finished", None);
+        check("finished, without the ledgers of corby", None);
+        check("stopped: by the consortium", Some("Stopped after 2 of 600 rounds: by the consortium."));
+        check("stopped: no answer.", Some("Stopped after 2 of 600 rounds: no answer."));
+        assert_eq!(stopped(&[], 600), None);
     }
 
     #[test]

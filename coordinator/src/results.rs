@@ -6,6 +6,7 @@ pub mod refusals;
 use self::refusals::Refusals;
 use crate::metrics::{self, Memory, Metrics, Model, Privacy, SitePrivacy, Subgroup, Sums, Timing};
 use crate::operator::CommandError;
+use crate::report::Stopped;
 use crate::simulate::Reference;
 use crate::study::StudyEvent;
 use consilium_common::evaluation::bins::Bins;
@@ -100,7 +101,8 @@ pub fn write(
     report.audit = audit;
     put(out.join("report.html"), crate::report::html(&report).as_bytes())?;
 
-    Ok(Written { json, text: text(&metrics, results.study.evaluation.level) })
+    let stopped = report.stopped.as_ref();
+    Ok(Written { json, text: text(&metrics, results.study.evaluation.level, stopped) })
 }
 
 fn audit(folder: &Path) -> Result<Report, CommandError> {
@@ -315,6 +317,7 @@ fn sums(study: &Study, audit: &Report) -> Option<Sums> {
     Some(Sums {
         threshold: study.privacy.training.quorum,
         colluding,
+        evaluations: audit.sums.iter().filter(|sum| !matches!(sum.slot, Slot::Round(_))).count(),
         sites_of_rounds: rounds.map(|sum| sum.survivors.len()).collect(),
         attempts_failed: (attempts.len() - audit.sums.len()) as u64,
         uses_lost_max: uses_lost,
@@ -358,7 +361,7 @@ fn timing(events: &[StudyEvent], wall_s: Option<f64>) -> Timing {
     }
 }
 
-fn text(metrics: &Metrics, level: f64) -> String {
+fn text(metrics: &Metrics, level: f64, stopped: Option<&Stopped>) -> String {
     let number = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.3}"));
     let rows = metrics.models.iter().map(|model| {
         let interval = model.auroc_interval.map_or(String::new(), |[a, b]| format!(" ({a:.3} to {b:.3})"));
@@ -378,7 +381,18 @@ fn text(metrics: &Metrics, level: f64) -> String {
         ]
     });
     let level = format!("AUROC ({:.0} % interval)", 100.0 * level);
-    let models = crate::cli::table(&["model", &level, "AUPRC", "Brier", "slope", ""], rows);
+    let evaluated = metrics.models.iter().any(|model| model.released_under_dp);
+    let ended = match stopped {
+        _ if !evaluated => crate::report::not_evaluated(stopped) + "\n\n",
+        Some(stopped) => format!("{stopped}\n\n"),
+        None => String::new(),
+    };
+    let models = if metrics.models.is_empty() {
+        ended
+    } else {
+        let table = crate::cli::table(&["model", &level, "AUPRC", "Brier", "slope", ""], rows);
+        format!("{ended}{table}\n\n")
+    };
     let privacy = &metrics.privacy;
     let spent = privacy.sites.iter().map(|site| {
         vec![
@@ -404,7 +418,7 @@ fn text(metrics: &Metrics, level: f64) -> String {
         )
     });
     format!(
-        "{models}\n\nPrivacy: ε = {:.3} at δ = {:e} for one person at one site ({} accountant, {} mode)\n{spent}{sums}",
+        "{models}Privacy: ε = {:.3} at δ = {:e} for one person at one site ({} accountant, {} mode)\n{spent}{sums}",
         privacy.epsilon, privacy.delta, privacy.accountant, privacy.mode
     )
 }

@@ -10,7 +10,9 @@ use super::binding::Slot;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// Too few or too many sites for a secure sum.
-    #[error("{found} sites: expected 3 to 255; with two each would know the other's update, use local mode")]
+    #[error(
+        "{found} sites: expected 3 to 255; with two hospitals each would know the other's update, use local mode"
+    )]
     Sites {
         /// How many.
         found: usize,

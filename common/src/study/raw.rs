@@ -160,6 +160,12 @@ impl<'a> Section<'a> {
         self.source.report(Kind::Wrong, at, &path, expected, found, instead);
     }
 
+    /// Reports a mistake about a path of keys from the top of the document.
+    pub(super) fn wrong_at(&self, path: &str, expected: &str, found: &str, instead: &str) {
+        let at = self.source.places.borrow().get(path).copied().unwrap_or(self.at);
+        self.source.report(Kind::Wrong, at, path, expected, found, instead);
+    }
+
     /// Reports every key that nobody asked for, with the nearest one of the language.
     pub(super) fn finish(&self) {
         if self.free.get() {

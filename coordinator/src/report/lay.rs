@@ -75,7 +75,9 @@ fn sent(data: &ReportData) -> &'static str {
 fn how_well(data: &ReportData) -> Html {
     let model = data.metrics.models.iter().find(|model| model.released_under_dp);
     let in_100 = |share: f64| format!("{:.0}", share * 100.0);
+    let stopped = data.stopped.as_ref();
     let body = match model.and_then(|model| model.auroc.zip(model.auroc_interval).map(|a| (model, a))) {
+        None if model.is_none() => fill("<p>{}</p>", &[&super::not_evaluated(stopped)]),
         None => Html::raw("<p>There were too few people to say.</p>"),
         Some((model, (auroc, [low, high]))) => fill(
             "<p>Think of two people. It happened to one of them, and not to the other. The model gives \
@@ -93,7 +95,8 @@ fn how_well(data: &ReportData) -> Html {
             ],
         ),
     };
-    fill("<h3>How well does it work?</h3>{}", &[&body])
+    let early = stopped.filter(|_| model.is_some()).map(|stopped| fill("<p>{}</p>", &[&stopped.to_string()]));
+    fill("<h3>How well does it work?</h3>{}{}", &[&body, &early.unwrap_or_else(Html::none)])
 }
 
 fn uses(data: &ReportData) -> Html {
@@ -171,12 +174,18 @@ fn limits(data: &ReportData) -> Html {
          <li>If several of these hospitals know you, your protection is weaker. The table shows it.</li>\
          <li>A hospital could send wrong numbers and spoil the model. This would not show anybody’s \
          record.</li>\
-         <li>When a hospital draws an unusually large group by chance, its answer may come a little \
-         later. This tells how large the group was, not who is in it.</li>\
          <li>Each hospital’s program writes down what it did, in a way that shows later changes. It cannot \
          prove that the program itself was honest.</li>",
     );
-    fill("{}{}</ul>", &[&list, &together])
+    let late = if data.is_sampled() {
+        Html::raw(
+            "<li>When a hospital draws an unusually large group by chance, its answer may come a little \
+             later. This tells how large the group was, not who is in it.</li>",
+        )
+    } else {
+        Html::none()
+    };
+    fill("{}{}{}</ul>", &[&list, &late, &together])
 }
 
 fn changed(data: &ReportData) -> Html {

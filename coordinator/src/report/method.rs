@@ -8,6 +8,7 @@ use crate::metrics::Sums;
 use consilium_common::ledger::entry::{Account, Earmark};
 use consilium_common::privacy::mechanism::Event;
 use consilium_common::study::{Mode, ModelFamily, SplitBy, earmarks};
+use std::collections::BTreeSet;
 
 pub(super) fn section(data: &ReportData) -> Html {
     fill(
@@ -38,7 +39,12 @@ fn facts(data: &ReportData) -> Vec<(&'static str, String)> {
         ),
         SplitBy::Column { column, .. } => format!("by person, from column {column} of the table"),
     };
-    vec![
+    let joins = if data.is_sampled() {
+        format!("each person joins with probability {}, in secret", trimmed(training.sampling_rate))
+    } else {
+        "everybody is in every step".to_owned()
+    };
+    let mut facts = vec![
         ("Outcome", format!("{} (column {})", study.task.name, study.task.column)),
         ("Inputs", format!("{} features: {}", names.len(), listed(&names))),
         (
@@ -56,9 +62,7 @@ fn facts(data: &ReportData) -> Vec<(&'static str, String)> {
         (
             "Privacy of a step",
             format!(
-                "each person joins with probability {}, in secret; one gradient per person, clipped to {}; \
-                 exact discrete Gaussian noise on an integer lattice, σ = {} per clipping norm, {}",
-                trimmed(training.sampling_rate),
+                "{joins}; one gradient per person, clipped to {}; exact discrete Gaussian noise on an integer lattice, σ = {} per clipping norm, {}",
                 trimmed(training.clip_norm),
                 trimmed(training.noise_multiplier),
                 match privacy.mode {
@@ -84,6 +88,12 @@ fn facts(data: &ReportData) -> Vec<(&'static str, String)> {
                 trimmed(privacy.person_total_max)
             ),
         ),
+    ];
+    if !data.is_evaluated() {
+        facts.push(("Evaluation", super::not_evaluated(data.stopped.as_ref())));
+        return facts;
+    }
+    facts.extend([
         (
             "Evaluation",
             format!(
@@ -102,12 +112,17 @@ fn facts(data: &ReportData) -> Vec<(&'static str, String)> {
                 trimmed(study.evaluation.level * 100.0)
             ),
         ),
-    ]
+    ]);
+    facts
 }
 
 fn steps(data: &ReportData) -> String {
     let training = &data.study.privacy.training;
-    let (rounds, size) = (training.rounds, trimmed(training.learning_rate));
+    let size = trimmed(training.learning_rate);
+    let rounds = match &data.stopped {
+        Some(stopped) => format!("{} of {}", stopped.rounds, stopped.rounds_planned),
+        None => training.rounds.to_string(),
+    };
     let (quorum, spare) = (training.quorum, training.spare_rounds);
     match data.study.privacy.mode {
         Mode::Local => format!(
@@ -130,21 +145,47 @@ fn seen(data: &ReportData) -> String {
     let Some(sums) = &data.metrics.privacy.sums else {
         return "each site’s own update and histogram, each with that site’s noise".into();
     };
-    let Sums { threshold, colluding, sites_of_rounds, attempts_failed, uses_lost_max } = sums;
-    let rounds = match (sites_of_rounds.iter().min(), sites_of_rounds.iter().max()) {
-        (Some(fewest), Some(most)) if fewest == most => format!("each over {most} sites"),
-        (Some(fewest), Some(most)) => format!("each over {fewest} to {most} sites"),
-        _ => "none of them".to_owned(),
-    };
-    let per_round: Vec<String> = sites_of_rounds.iter().map(ToString::to_string).collect();
+    let Sums { threshold, colluding, sites_of_rounds, evaluations, attempts_failed, uses_lost_max } = sums;
     format!(
-        "sums only: {} of training, {rounds} (in order: {}), and those of the evaluation; a sum over fewer than \
-         {threshold} sites (t) does not exist. ε holds as long as at most {colluding} of the sites (n_C) help the \
+        "sums only: {} of training{}, and {} of the evaluation; a sum over fewer than {threshold} sites (t) does not exist. ε holds as long as at most {colluding} of the sites (n_C) help the \
          coordinator. {attempts_failed} attempts ended in no sum; a site lost at most {uses_lost_max} paid uses. \
          Evaluation figures of single sites: not released",
         sites_of_rounds.len(),
-        per_round.join(", ")
+        sites_of_sums(sites_of_rounds),
+        if *evaluations == 0 { "none".to_owned() } else { evaluations.to_string() },
     )
+}
+
+/// Over how many sites the rounds' sums are, by stretches of rounds.
+fn sites_of_sums(sites_of_rounds: &[usize]) -> String {
+    /// More stretches than this are counted only.
+    const STRETCHES_MAX: usize = 12;
+    let mut from = 1;
+    let stretches: Vec<(usize, usize, usize)> = sites_of_rounds
+        .chunk_by(|a, b| a == b)
+        .map(|same| {
+            let first = from;
+            from += same.len();
+            (same[0], first, from - 1)
+        })
+        .collect();
+    let parts: Vec<String> = match stretches.as_slice() {
+        [] => return String::new(),
+        [(sites, _, _)] => return format!(" (always over {sites} sites)"),
+        few if few.len() <= STRETCHES_MAX => few
+            .iter()
+            .map(|(sites, first, last)| match first == last {
+                true => format!("{sites} in round {first}"),
+                false => format!("{sites} in rounds {first}–{last}"),
+            })
+            .collect(),
+        _ => {
+            let sizes: BTreeSet<usize> = sites_of_rounds.iter().copied().collect();
+            let rounds = |size: usize| sites_of_rounds.iter().filter(|sites| **sites == size).count();
+            sizes.into_iter().rev().map(|size| format!("{size} in {} rounds", rounds(size))).collect()
+        }
+    };
+    format!(" (sites: {})", parts.join(", "))
 }
 
 fn accountant(name: &str) -> String {
@@ -165,6 +206,9 @@ fn events(data: &ReportData) -> Html {
         let (mechanism, uses) = match earmark.event {
             Event::Gaussian { noise_multiplier, count } => {
                 (format!("Gaussian, σ = {}", trimmed(noise_multiplier)), count)
+            }
+            Event::PoissonGaussian { sampling_rate, noise_multiplier, count } if sampling_rate >= 1.0 => {
+                (format!("Gaussian, everybody is in every step, σ = {}", trimmed(noise_multiplier)), count)
             }
             Event::PoissonGaussian { sampling_rate, noise_multiplier, count } => (
                 format!(
@@ -225,7 +269,7 @@ fn machine(data: &ReportData) -> Html {
 }
 
 pub(super) fn not_protected(data: &ReportData) -> Html {
-    let witness = match data.cosigners {
+    let witness = match &data.cosigners {
         Cosigners::Coordinator => Html::raw(
             "Ledgers were cosigned by the coordinator alone, so a site and the coordinator together could \
              hide a rewritten ledger.",
@@ -234,6 +278,19 @@ pub(super) fn not_protected(data: &ReportData) -> Html {
             "Ledgers were cosigned by the coordinator and by another site, so hiding a rewritten ledger \
              takes all three.",
         ),
+        Cosigners::Mixed { alone } => fill(
+            "Ledgers were cosigned by the coordinator, and by another site, but for those of {}: the coordinator \
+             alone cosigned these, so such a site and the coordinator together could hide a rewritten ledger.",
+            &[&listed(&alone.iter().map(ToString::to_string).collect::<Vec<_>>())],
+        ),
+    };
+    let late = if data.is_sampled() {
+        Html::raw(
+            "<li>The time of an answer beyond its tick: a sample larger than the public padding takes one more \
+             tick.</li>",
+        )
+    } else {
+        Html::none()
     };
     let (several, collusion) = match data.study.privacy.mode {
         Mode::Local => ("at each", Html::none()),
@@ -259,11 +316,9 @@ pub(super) fn not_protected(data: &ReportData) -> Html {
          <li>That a site takes part, which study it approved, and when.</li>\
          <li>A person known to several sites pays {}: see the budget table.</li>{}\
          <li>What the released model says about people like somebody, in the data or not.</li>\
-         <li>Poisoning: a site that sends a wrong update harms the model, not another site’s people.</li>\
-         <li>The time of an answer beyond its tick: a sample larger than the public padding takes one \
-         more tick.</li>\
+         <li>Poisoning: a site that sends a wrong update harms the model, not another site’s people.</li>{}\
          <li>A ledger proves what an agent recorded, not that the agent was honest. {}</li>{}</ul></section>",
-        &[&several, &collusion, &witness, &references],
+        &[&several, &collusion, &late, &witness, &references],
     )
 }
 

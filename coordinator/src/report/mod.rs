@@ -57,6 +57,8 @@ pub struct ReportData {
     pub model: Digest,
     /// When the study ended.
     pub finished: Time,
+    /// How far it came, where it did not run to its end.
+    pub stopped: Option<Stopped>,
     /// Who cosigned the ledgers' last checkpoints besides the site itself.
     pub cosigners: Cosigners,
     /// Of the mechanism, where one was run.
@@ -134,12 +136,56 @@ pub struct LearningPoint {
 }
 
 /// Who cosigned the ledgers besides the sites themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cosigners {
     /// The coordinator alone.
     Coordinator,
     /// The coordinator, and for each site another site.
     CoordinatorAndSites,
+    /// The coordinator, and another site for some of the sites only.
+    Mixed {
+        /// Whose ledgers the coordinator alone cosigned.
+        alone: Vec<SiteName>,
+    },
+}
+
+/// A study that ended before all its rounds and its evaluation. Written out, it is a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped {
+    /// Why, as the study's log says.
+    pub reason: String,
+    /// Rounds that were closed.
+    pub rounds: u32,
+    /// Rounds that the study asked for.
+    pub rounds_planned: u32,
+}
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (rounds, planned, reason) = (self.rounds, self.rounds_planned, self.reason.trim_end_matches('.'));
+        write!(f, "Stopped after {rounds} of {planned} rounds: {reason}.")
+    }
+}
+
+/// What is said of a model that nothing was released about, and how the study came to that.
+pub(crate) fn not_evaluated(stopped: Option<&Stopped>) -> String {
+    match stopped {
+        Some(stopped) => format!("{stopped} The model was not evaluated."),
+        None => "No evaluation was released: too few hospitals answered, or its paid attempts were used up."
+            .to_owned(),
+    }
+}
+
+impl ReportData {
+    /// Whether the study released an evaluation of its model.
+    fn is_evaluated(&self) -> bool {
+        self.metrics.models.iter().any(|model| model.released_under_dp)
+    }
+
+    /// Whether chance decides who is in a step.
+    fn is_sampled(&self) -> bool {
+        self.study.privacy.training.sampling_rate < 1.0
+    }
 }
 
 /// The report as one HTML file.

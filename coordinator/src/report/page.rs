@@ -11,7 +11,7 @@ pub(super) fn page(data: &ReportData, sections: &Html) -> Html {
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
          <meta name=\"color-scheme\" content=\"light dark\"><title>{}</title><style>{}</style></head><body>\
          <header><p class=\"brand\">Consilium · report of a study</p><h1>{}</h1>\
-         <p class=\"quiet\">{}, version {} · {} model · finished {} · sponsor {}</p>{}</header>\
+         <p class=\"quiet\">{}, version {} · {} model · {} {} · sponsor {}</p>{}</header>\
          <main>{}</main><footer><p>Made by Consilium’s coordinator {} from the study’s bundle. This file is \
          complete in itself: it loads nothing and runs nothing.</p></footer></body></html>\n",
         &[
@@ -21,6 +21,7 @@ pub(super) fn page(data: &ReportData, sections: &Html) -> Html {
             &study.id.to_string(),
             &study.version,
             &study.kind,
+            &if data.stopped.is_some() { "stopped" } else { "finished" },
             &data.finished.day().to_string(),
             &study.governance.sponsor,
             &Html::raw(CONTENTS),

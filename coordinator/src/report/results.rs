@@ -83,6 +83,9 @@ fn models(data: &ReportData) -> Html {
             ],
         )
     };
+    if data.metrics.models.is_empty() {
+        return fill("<p>{}</p>", &[&super::not_evaluated(data.stopped.as_ref())]);
+    }
     fill(
         "<h3>The model, and others to compare it with</h3><div class=\"scroll\"><table><thead><tr>\
          <th scope=\"col\">Model</th><th scope=\"col\">AUROC (interval)</th><th scope=\"col\">{}</th>\
@@ -127,6 +130,7 @@ fn uncertainty(data: &ReportData) -> Html {
 
 fn plots(data: &ReportData) -> Html {
     let roc = match data.roc.as_slice() {
+        [] if !data.is_evaluated() => Html::none(),
         [] => Html::raw("<p>No ROC curve: too few people to draw one.</p>"),
         curves => fill(
             "{}<figcaption><strong>Who is ranked higher.</strong> A curve nearer to the upper left corner is \
@@ -135,6 +139,7 @@ fn plots(data: &ReportData) -> Html {
         ),
     };
     let calibration = match data.calibration.as_slice() {
+        [] if !data.is_evaluated() => Html::none(),
         [] => Html::raw("<p>No calibration plot: too few people to draw one.</p>"),
         points => fill(
             "{}<figcaption><strong>Are the predictions right?</strong> On the dashed line they are; above \
@@ -144,6 +149,9 @@ fn plots(data: &ReportData) -> Html {
             &[&figures::calibration(points), &figures::trimmed(data.study.evaluation.level * 100.0)],
         ),
     };
+    if !data.is_evaluated() && data.roc.is_empty() && data.calibration.is_empty() {
+        return Html::none();
+    }
     fill("<div class=\"two\"><figure>{}</figure><figure>{}</figure></div>", &[&roc, &calibration])
 }
 

@@ -90,6 +90,7 @@ pub(crate) fn report() -> ReportData {
         }],
         model: Digest::of(b"the final model"),
         finished: time("2027-03-03T10:42:00Z"),
+        stopped: None,
         cosigners: Cosigners::Coordinator,
         audit: None,
         data_source: "Synthetic hospitals, made with seed 1. No real people are in them.".into(),
@@ -109,6 +110,7 @@ pub(crate) fn distributed() -> ReportData {
         threshold: 3,
         colluding: 1,
         sites_of_rounds: vec![4, 3, 4, 4],
+        evaluations: 3,
         attempts_failed: 2,
         uses_lost_max: 5,
     });

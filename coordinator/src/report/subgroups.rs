@@ -8,6 +8,12 @@ use crate::metrics::Subgroup;
 
 pub(super) fn section(data: &ReportData) -> Html {
     let groups = &data.metrics.subgroups;
+    if groups.is_empty() && !data.is_evaluated() {
+        return fill(
+            "<section id=\"subgroups\"><h2>Groups of people</h2><p>{}</p></section>",
+            &[&super::not_evaluated(data.stopped.as_ref())],
+        );
+    }
     if groups.is_empty() {
         return Html::raw(
             "<section id=\"subgroups\"><h2>Groups of people</h2><p>Not released: this study paid for no \

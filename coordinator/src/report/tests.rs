@@ -53,7 +53,10 @@ fn distributed_mode_says_who_could_read_what() {
     let (local, distributed) = (sample_html(), html(&sample::distributed()));
     check_well_formed(&distributed);
     for (expected, is_there) in [
-        ("sums only: 4 of training, each over 3 to 4 sites (in order: 4, 3, 4, 4)", true),
+        (
+            "sums only: 4 of training (sites: 4 in round 1, 3 in round 2, 4 in rounds 3–4), and 3 of the evaluation;",
+            true,
+        ),
         ("a sum over fewer than 3 sites (t) does not exist", true),
         ("as long as at most 1 of the sites (n_C) help the coordinator", true),
         ("2 attempts ended in no sum; a site lost at most 5 paid uses", true),
@@ -226,4 +229,86 @@ fn other_shapes_of_a_study() {
         (model.auroc, model.auroc_interval, model.auroc_standard_error) = (None, None, None);
     }
     assert!(super::html(&data).contains("There were too few people to say."));
+}
+
+/// What did not happen is not told: no evaluation, no curve, no end as planned.
+#[test]
+fn a_stopped_study_tells_only_what_happened() {
+    let mut data = sample::distributed();
+    data.metrics.models.clear();
+    data.metrics.subgroups.clear();
+    data.roc.clear();
+    data.calibration.clear();
+    data.metrics.privacy.sums.as_mut().expect("distributed").evaluations = 0;
+    data.stopped = Some(Stopped { reason: "attempts <used> up".into(), rounds: 139, rounds_planned: 600 });
+    let html = html(&data);
+    check_well_formed(&html);
+    for text in [
+        "Stopped after 139 of 600 rounds: attempts &lt;used&gt; up. The model was not evaluated.",
+        "model · stopped 2027-03-03",
+        "and none of the evaluation",
+        "139 of 600 rounds of one step",
+    ] {
+        assert!(html.contains(text), "{text}");
+    }
+    for never in ["oo few people", "finished", "paid for no subgroup", "one histogram of scores", "bootstrap"]
+    {
+        assert!(!html.contains(never), "{never}");
+    }
+    // Stopped late: what was released is there, and that it was stopped as well.
+    let mut data = sample::distributed();
+    data.stopped = Some(Stopped { reason: "by the consortium".into(), rounds: 600, rounds_planned: 600 });
+    let html = super::html(&data);
+    check_well_formed(&html);
+    assert!(
+        html.contains("Stopped after 600 of 600 rounds: by the consortium.<") && html.contains("bootstrap")
+    );
+    assert!(!html.contains("not evaluated"));
+    // Run to its end, and nothing could be released.
+    let mut data = sample::report();
+    data.metrics.models.clear();
+    assert!(super::html(&data).contains("No evaluation was released"));
+}
+
+#[test]
+fn without_sampling_everybody_is_in_every_step() {
+    let mut data = sample::report();
+    let sampled = html(&data);
+    data.study.privacy.training.sampling_rate = 1.0;
+    let whole = html(&data);
+    check_well_formed(&whole);
+    for (text, if_sampled) in [
+        ("When a hospital draws an unusually large group", true),
+        ("a sample larger than the public padding", true),
+        ("in secret;", true),
+        ("Poisson sample", true),
+        ("everybody is in every step", false),
+    ] {
+        assert_eq!(sampled.contains(text), if_sampled, "{text}");
+        assert_eq!(whole.contains(text), !if_sampled, "{text}");
+    }
+}
+
+#[test]
+fn sites_of_many_rounds_are_told_in_short() {
+    fn check(sites_of_rounds: Vec<usize>, expected: &str) {
+        let mut data = sample::distributed();
+        data.metrics.privacy.sums.as_mut().expect("distributed").sites_of_rounds = sites_of_rounds;
+        let html = html(&data);
+        assert!(html.contains(expected), "{expected}");
+    }
+    check(vec![], "sums only: 0 of training, and");
+    check(vec![4; 600], "sums only: 600 of training (always over 4 sites), and");
+    check([vec![4; 40], vec![3]].concat(), "41 of training (sites: 4 in rounds 1–40, 3 in round 41), and");
+    check([4, 4, 3].repeat(20), "60 of training (sites: 4 in 40 rounds, 3 in 20 rounds), and");
+}
+
+#[test]
+fn ledgers_that_only_the_coordinator_cosigned_are_named() {
+    let mut data = sample::report();
+    let site = data.metrics.sites[0].clone();
+    data.cosigners = Cosigners::Mixed { alone: vec![site.clone()] };
+    let html = html(&data);
+    check_well_formed(&html);
+    assert!(html.contains(&format!("but for those of {site}: the coordinator alone")));
 }

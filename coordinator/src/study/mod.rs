@@ -194,11 +194,16 @@ impl StudyState {
         let approved = self.approved();
         let needed = self.sites_needed();
         if approved.len() < needed {
-            let declined = self.decisions.len() - approved.len();
+            let quorum = self.study.privacy.training.quorum;
+            let by_quorum = usize::try_from(quorum).expect("a small number") == needed;
+            let others =
+                self.study.sites.iter().map(|site| &site.name).filter(|name| !self.has_approved(name));
+            let (declined, waiting) = others.cloned().partition(|name| self.decisions.contains_key(name));
             return Err(StudyRefusal::TooFewSites {
+                rule: if by_quorum { "privacy.training.quorum" } else { "disclosure.min_sites" },
                 approved: approved.len(),
                 needed,
-                waiting: self.study.sites.len() - self.decisions.len(),
+                waiting,
                 declined,
             });
         }

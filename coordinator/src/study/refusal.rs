@@ -16,17 +16,21 @@ pub enum StudyRefusal {
     Phase(String),
     /// Too few approvals.
     #[error(
-        "study.min_sites: {approved} of at least {needed} sites approved ({waiting} undecided, {declined} declined)"
+        "{rule}: {approved} of at least {needed} sites approved (no decision yet: {}; declined: {})",
+        named(waiting),
+        named(declined)
     )]
     TooFewSites {
+        /// The key of the study file that asks for so many.
+        rule: &'static str,
         /// Approvals.
         approved: usize,
         /// Needed.
         needed: usize,
         /// No decision yet.
-        waiting: usize,
+        waiting: Vec<SiteName>,
         /// Declined.
-        declined: usize,
+        declined: Vec<SiteName>,
     },
     /// The site does not take part.
     #[error("study.participants: site {0} does not take part in this study")]
@@ -56,4 +60,11 @@ pub enum StudyRefusal {
         /// Last day.
         until: String,
     },
+}
+
+fn named(sites: &[SiteName]) -> String {
+    if sites.is_empty() {
+        return "none".to_owned();
+    }
+    sites.iter().map(SiteName::as_str).collect::<Vec<_>>().join(", ")
 }

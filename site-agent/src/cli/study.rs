@@ -7,7 +7,7 @@ use crate::data;
 use crate::failure::Failure;
 use crate::home::{Config, Home};
 use crate::ledger_view::LedgerView;
-use crate::link::{Link, Listed};
+use crate::link::{CallError, Link, Listed};
 use crate::policy::{Own, Policy, Violation, decide, epsilon};
 use consilium_common::id::Digest;
 use consilium_common::key::PublicKey;
@@ -204,8 +204,13 @@ impl<'a> Site<'a> {
         // A crash in between is mended by deciding again.
         in_runtime(async {
             let (mut link, _) = connect(self.home, &self.config).await?;
-            link.submit_approval(&signed).await?;
-            Ok::<_, Failure>(())
+            match link.submit_approval(&signed).await {
+                // The rule is for the person who decides; the call's name and code are not.
+                Err(CallError::Refused { message, .. }) => {
+                    Err(Failure::refused(format!("the coordinator does not take the decision: {message}")))
+                }
+                sent => sent.map_err(Failure::from).map(drop),
+            }
         })??;
         approval::keep_decision(self.home, &study.digest, &signed)?;
         let mut human = vec![

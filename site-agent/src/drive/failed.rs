@@ -79,7 +79,8 @@ impl From<LedgerError> for TaskError {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Illegal(illegal) => {
-                Self::Refused(Refusal { rule: illegal.rule, why: illegal.to_string() })
+                // The refusal says the rule.
+                Self::Refused(Refusal { rule: illegal.rule, why: illegal.what })
             }
             // A person may free the disk or set the clock while the agent waits.
             error @ (LedgerError::Io { .. } | LedgerError::Clock { .. }) => Self::Local(error.to_string()),

@@ -19,7 +19,11 @@ pub(super) fn check(
     if let Some((_, record)) = state.studies().find(|(_, record)| record.closed.is_none()) {
         return broken(
             "ledger.key_open_study",
-            format!("study {} is open here, and its roster has the old key; close it first", record.study_id),
+            format!(
+                "study {} is open here, and its roster has the old key: wait until it ends, or ask the consortium for \
+                 `coordinator study stop`",
+                record.study_id
+            ),
         );
     }
     if state.keys().any(|former| former == key) {

@@ -14,7 +14,8 @@ use crate::evaluation::histogram::PERSON_UNITS;
 use crate::privacy::accountant::{Accountant, above_by};
 use crate::privacy::clip::{Lattice, sigma_units};
 use crate::privacy::mechanism::Event;
-use crate::secagg::{SecureParameters, recommended_threshold};
+use crate::secagg::{Refusal, SecureParameters, recommended_threshold};
+use crate::study::secure::Summed;
 
 pub(super) fn privacy(
     top: &Section<'_>,
@@ -97,7 +98,12 @@ fn mode(section: &Section<'_>) -> Option<Mode> {
     const MODE: Ask = ask("mode", "\"local\" or \"distributed\"", r#"mode = "local""#);
     const COLLUDING: Ask = ask("colluding", "a whole number from 1 to 100", "colluding = 1");
     let colluding = |v: &Value<'_>| v.small(1..=100).map(|n| u8::try_from(n).expect("at most 100"));
-    match section.required(MODE, |v| v.word(&["local", "distributed"]))? {
+    let Some(mode) = section.required(MODE, |v| v.word(&["local", "distributed"])) else {
+        // Whether it belongs here is for the mode to say.
+        section.ignore(&[COLLUDING.key]);
+        return None;
+    };
+    match mode {
         "distributed" => Some(Mode::Distributed { colluding: section.required(COLLUDING, colluding)? }),
         _ => {
             section.optional(COLLUDING, |v| {
@@ -153,7 +159,11 @@ fn training(section: &Section<'_>, sites: Option<&[RosterSite]>, mode: Option<Mo
     let clip_norm = section.required(CLIP, step);
     let learning_rate = section.required(RATE_OF_LEARNING, step);
     let proximal = section.required(PROXIMAL, |v| v.number(|pull| (0.0..=STEP_MAX).contains(&pull)));
-    let quorum = section.required(QUORUM, |v| v.small(2..=quorum_max));
+    let quorum = match mode {
+        // The secure sum has a rule of its own, and says by itself which numbers it takes.
+        Some(Mode::Distributed { .. }) => section.required(QUORUM, |v| v.small(0..=SITES_MAX as u64)),
+        _ => section.required(QUORUM, |v| v.small(2..=quorum_max)),
+    };
     let deadline_s = section.required(DEADLINE, |v| v.small(1..=DEADLINE_S_MAX));
     let reply_tick_ms = section.required(TICK, |v| v.small(REPLY_TICK_MS_MIN..=REPLY_TICK_MS_MAX));
     let training = Training {
@@ -203,8 +213,14 @@ fn check_distributed(
     }
     let Some(sites) = sites else { return };
     if sites.iter().any(|site| site.weight != sites[0].weight) {
-        let instead = "remove the weights: a secure sum counts every person alike";
-        section.wrong("quorum", "one weight for all sites in distributed mode", "several", instead);
+        for (i, site) in sites.iter().enumerate().filter(|(_, site)| site.weight != 1 << 16) {
+            section.wrong_at(
+                &format!("site[{}].weight", i + 1),
+                "one weight for all sites in distributed mode: a secure sum counts every person alike",
+                &(f64::from(site.weight) / 65_536.0).to_string(),
+                "write weight = 1.0 for every site",
+            );
+        }
     }
     let n = sites.len();
     let threshold = u8::try_from(training.quorum).unwrap_or(u8::MAX);
@@ -356,16 +372,34 @@ pub(super) fn check_bounds(top: &Section<'_>, study: &Study) {
             "write a smaller noise_multiplier",
         );
     }
-    let everybody: Vec<&RosterSite> = study.sites.iter().collect();
     if let (Mode::Distributed { .. }, Ok(_)) =
         (study.privacy.mode, lattice.sigma_units(training.noise_multiplier))
-        && let Err(refusal) = secure::all_terms(study, &everybody)
     {
-        top.wrong(
-            "privacy.mode",
-            "sums that the secure sum carries",
-            &refusal.to_string(),
-            "write another noise_multiplier, or mode = \"local\"",
-        );
+        check_sums(top, study);
+    }
+}
+
+/// What secure sums carry: noise, its shares, and lanes. Thresholds were looked at with `quorum`, and where there is
+/// no scale for the evaluation's noise the reason was said.
+fn check_sums(top: &Section<'_>, study: &Study) {
+    let everybody: Vec<&RosterSite> = study.sites.iter().collect();
+    let calibrated = study.privacy.evaluation_scale.is_finite();
+    for summed in secure::all_summed(study) {
+        let instead = match summed {
+            Summed::Training => "write another noise_multiplier, or mode = \"local\"",
+            Summed::Grouping(_) if !calibrated => continue,
+            Summed::Grouping(_) => {
+                "write other evaluation_shares, another epsilon.evaluation_people, or mode = \"local\""
+            }
+        };
+        match secure::terms(study, &everybody, summed) {
+            Err(refusal @ (Refusal::Sigma { .. } | Refusal::Overflow { .. } | Refusal::Term { .. })) => {
+                let expected = "sums that the secure sum carries";
+                top.wrong("privacy.mode", expected, &refusal.to_string(), instead);
+                return;
+            }
+            // Any other rule was reported where its key is.
+            Err(_) | Ok(_) => {}
+        }
     }
 }
