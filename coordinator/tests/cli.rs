@@ -23,7 +23,7 @@ fn exit_codes_and_messages() {
     check(&["nonsense"], 2, "nonsense");
     check(&["serve", "--home", &home], 2, "coordinator init");
     check(&["study", "check", &home], 2, "none");
-    check(&["demo", "--privacy", "distributed", "--out", &home], 2, "not in this version");
+    check(&["demo", "--privacy", "distributed", "--sites", "2", "--out", &home], 2, "two");
     check(&["demo", "--epsilon", "-1", "--out", &home], 2, "--epsilon");
     check(&["demo", "--epsilon", "1000", "--out", &home], 2, "0.001 to 100");
     check(&["demo", "--data", &home], 2, "--study");
