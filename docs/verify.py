@@ -235,8 +235,9 @@ def transcript(record, lanes, names, keys, threshold):
 
 def sums(bundle, study, names, keys, threshold, masked, earmarks):
     """Every secure sum is the one in the ledgers of its sites, and every one that a ledger knows of is there."""
-    held = set()
-    for path in sorted([*bundle.glob("sums/*"), *bundle.glob("evaluation/*/sum")]):
+    held, models, notes = set(), {}, []
+    files = sorted([*bundle.glob("sums/*"), *bundle.glob("evaluation/*/sum")])
+    for path in files:
         file = str(path.relative_to(bundle))
         try:
             header, _, lanes = path.read_bytes().partition(b"\n")
@@ -246,6 +247,7 @@ def sums(bundle, study, names, keys, threshold, masked, earmarks):
             need(record["study"] == study and len(lanes) == 8 * record["length"], "another study or length")
             need(record["step"] == (earmark if of_grouping else int(path.name)), "another step's")
             total, whole = transcript(record, lanes, names, keys, threshold)
+            models[(earmark, record["step"])] = record["model"]
             place, ends = (earmark, record["step"], record["attempt"]), 0
             for s in record["survivors"]:
                 own = masked[s["site"]].get(place)
@@ -257,13 +259,18 @@ def sums(bundle, study, names, keys, threshold, masked, earmarks):
                     ends += 1
                     same = (end["survivors"], end["sum"], end["transcript"]) == ([x["site"] for x in record["survivors"]], total, whole)
                     need(same, f"{s['site']}: its ledger has other survivors, another sum or another transcript")
-            need(ends, "no survivor's ledger says that it is the sum")
+            followed = not of_grouping and any(f.name == "sum" or int(f.name) > record["step"] for f in files)
+            need(ends or followed, "no survivor's ledger says that it is the sum, and no later step fixes it")
+            if not ends:
+                notes.append(f"{file}: no ledger recorded its end; the model of the next step fixes it, which this program does not compute")
         except Bad as bad:
             raise Bad(f"{file}: {bad}") from None
     for site, own in masked.items():
         for place, vector in own.items():
             need(vector["end"] is None or (site, place) in held, f"{site}: the sum of step {place[1]}, attempt {place[2]} is not in the bundle")
-    return collections.Counter(site for site, _ in held)
+            same = models.get(place[:2], vector["commit"]["model"]) == vector["commit"]["model"]
+            need(same, f"{site}: masked for another model in step {place[1]}, attempt {place[2]}")
+    return collections.Counter(site for site, _ in held), notes
 
 
 # Epsilon, by somebody else's library.
@@ -335,7 +342,7 @@ def verify(bundle):
     study, coordinator = "sha256:" + hashlib.sha256(file).hexdigest(), manifest["coordinator"]
     parsed = tomllib.loads(file.decode())
     keys, distributed = {s["name"]: s["key"] for s in parsed["site"]}, parsed["privacy"]["mode"] == "distributed"
-    problems, sites, spent, delta, masked, burnt = [], [], {}, None, {}, {}
+    problems, sites, spent, delta, masked, burnt, untold = [], [], {}, None, {}, {}, []
     try:
         need(study == manifest["study"], "study.toml: another file than bundle.json names")
         start = statement(json.loads((bundle / "start.json").read_bytes()), coordinator, "consilium/start/1")
@@ -365,7 +372,7 @@ def verify(bundle):
     if distributed and not problems:
         try:
             threshold, earmarks = parsed["privacy"]["training"]["quorum"], mine["entry"]["earmarks"]
-            counted = sums(bundle, study, manifest["sites"], keys, threshold, masked, earmarks)
+            counted, untold = sums(bundle, study, manifest["sites"], keys, threshold, masked, earmarks)
             sites = [row | {"sums": counted[row["name"]]} for row in sites]
         except (Bad, OSError, ValueError, KeyError, IndexError, TypeError, StopIteration) as error:
             problems.append(str(error) if isinstance(error, Bad) else repr(error))
@@ -378,7 +385,7 @@ def verify(bundle):
                 mixes = list(twice(earmarks, burnt, masked)) if by == "pld" and len(spent) > 1 else []
             row[by]["epsilon_two_hospitals"] = max((epsilon(mix, delta, by) for mix in mixes), default=None)
     checked = Ed25519PublicKey is not None
-    return {"schema": "verify-py/1", "study": study, "delta": delta, "signatures_checked": checked, "sites": sites, "problems": problems}
+    return {"schema": "verify-py/1", "study": study, "delta": delta, "signatures_checked": checked, "sites": sites, "notes": untold, "problems": problems}
 
 
 def main():
@@ -398,7 +405,7 @@ def main():
             show = lambda name: "{} ({})".format(*both(name))
             print(f"  {row['name']:20} {row['entries']} entries, {row['outputs']} outputs, {row.get('sums', 0)} sums; training {show('epsilon_training')}, "
                   f"evaluation {show('epsilon_evaluation')}, known to two hospitals {show('epsilon_two_hospitals')}")
-        for note in [f"{row['name']}: {note}" for row in answer["sites"] for note in row["notes"]]:
+        for note in answer["notes"] + [f"{row['name']}: {note}" for row in answer["sites"] for note in row["notes"]]:
             print("note:", note)
         if not answer["signatures_checked"]:
             print("signatures were NOT checked: install the package cryptography")

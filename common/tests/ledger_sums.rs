@@ -239,8 +239,70 @@ fn ledgers_are_those_of_the_sums() {
     finds_in(make_with(plan), "ledger", "which is without it", |_, _| {});
     let nobody = Plan { silent: &["ashford", "brackley", "corby", "dunmore"], ..Plan::default() };
     finds_in(make_with(nobody), "transcript", "no survivor's ledger says that it is the sum", |_, _| {});
+    finds_in(make_with(nobody), "transcript", "the coordinator stopped before it told them", |_, _| {});
     let only = Plan { silent: &["ashford", "brackley", "corby"], ..Plan::default() };
     assert_eq!(check(&make_with(only).0).findings, vec![]);
+}
+
+/// A coordinator that stops between a sum and its message to the survivors: the model of the step after
+/// fixes a round's integers; nothing fixes those of a grouping, or of a round that nothing follows.
+#[test]
+fn a_round_that_no_ledger_ends_is_fixed_by_the_next_model() {
+    fn check_untold(untold: &'static [(u32, u32)]) {
+        let (map, _) = make_with(Plan { untold, ..Plan::default() });
+        let report = check(&map);
+        assert_eq!(report.findings, vec![], "{untold:?}");
+        for (_, round) in untold {
+            let note =
+                format!("round {round}: no ledger recorded its end; fixed by the model of the next step");
+            assert!(report.notes.contains(&note), "{:?}", report.notes);
+        }
+    }
+    check_untold(&[(0, 0)]);
+    check_untold(&[(0, 1)]);
+    check_untold(&[(0, 0), (0, 1)]);
+    let untold = |untold| make_with(Plan { untold, ..Plan::default() });
+    // Other integers lead to another model than the one that the ledgers have.
+    let other = |_: &mut SumRecord, sum: &mut Vec<i64>| sum[1] += 1 << 40;
+    finds_in(untold(&[(0, 0)]), "aggregate", "sums/1: starts from model", record(other));
+    let other = |_: &mut SumRecord, sum: &mut Vec<i64>| sum[1] += 1 << 40;
+    finds_in(untold(&[(0, 1)]), "aggregate", "final/model: not the model", record_of("sums/1", other));
+    finds_in(untold(&[(1, 1)]), "transcript", "evaluation/overall/sum: no survivor's ledger", |_, _| {});
+    let released = |map: &mut Map| {
+        map.remove("evaluation/overall/sum").expect("there");
+        map.remove("evaluation/sex+age_band/sum").expect("there");
+    };
+    let last = untold(&[(0, 1), (1, 1), (2, 2)]);
+    finds_in(last, "transcript", "sums/1: no survivor's ledger", |map, _| released(map));
+}
+
+/// Masked vectors that came to no sum: of a failed attempt, of a site that dropped out, of a grouping that
+/// was not released, of a round that was not closed.
+#[test]
+fn what_was_masked_in_vain_is_for_the_model_of_its_step() {
+    fn other(index: u64, step: u32, attempt: u32) -> impl Fn(&mut Body) -> bool {
+        let place = (index, step, attempt);
+        move |body| match body {
+            Body::CommitSum { index, step, attempt, model, .. } if (*index, *step, *attempt) == place => {
+                *model = Digest::of(b"other");
+                true
+            }
+            _ => false,
+        }
+    }
+    let what = "has a masked vector of step 1, attempt 0 for the model";
+    finds("commitment", what, entry(0, other(1, 1, 0)));
+    finds("commitment", "has a masked vector of step 0, attempt 0 for the model", entry(3, other(0, 0, 0)));
+    let mut given_up = make_with(Plan { untold: &[(1, 1)], ..Plan::default() });
+    given_up.0.remove("evaluation/overall/sum").expect("there");
+    assert_eq!(check(&given_up.0).findings, vec![]);
+    finds_in(given_up, "commitment", what, entry(2, other(0, 1, 0)));
+    // The vectors of round 1 are for a model that no sum here leads to.
+    let stopped = make_with(Plan { untold: &[(0, 0), (0, 1)], ..Plan::default() });
+    finds_in(stopped, "commitment", "the bundle has no sum of step 0", |map, _| {
+        map.remove("sums/0").expect("there");
+        map.remove("sums/1").expect("there");
+    });
 }
 
 #[test]

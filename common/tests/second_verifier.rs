@@ -135,6 +135,13 @@ fn the_second_verifier_reads_secure_sums() {
         record.survivors[0].signature = None;
         map.insert("sums/0".into(), record.encode(&sum));
     });
+    // A coordinator that stopped before it told the survivors; and a sum that nothing fixes.
+    let untold = |untold| bundle::secure::make_with(bundle::secure::Plan { untold, ..Default::default() }).0;
+    write(&untold(&[(0, 0), (0, 1)]), &dir.path().join("untold"));
+    let (code, text) = verifier(&python, &dir.path().join("untold"));
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("sums/1: no ledger recorded its end"), "{text}");
+    check("grouping", "no later step fixes it", &|map| *map = untold(&[(1, 1)]));
     check("missing", "the sum of step 1, attempt 1 is not in the bundle", &|map| drop(map.remove("sums/1")));
 }
 

@@ -45,6 +45,8 @@ pub static STUDY: LazyLock<String> = LazyLock::new(|| {
 pub struct Plan {
     /// Sites that record no end of the sums of `overall`.
     pub silent: &'static [&'static str],
+    /// Sums that the coordinator tells nobody of: earmark and step.
+    pub untold: &'static [(u32, u32)],
     /// Done to every ledger before the study is closed in it.
     pub before_the_end: Option<fn(&mut Site, &Study)>,
 }
@@ -63,7 +65,7 @@ pub fn make_with(plan: Plan) -> (Map, Vec<Site>) {
     let mut map = Map::new();
     map.insert("study.toml".into(), STUDY.clone().into());
     let sites = begin(&study, &SITES, &mut map);
-    let mut run = Run { study: &study, sites, rng: secret_rng([5; 32]), sessions: 0 };
+    let mut run = Run { study: &study, sites, rng: secret_rng([5; 32]), sessions: 0, untold: plan.untold };
 
     let architecture = study.architecture();
     let mut values = initial_parameters(&architecture, &study.digest);
@@ -124,6 +126,7 @@ struct Run<'a> {
     sites: Vec<Site>,
     rng: SecretRng,
     sessions: u64,
+    untold: &'static [(u32, u32)],
 }
 
 struct Session {
@@ -222,7 +225,8 @@ impl Run<'_> {
         for (index, state) in unmasked {
             let transcript = state.finish(&result).expect("the same survivors");
             let name = &names[&index];
-            if !silent.contains(&name.as_str()) {
+            let told = !self.untold.contains(&(summed.earmark(), slot.step));
+            if told && !silent.contains(&name.as_str()) {
                 self.site(name).append(Body::Sum {
                     commit: commits[&index],
                     survivors: transcript.survivors.keys().map(|index| names[index].clone()).collect(),

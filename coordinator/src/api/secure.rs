@@ -46,6 +46,10 @@ pub(super) async fn join(
     tokio::spawn(read(parts, up, bytes_max));
     tokio::spawn(write(down, out, groupings));
     hub.lobby.put(study, site, Seat { certificate, down: to_site, up: from_site });
+    // The driver lets go of the lobby once no sum is open: after that nobody would take this stream.
+    if hub.with_study(&study, |state| state.summing().is_none()).map_err(status)? {
+        drop(hub.lobby.take(&study));
+    }
     hub.announce();
     Ok(ReceiverStream::new(response))
 }

@@ -19,6 +19,8 @@ use tokio_stream::{Stream, StreamExt as _, StreamMap};
 
 /// Sums of longer messages are worked on where blocking is allowed, bytes.
 const LIGHT_BYTES: usize = 256 * 1024;
+/// So are those of more sites: shares and signatures go with their square.
+const LIGHT_SITES: usize = 32;
 
 /// What comes from a site, then `None` once for the end of its stream.
 type Ups = Pin<Box<dyn Stream<Item = Option<Up>> + Send>>;
@@ -28,6 +30,14 @@ type Ups = Pin<Box<dyn Stream<Item = Option<Up>> + Send>>;
 /// # Errors
 /// The store.
 pub async fn drive(hub: Arc<Hub>, study: Digest) -> Result<(), HubError> {
+    let done = drive_sums(Arc::clone(&hub), study).await;
+    // Streams that came too late end, as those that were taken do: their sites ask what comes next.
+    drop(hub.lobby.take(&study));
+    hub.lobby.show(&study, BTreeSet::new());
+    done
+}
+
+async fn drive_sums(hub: Arc<Hub>, study: Digest) -> Result<(), HubError> {
     let mut changes = hub.changes();
     changes.mark_changed();
     let Some(mut driver) = tokio::task::block_in_place(|| Driver::start(hub, study))? else {
@@ -59,7 +69,6 @@ pub async fn drive(hub: Arc<Hub>, study: Digest) -> Result<(), HubError> {
             }
         }
     }
-    driver.hub.lobby.show(&study, BTreeSet::new());
     Ok(())
 }
 
@@ -104,6 +113,7 @@ impl Driver {
         let corrupt = |what: String| HubError::from(StoreError::Corrupt(what));
         let model = Model::parse(hub.blob(model)?).map_err(|error| corrupt(format!("model: {error}")))?;
         let participants = state.participants;
+        let many = participants.len() > LIGHT_SITES;
         let file = Arc::new(state.study);
         let bytes_max = message_bytes_max(&file, &participants);
         let conductor = Conductor::new(file, &participants, open, model, 0);
@@ -122,7 +132,7 @@ impl Driver {
             streams: StreamMap::new(),
             seats: BTreeMap::new(),
             started: Instant::now(),
-            heavy: bytes_max > LIGHT_BYTES,
+            heavy: many || bytes_max > LIGHT_BYTES,
             over: false,
         }))
     }

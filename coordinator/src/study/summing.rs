@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const FAILURES_MAX: u32 = 20;
 /// A site that was dropped, or refused, so often is not asked again for sums of this kind.
 pub const STRIKES_MAX: u32 = 3;
+/// The rule by which an agent refuses while its policy file has mistakes.
+const POLICY_UNREADABLE: &str = "policy.invalid";
 /// So many sums in a row make up for a site's strikes: long studies see broken networks.
 pub const SUMS_THAT_CLEAR: u32 = 20;
 
@@ -29,7 +31,7 @@ pub struct Summing {
     pub step: u32,
     /// The open attempt, or the next one; counted from 0 in the step.
     pub attempt: u32,
-    /// The newest session that was opened for this kind of sum.
+    /// The newest session that was opened for this kind of sum; none since an attempt failed.
     pub session: Option<u64>,
     /// Whether it is kept that sites may have burnt a use for the open attempt. Of training steps it is
     /// not, which would cost a flush of the disk each: they count as requested once a session is open.
@@ -105,6 +107,8 @@ impl Summing {
 
     pub(super) fn fail(&mut self, requested: bool) {
         self.attempt += 1;
+        // Over with the attempt: a restart before the next session interrupts nothing.
+        self.session = None;
         self.requested = false;
         self.failed += 1;
         self.burnt += u32::from(requested);
@@ -119,9 +123,10 @@ impl Summing {
     }
 
     /// A site's own refusal. One by the rules of the secure sum may be another's fault, and be over with
-    /// the attempt; one by its policy, its ledger or the study is not.
+    /// the attempt; a policy that could not be read may be in the middle of being saved; one by its policy,
+    /// its ledger or the study is not over.
     pub(super) fn refused(&mut self, site: SiteName, rule: &str) {
-        if rule.starts_with("secagg.") {
+        if rule.starts_with("secagg.") || rule == POLICY_UNREADABLE {
             self.strike(site);
         } else {
             self.declined.insert(site);

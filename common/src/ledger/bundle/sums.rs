@@ -40,6 +40,8 @@ struct Read {
     record: SumRecord,
     values: Vec<i64>,
     sound: bool,
+    /// Whether a survivor's ledger says that it is the sum.
+    told: bool,
 }
 
 /// What a site's masked vector was for: earmark, step, attempt.
@@ -47,6 +49,13 @@ type Place = (u32, u32, u32);
 
 /// The masked vectors of each site, with the index of their entry.
 type Vectors<'s> = BTreeMap<&'s SiteName, BTreeMap<Place, (u64, &'s Masked)>>;
+
+/// The models that masked vectors may be for: nothing is known of one where a sum before it is at fault.
+struct Models {
+    /// By round; one more than there are sums.
+    rounds: Vec<Option<Digest>>,
+    last: Option<Digest>,
+}
 
 /// What a bundle's sums are compared with.
 struct Compared<'s> {
@@ -61,7 +70,8 @@ impl Audit<'_> {
     ///
     /// # Privacy
     /// What a site masked is in at most one sum, over at least t sites: so the signatures on the survivors
-    /// say, each survivor's ledger, and that no ledger knows of a sum which is not here.
+    /// say, each survivor's ledger, and that no ledger knows of a sum which is not here. What it masked
+    /// in vain was for a model of this study as well.
     pub(super) fn sums(&mut self, study: &Study, sites: &[SiteReport]) -> u32 {
         let place = |m: &Masked| (m.earmark, m.step, m.attempt);
         let vectors = sites
@@ -73,19 +83,21 @@ impl Audit<'_> {
             .collect();
         let participants = sites.iter().filter_map(|site| study.site(&site.name)).collect();
         let compared = Compared { study, participants, vectors };
-        let (rounds, last) = self.training_sums(&compared);
-        self.grouping_sums(&compared, last.as_ref());
-        self.loose_ends(&compared);
+        let (rounds, models) = self.training_sums(&compared);
+        self.grouping_sums(&compared, models.last);
+        self.loose_ends(&compared, &models);
         rounds
     }
 
-    fn training_sums(&mut self, compared: &Compared<'_>) -> (u32, Option<FinalModel>) {
+    fn training_sums(&mut self, compared: &Compared<'_>) -> (u32, Models) {
         let study = compared.study;
         let agreement = self.agreement(compared, Summed::Training);
         let mut values = Some(initial_parameters(&study.architecture(), &study.digest));
         let mut round = 0;
+        let mut models = Vec::new();
         loop {
             let model = values.as_ref().map(|values| model_digest(study, round, values));
+            models.push(model);
             if let Some(model) = model {
                 let came_from = if round == 0 {
                     "the initial model".to_owned()
@@ -101,6 +113,9 @@ impl Audit<'_> {
                 self.sum(&file(round), compared, agreement, Summed::Training, round, model)
             });
             self.seen.insert(file(round));
+            if read.as_ref().is_some_and(|read| read.sound && !read.told) {
+                self.untold_round(study, round);
+            }
             // Later models are then not compared: one fault, one finding.
             values = read.filter(|read| read.sound).zip(values).and_then(|(read, values)| {
                 let next = step(compared, &read.record, &values, &read.values);
@@ -115,7 +130,28 @@ impl Audit<'_> {
         } else if round < planned {
             self.notes.push(format!("{round} of {planned} rounds: training stopped early"));
         }
-        (round, self.last_model(study, round, values.as_deref()))
+        let last = self.last_model(study, round, values.as_deref());
+        (round, Models { rounds: models, last: last.map(|model| model.digest) })
+    }
+
+    /// A coordinator that stops after it has kept a sum, and before it has told the survivors, leaves no
+    /// end in any ledger. At least t ledgers have the model of the next step, though, which is compared
+    /// with the one that these integers lead to: they are fixed up to the rounding of the step.
+    fn untold_round(&mut self, study: &Study, round: u32) {
+        let mut groupings = study.groupings().into_iter();
+        if self.files.has(&file(round + 1)) || groupings.any(|name| self.files.has(&grouping_file(&name))) {
+            self.notes.push(format!(
+                "round {round}: no ledger recorded its end; fixed by the model of the next step"
+            ));
+        } else {
+            self.untold(&file(round));
+        }
+    }
+
+    fn untold(&mut self, file: &str) {
+        let what = "no survivor's ledger says that it is the sum, and no later step fixes it: the coordinator \
+                    stopped before it told them, or told them nothing";
+        self.found_as("transcript", file, what);
     }
 
     /// The final model is the one that the sums lead to, to the byte.
@@ -134,16 +170,19 @@ impl Audit<'_> {
         Some(FinalModel { digest })
     }
 
-    fn grouping_sums(&mut self, compared: &Compared<'_>, model: Option<&FinalModel>) {
+    fn grouping_sums(&mut self, compared: &Compared<'_>, model: Option<Digest>) {
         for (earmark, name) in (1_u32..).zip(compared.study.groupings()) {
-            let file = format!("evaluation/{}/sum", name.replace('*', "+"));
+            let file = grouping_file(&name);
             if !self.files.has(&file) {
                 self.notes.push(format!("no release for {name}"));
                 continue;
             }
             let summed = Summed::Grouping(earmark);
             if let Some(agreement) = self.agreement(compared, summed) {
-                self.sum(&file, compared, &agreement, summed, earmark, model.map(|model| model.digest));
+                let read = self.sum(&file, compared, &agreement, summed, earmark, model);
+                if read.is_some_and(|read| read.sound && !read.told) {
+                    self.untold(&file);
+                }
             }
             self.seen.insert(file);
         }
@@ -184,18 +223,9 @@ impl Audit<'_> {
                 None
             }
         };
-        let mut ended = 0;
+        let mut told = false;
         for survivor in &record.survivors {
-            ended += usize::from(self.survivor(
-                file,
-                compared,
-                summed,
-                (&record, &survivor.site),
-                transcript.as_ref(),
-            ));
-        }
-        if ended == 0 && self.findings.len() == before {
-            self.found_as("transcript", file, "no survivor's ledger says that it is the sum");
+            told |= self.survivor(file, compared, summed, (&record, &survivor.site), transcript.as_ref());
         }
         self.sums.push(SumReport {
             slot: summed.slot(step),
@@ -208,7 +238,7 @@ impl Audit<'_> {
             survivors: record.survivors.iter().map(|survivor| survivor.site.clone()).collect(),
         });
         let sound = self.findings.len() == before;
-        Some(Read { record, values, sound })
+        Some(Read { record, values, sound, told })
     }
 
     /// One survivor's ledger against the sum; whether it has recorded its end.
@@ -269,8 +299,9 @@ impl Audit<'_> {
         true
     }
 
-    /// Every sum that a ledger knows of is in the bundle; masked vectors that ended in none are counted.
-    fn loose_ends(&mut self, compared: &Compared<'_>) {
+    /// Every sum that a ledger knows of is in the bundle; masked vectors that ended in none are for the model of
+    /// their step, and counted.
+    fn loose_ends(&mut self, compared: &Compared<'_>, models: &Models) {
         let place = |sum: &SumReport| match sum.slot {
             Slot::Round(round) => (0, round, sum.attempt),
             Slot::Grouping(earmark) => (earmark, earmark, sum.attempt),
@@ -279,7 +310,7 @@ impl Audit<'_> {
             self.sums.iter().map(|sum| (place(sum), sum.survivors.iter().cloned().collect())).collect();
         for (&site, vectors) in &compared.vectors {
             let mut lost = 0_u64;
-            for (place, (_, masked)) in vectors {
+            for (place, (entry, masked)) in vectors {
                 let (_, step, attempt) = place;
                 match (held.get(place), &masked.ended) {
                     (Some(survivors), _) if survivors.contains(site) => {}
@@ -293,13 +324,39 @@ impl Audit<'_> {
                         let folder = super::site::ledger_folder(site);
                         self.findings.push(Finding::new("missing", &folder, Some(ended.entry), what));
                     }
-                    (_, None) => lost += 1,
+                    (_, None) => {
+                        lost += 1;
+                        self.masked_in_vain(site, *entry, masked, models);
+                    }
                 }
             }
             if lost > 0 {
                 self.notes.push(format!("{site}: masked vectors in no sum (failed, or without it): {lost}"));
             }
         }
+    }
+
+    /// What came to no sum was asked for the model that the sums before lead to, and no other.
+    fn masked_in_vain(&mut self, site: &SiteName, entry: u64, masked: &Masked, models: &Models) {
+        let (step, attempt, own) = (masked.step, masked.attempt, masked.model);
+        let model = if masked.earmark == Summed::Training.earmark() {
+            // Unknown is not the same as one that there cannot be.
+            usize::try_from(step).ok().and_then(|step| models.rounds.get(step)).map_or_else(
+                || Some(Err(format!("the bundle has no sum of step {}", step.saturating_sub(1)))),
+                |model| model.map(Ok),
+            )
+        } else {
+            models.last.map(Ok)
+        };
+        let what = match model {
+            None => return,
+            Some(Ok(model)) if model == own => return,
+            Some(Ok(model)) => format!("the model {own}, what came before leads to {model}"),
+            Some(Err(why)) => format!("the model {own}, {why}"),
+        };
+        let what = format!("has a masked vector of step {step}, attempt {attempt} for {what}");
+        let folder = super::site::ledger_folder(site);
+        self.findings.push(Finding::new("commitment", &folder, Some(entry), what));
     }
 
     /// A finding about a site's ledger and a sum that do not fit together.
@@ -312,6 +369,11 @@ impl Audit<'_> {
 /// The file of a round's sum.
 fn file(round: u32) -> String {
     format!("sums/{round}")
+}
+
+/// The file of a grouping's sum.
+fn grouping_file(name: &str) -> String {
+    format!("evaluation/{}/sum", name.replace('*', "+"))
 }
 
 /// The digest that the coordinator names the model by: of its exact bytes.

@@ -61,3 +61,23 @@ fn a_grouping_that_was_not_requested_is_not_given_up() {
     world.check_sums();
     assert_eq!(world.state.grouping_sums.len() as u32, GROUPINGS);
 }
+
+/// Restarts while sites are only gathered interrupt nothing: the one that did is counted once.
+#[test]
+fn idle_restarts_burn_nothing() {
+    let mut world = World::new(1, 0);
+    world.all_join();
+    while world.state.summing().is_none_or(|open| open.session.is_none()) || world.sent < 12 {
+        assert!(world.step(&mut |_, _, _| Fate::Arrives));
+    }
+    for _ in 0..6 {
+        world.start();
+    }
+    let interrupted = world.count(|event| matches!(event, StudyEvent::AttemptFailed { .. }));
+    let open = world.state.summing().expect("not stopped");
+    assert_eq!((interrupted, open.burnt, open.attempt), (1, 1, 1));
+    world.all_join();
+    while world.step(&mut |_, _, _| Fate::Arrives) {}
+    assert_eq!(world.reason(), "finished");
+    world.check_sums();
+}

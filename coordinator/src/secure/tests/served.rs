@@ -9,7 +9,7 @@ use crate::driver;
 use crate::home::{Config, Home};
 use crate::hub::Hub;
 use crate::peer::Peer;
-use crate::secure::{Down, by_name};
+use crate::secure::{Down, Seat, by_name};
 use crate::store::Store;
 use crate::study::{Phase, StudyEvent};
 use consilium_common::id::Digest;
@@ -399,5 +399,14 @@ async fn what_the_wire_refuses() {
     .await;
     let (refused, _) = open(&certificates[2], join(study)).await;
     assert!(refused.expect_err("not asked").message().starts_with("study.phase"));
+
+    // Once no sum is open, a stream that waits ends.
+    running.hub.change_study(&study, |state, now| state.decide_stop("over", now)).expect("stops");
+    let ((down, mut to_site), (_up, up)) = (mpsc::channel(1), mpsc::channel(1));
+    let certificate = tls::fingerprint(&certificates[3].to_vec().into());
+    running.hub.lobby.put(study, name(SITES[3]), Seat { certificate, down, up });
+    crate::secure::drive(Arc::clone(&running.hub), study).await.expect("nothing to do");
+    let ended = tokio::time::timeout(PATIENCE, to_site.recv()).await.expect("ends");
+    assert!(ended.is_none(), "{ended:?}");
     running.kill(&door).await;
 }
