@@ -129,11 +129,14 @@ fn caps(site: &SiteBudget) -> String {
     )
 }
 
-/// One use of a mechanism.
+/// One use of a mechanism. At rate 1 nobody is left out by chance.
 pub(crate) fn words(event: &Event) -> String {
     match event {
         Event::Gaussian { noise_multiplier, .. } => {
             format!("Gaussian, noise {noise_multiplier} per person")
+        }
+        Event::PoissonGaussian { sampling_rate, noise_multiplier, .. } if *sampling_rate >= 1.0 => {
+            format!("Gaussian, noise {noise_multiplier} per person, everybody is in every step")
         }
         Event::PoissonGaussian { sampling_rate, noise_multiplier, .. } => {
             format!(
@@ -141,8 +144,16 @@ pub(crate) fn words(event: &Event) -> String {
             )
         }
         Event::Laplace { scale, .. } => format!("Laplace, scale {scale} per person"),
+        Event::PoissonLaplace { sampling_rate, scale, .. } if *sampling_rate >= 1.0 => {
+            format!("Laplace, scale {scale} per person, everybody is in every step")
+        }
         Event::PoissonLaplace { sampling_rate, scale, .. } => {
             format!("Laplace, scale {scale} per person, on a Poisson sample at rate {sampling_rate}")
+        }
+        Event::MixtureGaussian { sites, sampling_rate, noise_multiplier, .. } if *sampling_rate >= 1.0 => {
+            format!(
+                "Gaussian, noise {noise_multiplier} per person and site, at {sites} sites, everybody is in every step"
+            )
         }
         Event::MixtureGaussian { sites, sampling_rate, noise_multiplier, .. } => format!(
             "Gaussian, noise {noise_multiplier} per person and site, on Poisson samples at {sites} sites at \

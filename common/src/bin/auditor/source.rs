@@ -4,6 +4,9 @@ use crate::folder;
 use consilium_common::ledger::bundle::{Files, Report, Trust, verify};
 use std::path::{Path, PathBuf};
 
+/// What every bundle has.
+const MANIFEST: &str = "bundle.json";
+
 /// Where the bundle is and what it is held against.
 #[derive(clap::Args)]
 pub(crate) struct Source {
@@ -39,6 +42,11 @@ impl Elsewhere {
         for path in &self.checkpoint {
             let bytes = folder::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
             trust.checkpoints.push((path.display().to_string(), bytes));
+        }
+        // A folder of results holds its bundle, and is none.
+        let inner = bundle.join("bundle");
+        if !bundle.join(MANIFEST).exists() && inner.join(MANIFEST).exists() {
+            return Err(format!("{}: no bundle; did you mean {}?", bundle.display(), inner.display()));
         }
         let files = folder::open(bundle, self.updates.as_deref()).map_err(|error| error.to_string())?;
         let mut report = verify(&files, &trust);
