@@ -136,8 +136,6 @@ pub async fn serve(
         () = stop => Ok(()),
     };
     driving.abort();
-    // Streams that end with the process are not the sites' doing: the drivers are gone first.
-    let _ = driving.await;
     let _ = std::fs::remove_file(&socket);
     Ok(result?)
 }

@@ -30,8 +30,6 @@ use std::sync::Arc;
 pub const PHASE_MS: u64 = 30_000;
 /// The rule that a silent site broke.
 pub const SILENT: &str = "secure.silent";
-/// The rule that a site broke whose stream ended while its answer was awaited, and an attempt hung on it.
-pub const LEFT: &str = "secure.left";
 
 /// What is to be done, in this order.
 #[derive(Debug)]

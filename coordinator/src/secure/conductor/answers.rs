@@ -1,6 +1,6 @@
 //! What comes from sites: each message is the answer to what was asked last, or its sender is dropped.
 
-use super::{Act, Ask, Conductor, Down, LEFT, Live, SILENT, Stage};
+use super::{Act, Ask, Conductor, Down, Live, SILENT, Stage};
 use consilium_common::secagg::coordinator::Accepted;
 use consilium_common::secagg::message::{
     MaskedInput, Message, SessionKey, Shares, SurvivorsSignature, Unmask,
@@ -35,7 +35,7 @@ impl Conductor {
     /// A site is on a new stream; one that it was on before is gone.
     #[must_use]
     pub fn joined(&mut self, site: SiteIndex, now_ms: u64) -> Vec<Act> {
-        self.leave(site);
+        self.remove(site);
         self.live.insert(site, Live::default());
         self.settle(now_ms);
         self.done()
@@ -44,7 +44,7 @@ impl Conductor {
     /// A site's stream broke.
     #[must_use]
     pub fn left(&mut self, site: SiteIndex, now_ms: u64) -> Vec<Act> {
-        self.leave(site);
+        self.remove(site);
         self.settle(now_ms);
         self.done()
     }
@@ -158,17 +158,7 @@ impl Conductor {
         }
     }
 
-    /// One that owes an answer once uses may be burnt is named, as a silent one is.
-    fn leave(&mut self, site: SiteIndex) {
-        let burning = matches!(self.stage, Stage::Masking(..) | Stage::Signing(..) | Stage::Unmasking(_));
-        if burning && self.awaited.contains(&site) {
-            let name = self.name(site).clone();
-            self.acts.push(Act::Ask(Ask::Dropped { site: name, rule: LEFT.to_owned() }));
-        }
-        self.remove(site);
-    }
-
-    pub(super) fn remove(&mut self, site: SiteIndex) {
+    fn remove(&mut self, site: SiteIndex) {
         self.live.remove(&site);
         self.members.remove(&site);
         self.awaited.remove(&site);

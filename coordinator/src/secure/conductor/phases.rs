@@ -36,13 +36,6 @@ impl Conductor {
     #[must_use]
     pub fn noted(&mut self, open: Summing, now_ms: u64) -> Vec<Act> {
         self.open.declined = open.declined;
-        // It may be back on a new stream by then.
-        let declined = |site: &SiteIndex| self.open.declined.contains(self.name(*site));
-        let declined: Vec<SiteIndex> = self.live.keys().copied().filter(declined).collect();
-        for site in declined {
-            self.acts.push(Act::Cut(site));
-            self.remove(site);
-        }
         if matches!(self.stage, Stage::Gathering) {
             self.settle(now_ms);
         }

@@ -403,7 +403,7 @@ async fn what_the_wire_refuses() {
     // Once no sum is open, a stream that waits ends.
     running.hub.change_study(&study, |state, now| state.decide_stop("over", now)).expect("stops");
     let ((down, mut to_site), (_up, up)) = (mpsc::channel(1), mpsc::channel(1));
-    let certificate = tls::fingerprint(&certificates[3].to_vec().into());
+    let certificate = tls::fingerprint(&certificates[3]);
     running.hub.lobby.put(study, name(SITES[3]), Seat { certificate, down, up });
     crate::secure::drive(Arc::clone(&running.hub), study).await.expect("nothing to do");
     let ended = tokio::time::timeout(PATIENCE, to_site.recv()).await.expect("ends");
