@@ -30,6 +30,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -77,9 +78,10 @@ impl AsyncWrite for Wire {
 /// Where sites dial; the running coordinator takes from it.
 type Door = Arc<Mutex<Option<mpsc::Sender<std::io::Result<Wire>>>>>;
 
+/// On a runtime of its own, as a process is: killed with it are the tasks of its open connections too.
 struct Running {
     hub: Arc<Hub>,
-    tasks: Vec<JoinHandle<()>>,
+    runtime: Runtime,
 }
 
 impl Running {
@@ -95,20 +97,17 @@ impl Running {
         let server = Server::builder()
             .add_service(FederationServer::new(federation))
             .serve_with_incoming(ReceiverStream::new(connections));
-        let tasks = vec![
-            tokio::spawn(async move { server.await.expect("serves") }),
-            tokio::spawn(driver::drive(Arc::clone(&hub), home)),
-        ];
-        Self { hub, tasks }
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+        runtime.spawn(async move { server.await.expect("serves") });
+        runtime.spawn(driver::drive(Arc::clone(&hub), home));
+        Self { hub, runtime }
     }
 
     /// As a process that is killed: nothing more is written.
     async fn kill(self, door: &Door) {
         *door.lock().expect("no panic") = None;
-        for task in self.tasks {
-            task.abort();
-            let _ = task.await;
-        }
+        let stop = move || self.runtime.shutdown_timeout(PATIENCE);
+        tokio::task::spawn_blocking(stop).await.expect("stops");
     }
 }
 
