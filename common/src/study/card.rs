@@ -52,7 +52,7 @@ mod tests {
                 people_public: 1000,
                 weight: 1 << 16,
             });
-            let text = fill(file, &roster, None).expect("valid");
+            let text = fill(file, &roster, None).expect("valid").text;
             let study = parse(text.as_bytes()).expect("valid");
             assert_eq!(inputs(&study).len(), study.architecture().inputs);
         }

@@ -21,7 +21,7 @@ mod shipped;
 pub use check::predict;
 pub use describe::describe;
 pub use earmarks::earmarks;
-pub use fill::fill;
+pub use fill::{Choice, Filled, fill, fill_shipped};
 pub use mistake::{Mistake, Mistakes};
 pub use parse::parse;
 use shape::grouping_names;

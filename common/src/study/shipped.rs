@@ -1,7 +1,7 @@
 //! The study files that ship with the project say what they should.
 
 use super::secure::{Summed, all_terms, block, denominator};
-use super::{Mistake, Mode, RosterSite, Study, fill, parse, predict};
+use super::{Mistake, Mode, RosterSite, Study, fill_shipped, parse, predict};
 use crate::key::SecretKey;
 use crate::study::mistake::Kind;
 
@@ -25,9 +25,9 @@ fn roster(template: &str) -> Vec<RosterSite> {
 }
 
 fn filled(template: &str, epsilon: f64) -> Study {
-    let text =
-        fill(template, &roster(template), Some(epsilon)).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    parse(text.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    let text = fill_shipped(template, &roster(template), Some(epsilon))
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    parse(text.text.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_template_lacks_keys_and_nothing_else() {
 #[test]
 fn the_printed_noise_is_the_calibrated_one() {
     fn check(template: &str) {
-        let as_printed = fill(template, &roster(template), None).expect("a valid template");
+        let as_printed = fill_shipped(template, &roster(template), None).expect("a valid template").text;
         let as_printed = parse(as_printed.as_bytes()).expect("a valid study").privacy;
         let calibrated = filled(template, as_printed.person_total_max).privacy;
         assert_eq!(as_printed.training.noise_multiplier, calibrated.training.noise_multiplier);
@@ -111,8 +111,9 @@ fn a_distributed_template_fits_the_roster() {
             weight: 65_536 + u32::from(i),
         };
         let roster: Vec<_> = (1..=sites).map(site).collect();
-        let filled = fill(SELF_HARM_DISTRIBUTED, &roster, None);
-        let quorum = filled.map(|text| parse(text.as_bytes()).expect("valid").privacy.training.quorum);
+        let filled = fill_shipped(SELF_HARM_DISTRIBUTED, &roster, None);
+        let quorum =
+            filled.map(|filled| parse(filled.text.as_bytes()).expect("valid").privacy.training.quorum);
         assert_eq!(quorum.as_ref().ok(), expected.as_ref(), "{sites}: {quorum:?}");
     }
     check(2, None);

@@ -153,6 +153,7 @@ pub fn approval(study: &Study, site: &str, seed: u8, decision: Decision) -> Sign
         decision,
         time: time(0),
         approver: "Caldicott guardian".into(),
+        replaces: None,
     };
     Signed::new(&approval, &key(seed))
 }

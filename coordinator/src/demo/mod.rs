@@ -7,24 +7,23 @@ mod caps;
 mod process;
 mod progress;
 
-use crate::cli::Output;
+use crate::cli::{Mode, Output, Template};
 use crate::home::Home;
 use crate::operator::CommandError;
 use crate::results::Extras;
 use crate::simulate;
 use crate::study::StudyEvent;
 use caps::Caps;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use consilium_common::id::SiteName;
 use consilium_common::secagg::{Refusal, SITES_MIN};
+use consilium_common::study::secure::Summed;
 use consilium_common::study::{self, RosterSite, Study};
 use process::{Running, program, run as run_program};
 use progress::Progress;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-const SYNTHETIC_STUDY: &str = include_str!("../../../docs/studies/synthetic-selfharm.toml");
-const SYNTHETIC_DISTRIBUTED: &str = include_str!("../../../docs/studies/synthetic-selfharm-distributed.toml");
 /// The ε cap where neither --epsilon nor --study says another.
 const EPSILON: f64 = 3.0;
 
@@ -64,14 +63,6 @@ pub struct DemoArgs {
     out: PathBuf,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Mode {
-    /// Each site's own noise makes its update private against everyone.
-    Local,
-    /// The noise is shared out: the coordinator sees the sum of all hospitals at each step, and nothing of one.
-    Distributed,
-}
-
 struct Hospital {
     name: SiteName,
     data: PathBuf,
@@ -103,7 +94,7 @@ pub async fn run(args: DemoArgs, out: Output) -> Result<(), CommandError> {
 
 async fn train_and_report(
     args: &DemoArgs,
-    template: &str,
+    template: &Template,
     out: Output,
     work: &Path,
     say: &Progress,
@@ -152,7 +143,7 @@ async fn train_and_report(
     // 3. The study: published, and approved by each site.
     say.step("publishing the study; each site checks it against its policy");
     let epsilon = args.epsilon.or((args.study.is_none()).then_some(EPSILON));
-    let text = crate::cli::fill(template, &roster, epsilon)?;
+    let text = template.fill(&roster, epsilon)?.text;
     let study_path = work.join("study.toml");
     std::fs::write(&study_path, &text).map_err(CommandError::fault)?;
     let digest = crate::cli::publish(&home, text.clone().into_bytes(), &study_path).await?;
@@ -228,7 +219,7 @@ async fn train_and_report(
 }
 
 /// The study file to fill in: the shipped one of the asked mode, or the given one, which must be of it.
-fn template(args: &DemoArgs) -> Result<String, CommandError> {
+fn template(args: &DemoArgs) -> Result<Template, CommandError> {
     let distributed = args.privacy == Some(Mode::Distributed);
     let Some(path) = &args.study else {
         if distributed && args.sites < SITES_MIN as u32 {
@@ -238,10 +229,10 @@ fn template(args: &DemoArgs) -> Result<String, CommandError> {
                 args.sites
             )));
         }
-        return Ok(if distributed { SYNTHETIC_DISTRIBUTED } else { SYNTHETIC_STUDY }.to_owned());
+        return Ok(Template::shipped(args.privacy.unwrap_or(Mode::Local)));
     };
-    let text = String::from_utf8(crate::cli::read_study(path)?)
-        .map_err(|_| CommandError::input(format!("{}: not UTF-8", path.display())))?;
+    let template = Template::read(path)?;
+    let Template::Own(text) = &template else { unreachable!("it was read from a file") };
     let document: Option<toml::Table> = text.parse().ok();
     let mode = document.as_ref().and_then(|d| d.get("privacy")?.get("mode")?.as_str());
     match (args.privacy, mode) {
@@ -254,7 +245,7 @@ fn template(args: &DemoArgs) -> Result<String, CommandError> {
             )))
         }
         // What else is wrong with the file is said where it is filled in.
-        _ => Ok(text),
+        _ => Ok(template),
     }
 }
 
@@ -404,10 +395,15 @@ async fn follow(
             StudyEvent::RoundReopened { round, .. } => {
                 say.warn(&format!("round {}: no quorum by the deadline, open again", round + 1));
             }
-            StudyEvent::AttemptFailed { step, .. } => {
-                say.warn(&format!("step {}: too few hospitals answered, tried again", step + 1));
+            StudyEvent::AttemptFailed { earmark, step, .. } => {
+                let what = Summed::of_earmark(*earmark).words(*step);
+                say.warn(&format!("{what}: too few hospitals answered, tried again"));
             }
             StudyEvent::SiteDropped { site, rule, .. } => say.warn(&format!("{site} was dropped: {rule}")),
+            StudyEvent::SiteLeft { site, earmark, step, attempt, .. } => {
+                let what = Summed::of_earmark(*earmark).attempt_words(*step, *attempt);
+                say.warn(&format!("{site} left during {what}"));
+            }
             StudyEvent::EvaluationOpened { .. } => say.step("evaluating on people who were never trained on"),
             StudyEvent::Ended { reason, .. } => ended.borrow_mut().clone_from(reason),
             _ => {}

@@ -145,6 +145,12 @@ fn seen(data: &ReportData) -> String {
     let Some(sums) = &data.metrics.privacy.sums else {
         return "each site’s own update and histogram, each with that site’s noise".into();
     };
+    if sums.sites_of_rounds.is_empty() && sums.evaluations == 0 {
+        return format!(
+            "nothing of any site: no secure sum was made. {} attempts ended in none; a site lost at most {} paid uses",
+            sums.attempts_failed, sums.uses_lost_max
+        );
+    }
     let Sums { threshold, colluding, sites_of_rounds, evaluations, attempts_failed, uses_lost_max } = sums;
     format!(
         "sums only: {} of training{}, and {} of the evaluation; a sum over fewer than {threshold} sites (t) does not exist. ε holds as long as at most {colluding} of the sites (n_C) help the \

@@ -162,6 +162,18 @@ pub(super) struct ExportArgs {
     pub(super) out: PathBuf,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct ApproveArgs {
+    /// An id or a digest
+    pub(super) study: String,
+    /// Who decided, in their own words; it is published with the approval
+    #[arg(long, value_name = "NAME", value_parser = approver)]
+    pub(super) approver: String,
+    /// Signs in the place of an approval by somebody else; the new one names it
+    #[arg(long)]
+    pub(super) again: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum StudyCommand {
     /// Lists them
@@ -177,13 +189,7 @@ pub(super) enum StudyCommand {
     #[command(
         after_help = "Example:\n  site-agent study approve self-harm --approver 'Dr A. Bird, Caldicott Guardian'"
     )]
-    Approve {
-        /// An id or a digest
-        study: String,
-        /// Who decided, in their own words; it is published with the approval
-        #[arg(long, value_name = "NAME", value_parser = approver)]
-        approver: String,
-    },
+    Approve(ApproveArgs),
     /// Says no, by a code that tells nothing of the data
     #[command(after_help = "Example:\n  site-agent study decline self-harm --reason governance")]
     Decline {

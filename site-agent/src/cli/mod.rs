@@ -60,9 +60,7 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
         Command::Data(DataCommand::Export(export)) => data::export(&open(args)?, export, output),
         Command::Study(StudyCommand::List) => study::list(&open(args)?, output),
         Command::Study(StudyCommand::Show { study }) => study::show(&open(args)?, study, output, clock),
-        Command::Study(StudyCommand::Approve { study, approver }) => {
-            study::approve(&open(args)?, study, approver, output, clock)
-        }
+        Command::Study(StudyCommand::Approve(asked)) => study::approve(&open(args)?, asked, output, clock),
         Command::Study(StudyCommand::Decline { study, reason, approver }) => {
             study::decline(&open(args)?, study, (*reason).into(), approver, output, clock)
         }

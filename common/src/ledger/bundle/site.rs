@@ -351,7 +351,7 @@ impl Audit<'_> {
         for (index, burn) in state.burns(&study.digest) {
             let (what, whole) = match burn.slot {
                 Slot::Round(round) => {
-                    (format!("round {round}"), u64::from(study.privacy.training.local_steps))
+                    (format!("round {}", u64::from(round) + 1), u64::from(study.privacy.training.local_steps))
                 }
                 Slot::Grouping(_) => ("a release".to_owned(), 1),
             };

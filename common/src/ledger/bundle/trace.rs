@@ -6,7 +6,7 @@ use crate::id::{Digest, SiteName, StudyId};
 use crate::key::PublicKey;
 use crate::ledger::entry::Caps;
 use crate::ledger::rules::{Masked, Slot};
-use crate::protocol::Decision;
+use crate::protocol::{Decision, Replaced};
 use crate::study::Study;
 use crate::time::Time;
 use serde::Serialize;
@@ -78,6 +78,9 @@ pub struct DecisionLine {
     pub decision: Decision,
     /// Who signed at the hospital, in their own words.
     pub approver: String,
+    /// The decision that this one took the place of, if the site had signed one before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaced>,
     /// When.
     pub time: Time,
     /// Whether the site took part.
@@ -230,6 +233,7 @@ impl Trace {
                         decision: approval.decision,
                         approver,
                         time: approval.time,
+                        replaces: approval.replaces.clone(),
                         took_part,
                     }
                 })

@@ -64,6 +64,7 @@ pub(super) fn approval(study: Digest, decision: Decision, by: &SecretKey) -> Sig
         decision,
         time: time(0),
         approver: String::new(),
+        replaces: None,
     };
     Signed::new(&approval, by)
 }

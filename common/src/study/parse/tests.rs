@@ -3,6 +3,8 @@ use crate::study::{Encoding, ModelFamily, SplitBy};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
+mod distributed;
+
 /// Every key of the language once; `docs/STUDY-FILE.md` prints it.
 pub(in crate::study) const EXAMPLE: &str = include_str!("../testdata/example.toml");
 
@@ -156,7 +158,6 @@ fn every_key_has_its_rule() {
         ("class_weights = \"none\"", "class_weights = \"balanced\"", "model.class_weights", "couple persons"),
         ("\"logistic\"       #", "\"mlp\"       #", "model.hidden", "widths"),
         ("\"logistic\"       #", "\"gru\"       #", "model.family", "\"logistic\" or \"mlp\""),
-        ("\"local\"  ", "\"distributed\"  ", "privacy.colluding", "a whole number from 1 to 100"),
         ("\"local\"  ", "\"central\"  ", "privacy.mode", "\"local\" or \"distributed\""),
         (
             "delta             =",
@@ -438,54 +439,4 @@ proptest! {
         }).collect();
         let _ = parse(text.as_bytes());
     }
-}
-
-/// In distributed mode each mistake is said once, where it is, with an advice that this mode takes.
-#[test]
-fn mistakes_of_distributed_mode() {
-    const DISTRIBUTED: &[(&str, &str)] = &[
-        ("\"local\"  ", "\"distributed\"\ncolluding = 1 #"),
-        ("weight = 1.5", "weight = 1.0"),
-        ("weight = 0.8", "weight = 1.0"),
-        ("local_steps      = 2", "local_steps      = 1"),
-        ("proximal         = 0.01", "proximal         = 0.0"),
-        ("quorum           = 2", "quorum           = 3"),
-    ];
-    fn mistakes(edits: &[(&str, &str)]) -> String {
-        let sound = DISTRIBUTED.iter().filter(|(from, _)| EXAMPLE.contains(from));
-        let text = sound.fold(EXAMPLE.to_owned(), |text, (from, to)| replaced(&text, from, to));
-        let text = edits.iter().fold(text, |text, (from, to)| replaced(&text, from, to));
-        parse(text.as_bytes()).map_or_else(|mistakes| mistakes.to_string(), |_| String::new())
-    }
-    fn check(from: &str, to: &str, expected: &[&str]) {
-        let said = mistakes(&[(from, to)]);
-        assert_eq!(said.lines().count(), expected.len(), "{said}");
-        for (line, part) in said.lines().zip(expected) {
-            assert!(line.contains(part), "{line:?} has no {part:?}");
-        }
-    }
-    assert_eq!(mistakes(&[]), "");
-    // Too little noise is too little noise, and nothing about sums.
-    check("noise_multiplier = 1.6", "noise_multiplier = 0.4", &["cost at most 3"]);
-    check("colluding = 1", "colluding = 2", &["for 3 sites write quorum = 3 and colluding = 1"]);
-    check(
-        "quorum           = 3",
-        "quorum           = 2",
-        &["for 3 sites write quorum = 3 and colluding = 1"],
-    );
-    check(
-        "quorum           = 3",
-        "quorum           = 5",
-        &["for 3 sites write quorum = 3 and colluding = 1"],
-    );
-    check("local_steps      = 1", "local_steps      = 2", &["local_steps: expected 1 in distributed mode"]);
-    check(
-        "weight = 1.0",
-        "weight = 1.5",
-        &[
-            "site[1].weight: expected one weight for all sites in distributed mode: a secure sum counts every person alike, came 1.5; write weight = 1.0 for every site",
-        ],
-    );
-    // A wrong word for the mode: whether `colluding` belongs beside it is not said.
-    check("\"distributed\"", "\"secure\"", &["privacy.mode: expected \"local\" or \"distributed\""]);
 }

@@ -1,0 +1,96 @@
+//! Study files to start from: those that ship with the program, or somebody's own.
+
+use crate::operator::CommandError;
+use clap::ValueEnum;
+use consilium_common::study::{self, Filled, RosterSite};
+use std::path::Path;
+
+/// The shipped study of the synthetic hospitals.
+const LOCAL: &str = include_str!("../../../docs/studies/synthetic-selfharm.toml");
+/// The same by secure sums.
+const DISTRIBUTED: &str = include_str!("../../../docs/studies/synthetic-selfharm-distributed.toml");
+
+/// Who is trusted with what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Each site's own noise makes its update private against everyone.
+    Local,
+    /// The noise is shared out: the coordinator sees the sum of all hospitals at each step, and nothing of one.
+    Distributed,
+}
+
+/// A study file whose roster is to be filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Template {
+    /// Ships with the program, for another roster.
+    Shipped(&'static str),
+    /// Somebody's own: what may stay stays.
+    Own(String),
+}
+
+impl Template {
+    /// The shipped one of a mode.
+    pub(crate) const fn shipped(mode: Mode) -> Self {
+        Self::Shipped(match mode {
+            Mode::Local => LOCAL,
+            Mode::Distributed => DISTRIBUTED,
+        })
+    }
+
+    /// From a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no text.
+    pub(crate) fn read(path: &Path) -> Result<Self, CommandError> {
+        let bytes = super::read_study(path)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| CommandError::input(format!("{}: not UTF-8", path.display())))?;
+        Ok(Self::Own(text))
+    }
+
+    /// Filled with a roster; an ε that does not fit is named as the option that it came from.
+    ///
+    /// # Errors
+    /// The filled study is not valid.
+    pub(crate) fn fill(&self, roster: &[RosterSite], epsilon: Option<f64>) -> Result<Filled, CommandError> {
+        self.filled(roster, epsilon).map_err(|mistakes| match epsilon {
+            // The template is sound without it: the option alone is at fault, not the file's line.
+            Some(epsilon) if self.filled(roster, None).is_ok() => {
+                CommandError::input(format!("--epsilon {epsilon}: no valid study has it:\n{mistakes}"))
+            }
+            _ => CommandError::input(format!("the study would not be valid:\n{mistakes}")),
+        })
+    }
+
+    fn filled(&self, roster: &[RosterSite], epsilon: Option<f64>) -> Result<Filled, study::Mistakes> {
+        match self {
+            Self::Shipped(text) => study::fill_shipped(text, roster, epsilon),
+            Self::Own(text) => study::fill(text, roster, epsilon),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epsilon_is_the_options_fault() {
+        let site = |name: &str, seed| RosterSite {
+            name: name.parse().expect("a name"),
+            key: consilium_common::key::SecretKey::from_seed(&[seed; 32]).public(),
+            people_public: 500,
+            weight: 1 << 16,
+        };
+        let roster = [site("a", 1), site("b", 2), site("c", 3)];
+        for mode in [Mode::Local, Mode::Distributed] {
+            let template = Template::shipped(mode);
+            template.fill(&roster, Some(3.0)).expect("valid");
+            let said = template.fill(&roster, Some(1e-3)).expect_err("more noise than a study may have");
+            assert!(said.to_string().starts_with("--epsilon 0.001: "), "{said}");
+        }
+        let said =
+            Template::Own("schema = 3".into()).fill(&roster, Some(3.0)).expect_err("no study").to_string();
+        assert!(said.starts_with("the study would not be valid"), "{said}");
+    }
+}
