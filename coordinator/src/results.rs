@@ -309,6 +309,11 @@ fn sums(study: &Study, audit: &Report) -> Option<Sums> {
     for ledger in audit.sites.iter().filter_map(|site| site.ledger.as_ref()) {
         let masked = ledger.masked(&study.digest).map(|(_, m)| (m.earmark, m.step, m.attempt));
         attempts.extend(masked);
+        // A ledger may have lost its record of one with a disk, and so may all that had it.
+        attempts.extend(audit.sums.iter().map(|sum| match sum.slot {
+            Slot::Round(round) => (0, round, sum.attempt),
+            Slot::Grouping(earmark) => (earmark, earmark, sum.attempt),
+        }));
         let burnt: u64 = ledger.blocks(&study.digest).map(|(_, block)| block.count).sum();
         let in_sums = audit.sums.iter().filter(|sum| sum.survivors.contains(ledger.site())).count();
         uses_lost = uses_lost.max(burnt - in_sums as u64);

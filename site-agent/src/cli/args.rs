@@ -258,7 +258,8 @@ pub(super) enum LedgerCommand {
     #[command(
         after_help = "Examples:\n  site-agent ledger recover\n  site-agent ledger recover --from bundle/sites/st-elsewhere/ledger\n\n\
         Without --from the coordinator's copy. It must be signed by this site's own key and continue everything that \
-        is still here: nothing is un-spent. The old folder is kept beside the new."
+        is still here: nothing is un-spent. The old folder is kept beside the new. An entry `recovered` is written \
+        after the copy's last: uses left in open blocks stay burnt, and auditors see what was lost."
     )]
     Recover {
         /// A folder that `ledger export` wrote, or the ledger of this site in an audit bundle

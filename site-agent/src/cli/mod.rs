@@ -67,7 +67,7 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
         Command::Budget => show::budget(&open(args)?, clock(), output),
         Command::Ledger(LedgerCommand::Export { out }) => show::export_ledger(&open(args)?, out, output),
         Command::Ledger(LedgerCommand::Recover { from }) => {
-            recover::recover(&open(args)?, from.as_deref(), output)
+            recover::recover(&open(args)?, from.as_deref(), output, clock)
         }
         Command::Ledger(LedgerCommand::RotateKey) => rotate::rotate_key(&open(args)?, output, clock),
         Command::Synth(synth) => data::synth(synth, output),

@@ -11,6 +11,7 @@
 
 mod coordinator;
 mod disk;
+mod recovery;
 mod rotation;
 mod together;
 

@@ -205,7 +205,7 @@ fn decided(decision: &DecisionLine) -> String {
 
 /// A secure sum: who is in it, and the entries of each.
 fn summed(sum: &SumLine) -> Vec<String> {
-    let sites = sum.survivors.len();
+    let sites = sum.survivors.len() + sum.lost.len();
     let head = format!(
         "{}: sum of {sites} sites, attempt {}, {}",
         sum.file,
@@ -230,8 +230,11 @@ fn summed(sum: &SumLine) -> Vec<String> {
         )
     };
     let gone = |site: &SiteName| format!("  {site}: masked a vector and dropped out; it is in no sum");
+    let lost =
+        |site: &SiteName| format!("  {site}: in it; its record was lost with its disk (auditor verify)");
     std::iter::once(head)
         .chain(sum.survivors.iter().map(site))
+        .chain(sum.lost.iter().map(lost))
         .chain(sum.dropped_out.iter().map(gone))
         .collect()
 }

@@ -196,6 +196,9 @@ fn words(body: &Body, state: Option<&State>) -> String {
             format!("entry {commit} ended in a sum of {} sites", survivors.len())
         }
         Body::Abort { reserve, reason } => format!("entry {reserve} ended without an output: {reason}"),
+        Body::Recovered { entries } => {
+            format!("recovered from a copy of {entries} entries; what was open in it stays burnt")
+        }
         Body::Refusal { rule, count, .. } => format!("{count} requests refused by {rule}"),
         Body::Close { study, reason } => format!("study {} closed: {reason}", study.short()),
     }

@@ -163,7 +163,7 @@ impl Audit<'_> {
         }
         if let Some(ledger) = &site.ledger {
             let slot = Slot::Round(round);
-            if let Err(what) = is_committed(ledger.committed(&study.digest, slot), &bytes) {
+            if let Err(what) = is_committed(ledger, &study.digest, slot, &bytes) {
                 self.found_as("commitment", file, what);
             }
             if let Some((entry, burn)) =

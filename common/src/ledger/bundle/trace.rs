@@ -138,6 +138,9 @@ pub struct SumLine {
     pub survivors: Vec<MaskedLine>,
     /// Sites that masked a vector for this attempt which is not in it.
     pub dropped_out: Vec<SiteName>,
+    /// Sites that are in it, and whose ledger lost its record of it with a disk.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<SiteName>,
 }
 
 /// A site's part in a secure sum.
@@ -311,6 +314,7 @@ pub(super) fn outputs(
 fn sums(report: &Report, study: &Study, is_wanted: impl Fn(Slot, Digest) -> bool) -> Vec<SumLine> {
     let line = |sum: &super::SumReport| {
         let (mut survivors, mut dropped_out) = (Vec::new(), Vec::new());
+        let lost = sum.lost.clone();
         for site in &report.sites {
             let Some(ledger) = &site.ledger else { continue };
             let of_it =
@@ -342,6 +346,7 @@ fn sums(report: &Report, study: &Study, is_wanted: impl Fn(Slot, Digest) -> bool
             session: sum.session,
             survivors,
             dropped_out,
+            lost,
         }
     };
     report.sums.iter().filter(|sum| is_wanted(sum.slot, sum.model)).map(line).collect()

@@ -1,3 +1,4 @@
+mod recovered;
 mod sums;
 mod total;
 

@@ -177,7 +177,7 @@ fn left_the_building(audited: &Audited<'_>, sound: &Sound, site: &SiteReport) ->
         let slot =
             if masked.earmark == 0 { Slot::Round(masked.step) } else { Slot::Grouping(masked.earmark) };
         let end = match sums(slot, masked.attempt, masked.session) {
-            Some(sum) => format!("in the sum of {} sites", sum.survivors.len()),
+            Some(sum) => format!("in the sum of {} sites", sum.survivors.len() + sum.lost.len()),
             None => "in no sum".to_owned(),
         };
         let [training, evaluation] = spent(masked.reserve);

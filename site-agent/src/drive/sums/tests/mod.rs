@@ -4,6 +4,7 @@ mod conductor;
 mod crash;
 mod hall;
 mod house;
+mod lost;
 mod table;
 
 use super::*;
