@@ -6,6 +6,7 @@ use crate::connect::Unreachable;
 use crate::data::InvalidTable;
 use crate::data::export::ExportError;
 use crate::data::omop::InvalidOmop;
+use crate::data::omop::postgres::InvalidDatabase;
 use crate::drive::{Stop, TaskError};
 use crate::enroll::EnrollError;
 use crate::files::FileError;
@@ -116,7 +117,12 @@ table! {
         KeptError::OtherBytes { .. } | KeptError::Decision(_) => Kind::Fault,
     };
     InvalidTable => |_error| Kind::Input;
-    InvalidOmop => |error| if matches!(error, InvalidOmop::Scratch { .. }) { Kind::Fault } else { Kind::Input };
+    InvalidOmop => |error| match &error {
+        InvalidOmop::Scratch { .. } => Kind::Fault,
+        InvalidOmop::Database(database) => of_database(database),
+        _ => Kind::Input,
+    };
+    InvalidDatabase => |error| of_database(&error);
     ExportError => |_error| Kind::Input;
     SynthError => |error| if error.is_bad_input() { Kind::Input } else { Kind::Fault };
     ViewError => |error| match &error {
@@ -152,6 +158,15 @@ fn of_file(error: &FileError) -> Kind {
     match error {
         FileError::Io { .. } | FileError::Malformed { .. } => Kind::Fault,
         FileError::TooOpen { .. } | FileError::TooLong { .. } => Kind::Input,
+    }
+}
+
+fn of_database(error: &InvalidDatabase) -> Kind {
+    match error {
+        InvalidDatabase::Unreachable { .. } | InvalidDatabase::Lost { .. } => Kind::Unreachable,
+        InvalidDatabase::NotGranted { .. } => Kind::Refused,
+        // Files that an administrator named.
+        _ => Kind::Input,
     }
 }
 

@@ -113,15 +113,25 @@ pub(super) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DataCommand {
-    /// Reads the table as a study would, or says what is in a folder of OMOP tables; mistakes name row and column,
+    /// Reads the table as a study would, or says what is in a hospital's OMOP tables; mistakes name row and column,
     /// never a value
     #[command(
         after_help = "Examples:\n  site-agent data check --study self-harm.toml --data /srv/consilium/table.csv\n  \
-        site-agent data check --omop /srv/omop\n\n\
+        site-agent data check --omop /srv/omop\n  site-agent data check --omop source.toml\n\n\
         A folder of OMOP CDM 5.3 or 5.4 holds person.csv, person.csv.gz, person.parquet or a folder person/ of such files, \
-        and so on for each table. It needs neither a study nor an agent's home. What is printed stays here."
+        and so on for each table; a file source.toml says where a PostgreSQL database is. Neither needs a study or an agent's \
+        home. What is printed stays here."
     )]
     Check(DataArgs),
+    /// Prints every query that would be asked of a database, about how many rows and how long; reads no table
+    #[command(after_help = "Example:\n  site-agent data plan --omop source.toml")]
+    Plan(PlanArgs),
+    /// Prints the SQL by which a database's administrator allows exactly the columns that are read, and nothing else
+    #[command(after_help = "Examples:\n  site-agent data grants --omop source.toml > grants.sql\n  \
+        site-agent data grants --omop source.toml --cdm 5.4 --role consilium > grants.sql\n\n\
+        With --cdm it needs no connection, and names the columns of that version of the data model. Without it the names are \
+        those of the database; the role must be able to connect for that, and needs no other right yet.")]
+    Grants(GrantsArgs),
     /// Writes a study's encoded examples, un-noised, for tables that are yours to read
     #[command(
         after_help = "Example:\n  site-agent data export --examples --study self-harm.toml --data table.csv --out ashford.examples"
@@ -137,13 +147,44 @@ pub(super) struct DataArgs {
     /// The table or its folder, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
-    /// A folder of OMOP tables, looked at without a study
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["study", "data"])]
+    /// A folder of OMOP tables, or the source.toml of a database, looked at without a study
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["study", "data"])]
     pub(super) omop: Option<PathBuf>,
     /// Where intermediate files go when the tables do not fit in memory, instead of the system's temporary folder. They
     /// hold patient data, unencrypted, in a private folder that is removed afterwards
     #[arg(long, value_name = "DIR", requires = "omop", conflicts_with_all = ["study", "data"])]
     pub(super) scratch: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PlanArgs {
+    /// The source.toml of a database
+    #[arg(long, value_name = "FILE")]
+    pub(super) omop: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct GrantsArgs {
+    /// The source.toml of a database
+    #[arg(long, value_name = "FILE")]
+    pub(super) omop: PathBuf,
+    /// The role that may read, instead of source.toml's user
+    #[arg(long, value_name = "NAME")]
+    pub(super) role: Option<String>,
+    /// The version of the data model, to print the script without a connection
+    #[arg(long, value_enum)]
+    pub(super) cdm: Option<Cdm>,
+}
+
+/// A version of the data model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Cdm {
+    /// OMOP CDM 5.3
+    #[value(name = "5.3")]
+    V5_3,
+    /// OMOP CDM 5.4
+    #[value(name = "5.4")]
+    V5_4,
 }
 
 #[derive(Debug, clap::Args)]
@@ -305,6 +346,10 @@ mod tests {
         check("site-agent data check --omop d --study s.toml", false);
         check("site-agent data check --omop d --data t.csv", false);
         check("site-agent data check --study s.toml --scratch e", false);
+        check("site-agent data plan --omop s.toml", true);
+        check("site-agent data plan", false);
+        check("site-agent data grants --omop s.toml --role r --cdm 5.3", true);
+        check("site-agent data grants --omop s.toml --cdm 6", false);
         check("site-agent study approve x", false);
         check("site-agent study approve x --approver=", false);
         check("site-agent study approve x --approver=\t", false);

@@ -5,6 +5,7 @@ mod args;
 mod data;
 mod init;
 mod omop;
+mod omop_source;
 mod output;
 mod recover;
 mod rotate;
@@ -51,12 +52,14 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
         }
         Command::Serve(serve) => serve::serve(open(args)?, serve, clock),
         Command::Data(DataCommand::Check(check)) => match (&check.omop, &check.study) {
-            (Some(folder), _) => omop::check(folder, check.scratch.as_deref(), output),
+            (Some(path), _) => omop::check(path, check.scratch.as_deref(), output),
             (None, study) => {
                 let study = study.as_deref().expect("clap requires it");
                 data::check(&open(args)?, study, check.data.as_deref(), output)
             }
         },
+        Command::Data(DataCommand::Plan(plan)) => omop_source::plan(plan, output),
+        Command::Data(DataCommand::Grants(grants)) => omop_source::grants(grants, output),
         Command::Data(DataCommand::Export(export)) => data::export(&open(args)?, export, output),
         Command::Study(StudyCommand::List) => study::list(&open(args)?, output),
         Command::Study(StudyCommand::Show { study }) => study::show(&open(args)?, study, output, clock),

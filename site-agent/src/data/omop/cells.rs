@@ -113,6 +113,17 @@ impl Cells {
         }
     }
 
+    /// Takes back what was added beyond so many rows.
+    pub(super) fn truncate(&mut self, rows: usize) {
+        match self {
+            Self::Absent => {}
+            Self::Ids(cells) => cells.truncate(rows),
+            Self::Numbers(cells) => cells.truncate(rows),
+            Self::Moments(cells, _) => cells.truncate(rows),
+            Self::Texts(cells) => cells.truncate(rows),
+        }
+    }
+
     /// Adds a cell by its text.
     pub(super) fn push_text(&mut self, text: &[u8]) {
         match self {
