@@ -1,8 +1,10 @@
 //! How fast OMOP rows come out of PostgreSQL: our binary COPY, taken apart and through every rule, against the same COPY that
 //! nobody takes apart (`psql … > /dev/null`), in turn, in one run. Goal: at least 0.7 of its rows a second.
 //!
-//! `cargo bench --workspace --bench postgres -- ROWS`; `--profile dev` needs no optimised build. Both go over a Unix socket,
-//! and with a second core server and reader work side by side. Needs PostgreSQL's programs; see `cluster.rs`.
+//! `cargo bench --workspace --bench postgres -- ROWS`. With `--profile dev --config profile.dev.package.site-agent.opt-level=2`
+//! nothing but the agent is built anew; without optimisation of the agent itself the figure says little (0.26 for 0.78). Both
+//! go over a Unix socket, and with a second core server and reader work side by side. Needs PostgreSQL's programs; see
+//! `cluster.rs`.
 
 #[path = "../../site-agent/src/data/omop/postgres/tests/cluster.rs"]
 #[allow(dead_code, reason = "tests use what a bench does not")]

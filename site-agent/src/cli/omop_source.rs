@@ -156,7 +156,7 @@ fn duration(seconds: u64) -> String {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use crate::cli::args::Format;

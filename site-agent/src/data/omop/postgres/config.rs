@@ -131,7 +131,7 @@ impl Host {
         let odd = |byte: u8| byte.is_ascii_whitespace() || byte.is_ascii_control() || byte == b',';
         match text {
             "" => None,
-            text if text.starts_with('/') => Some(Self::Socket(text.into())),
+            text if text.starts_with('/') => cfg!(unix).then(|| Self::Socket(text.into())),
             text if text.parse::<IpAddr>().is_ok() => Some(Self::Network(text.to_owned())),
             // More than one host, a port, a URL: none of these.
             text if text.bytes().any(odd) || text.contains([':', '/', '@']) => None,

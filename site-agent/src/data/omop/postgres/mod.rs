@@ -21,7 +21,7 @@ mod plan;
 mod session;
 mod tls;
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 pub(crate) mod tests;
 
 pub use config::Config;

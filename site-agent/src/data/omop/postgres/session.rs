@@ -54,7 +54,7 @@ impl Session {
     }
 
     /// As [`Self::connect`], where the password must be bound to the connection: for tests.
-    #[cfg(test)]
+    #[cfg(all(test, unix))]
     pub(super) fn connect_bound(
         config: &Config,
         tls: &Tls,
@@ -200,9 +200,13 @@ fn options(config: &Config, password: Option<&str>) -> tokio_postgres::Config {
     let mut options = tokio_postgres::Config::new();
     let is_plain = config.transport == Transport::Plain;
     match &config.host {
+        #[cfg(unix)]
         Host::Socket(folder) => {
             options.host_path(folder);
         }
+        // `Config` takes none where there are none; without a host nothing is connected to.
+        #[cfg(not(unix))]
+        Host::Socket(_) => {}
         // Without TLS the name alone is not enough: what it leads to must be this machine. The last one's error is shown.
         Host::Network(name) if is_plain && name == "localhost" => {
             for address in [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)] {
