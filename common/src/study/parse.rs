@@ -8,7 +8,7 @@ mod privacy;
 use super::limits::{FILE_BYTES_MAX, NAME_BYTES_MAX};
 use super::mistake::{Kind, Mistake, Mistakes};
 use super::raw::{Ask, Section, Source, Value, ask};
-use super::{Study, cell};
+use super::{Attribute, Data, Feature, Study, Task, cell};
 use crate::id::Digest;
 use toml::de::DeTable;
 
@@ -66,6 +66,14 @@ fn beside_syntax_errors(mistakes: Vec<Mistake>) -> Vec<Mistake> {
     mistakes.into_iter().filter(certain).collect()
 }
 
+/// What is written otherwise for tables and for records; each is none where it has a mistake.
+struct Parts {
+    data: Option<Data>,
+    task: Option<Task>,
+    features: Option<Vec<Feature>>,
+    attributes: Option<Vec<Attribute>>,
+}
+
 fn study(top: &Section<'_>, digest: Digest) -> Option<Study> {
     const ID: Ask = ask("id", "1 to 63 of a-z, 0-9 and -", r#"id = "heart-disease""#);
     const TITLE: Ask = ask("title", "one line for people", r#"title = "Heart disease at four hospitals""#);
@@ -79,13 +87,10 @@ fn study(top: &Section<'_>, digest: Digest) -> Option<Study> {
     let sites = people::sites(top);
     let intended_use = people::intended_use(top);
     let governance = people::governance(top);
-    let data = data::data(top);
-    let task = data::task(top);
-    let features = data::features(top);
+    let Parts { data, task, features, attributes } = data::parts(top);
     let missing = data::missing(top);
     let split = data::split(top);
     let model = data::model(top);
-    let attributes = evaluation::attributes(top);
     let subgroups = evaluation::subgroups(top, attributes.as_deref());
     let evaluation = evaluation::evaluation(top);
     let disclosure = evaluation::disclosure(top, sites.as_deref());

@@ -374,8 +374,7 @@ fn introduce(hospitals: &[Hospital], roster: &[RosterSite], study: &Study) -> Re
         for site in roster {
             known[site.name.as_str()] = toml_edit::value(site.key.to_string());
         }
-        policy["data"].or_insert(toml_edit::table())["person_id"] =
-            toml_edit::value(study.data.person_id.as_str());
+        policy["data"].or_insert(toml_edit::table())["person_id"] = toml_edit::value(study.person_id());
         let caps = policy["caps"].or_insert(toml_edit::table());
         caps["epsilon_per_study"] = toml_edit::value(epsilon_per_study);
         caps["epsilon_total"] = toml_edit::value(epsilon_total);
