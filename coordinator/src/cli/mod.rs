@@ -19,7 +19,7 @@ pub(crate) use output::table;
 pub use output::{Output, print_json};
 pub(crate) use study::{bundle_of, publish, read_study, start, watch};
 pub(crate) use study_new::{epsilon, weigh_by_people};
-pub(crate) use template::{Mode, Template};
+pub(crate) use template::{Mode, Source, Template};
 
 /// Orchestrates the training of one clinical model over several hospitals, none of whose records
 /// leave the hospital.

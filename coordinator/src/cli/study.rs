@@ -1,8 +1,8 @@
 //! Studies: make, check, publish, start, watch, report.
 
-use super::output::{Output, line};
+use super::output::{Output, line, table};
 use super::study_text;
-use super::template::Mode;
+use super::template::{Mode, Source, Template};
 use super::{Format, HomeArgs};
 use crate::home::Home;
 use crate::operator::{CommandError, dial};
@@ -28,12 +28,15 @@ pub(super) enum StudyCommand {
         /// The file to write; it must not exist.
         #[arg(long)]
         out: PathBuf,
+        /// What the hospitals hold.
+        #[arg(long, value_enum, default_value = "table")]
+        source: Source,
         /// Start from this file instead of a built-in one; a quorum that may stay stays.
-        #[arg(long, conflicts_with = "privacy")]
+        #[arg(long, conflicts_with_all = ["privacy", "source"])]
         from: Option<PathBuf>,
-        /// Which built-in file to start from: who is trusted with what.
-        #[arg(long, value_enum, default_value = "local")]
-        privacy: Mode,
+        /// Who is trusted with what; without it `local` for tables and `distributed` for OMOP records.
+        #[arg(long, value_enum)]
+        privacy: Option<Mode>,
         /// Calibrate the noise so that no person pays more than this.
         #[arg(long, allow_negative_numbers = true, value_parser = super::study_new::epsilon)]
         epsilon: Option<f64>,
@@ -110,8 +113,14 @@ pub(super) enum StudyCommand {
 
 pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), CommandError> {
     match command {
-        StudyCommand::New { out: path, from, privacy, epsilon, people, home } => {
-            super::study_new::new(&path, from.as_deref(), privacy, epsilon, &people, &home, out).await
+        StudyCommand::New { out: path, from, source, privacy, epsilon, people, home } => {
+            let template = match from {
+                None => Template::shipped(source, privacy),
+                Some(from) => {
+                    Template::read(&from).map_err(|error| CommandError::input(format!("--from {error}")))
+                }
+            };
+            super::study_new::new(&path, template, epsilon, &people, &home, out).await
         }
         StudyCommand::Check { file, outcome_share } => check(&file, outcome_share, out),
         StudyCommand::Publish { file, home } => {

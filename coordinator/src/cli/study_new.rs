@@ -2,7 +2,7 @@
 
 use super::HomeArgs;
 use super::output::Output;
-use super::template::{Mode, Template};
+use super::template::Template;
 use crate::home::Home;
 use crate::operator::CommandError;
 use consilium_common::study::limits::{EPSILON_MAX, EPSILON_MIN};
@@ -13,8 +13,7 @@ use std::path::Path;
 
 pub(super) async fn new(
     path: &Path,
-    from: Option<&Path>,
-    privacy: Mode,
+    template: Result<Template, CommandError>,
     epsilon: Option<f64>,
     people: &[String],
     home: &HomeArgs,
@@ -28,18 +27,11 @@ pub(super) async fn new(
     if path.exists() {
         wrong.push(format!("--out {}: it exists already; give a new name", path.display()));
     }
-    let template = match from.map(|from| (from, Template::read(from))) {
-        None => Template::shipped(privacy),
-        Some((_, Ok(template))) => template,
-        Some((_, Err(error))) => {
-            wrong.push(format!("--from {error}"));
-            Template::shipped(privacy)
-        }
-    };
+    let template = template.map_err(|error| wrong.push(error.to_string())).ok();
     let counts = counted(people, &sites, &mut wrong);
-    if !wrong.is_empty() {
+    let Some(template) = template.filter(|_| wrong.is_empty()) else {
         return Err(CommandError::Input(wrong.join("\n")));
-    }
+    };
     let mut roster = Vec::new();
     for site in enrolled.iter().filter(|site| site.state == "enrolled") {
         roster.push(RosterSite {

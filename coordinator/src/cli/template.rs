@@ -10,6 +10,18 @@ const LOCAL: &str = include_str!("../../../docs/studies/synthetic-selfharm.toml"
 /// The same by secure sums.
 const DISTRIBUTED: &str = include_str!("../../../docs/studies/synthetic-selfharm-distributed.toml");
 
+/// On OMOP records, by secure sums.
+const OMOP: &str = include_str!("../../../docs/studies/omop-selfharm.toml");
+
+/// What the hospitals hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Source {
+    /// A plain table, one row per person.
+    Table,
+    /// OMOP records.
+    Omop,
+}
+
 /// Who is trusted with what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
@@ -29,12 +41,20 @@ pub(crate) enum Template {
 }
 
 impl Template {
-    /// The shipped one of a mode.
-    pub(crate) const fn shipped(mode: Mode) -> Self {
-        Self::Shipped(match mode {
-            Mode::Local => LOCAL,
-            Mode::Distributed => DISTRIBUTED,
-        })
+    /// The shipped one of a source and mode; without a mode the one that there is, or `local`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn shipped(source: Source, mode: Option<Mode>) -> Result<Self, CommandError> {
+        match (source, mode) {
+            (Source::Table, None | Some(Mode::Local)) => Ok(Self::Shipped(LOCAL)),
+            (Source::Table, Some(Mode::Distributed)) => Ok(Self::Shipped(DISTRIBUTED)),
+            (Source::Omop, None | Some(Mode::Distributed)) => Ok(Self::Shipped(OMOP)),
+            (Source::Omop, Some(Mode::Local)) => Err(CommandError::input(
+                "--privacy local: the built-in study on OMOP records is for distributed mode; leave the option out, \
+                 and change [privacy] in the file",
+            )),
+        }
     }
 
     /// From a file.
@@ -83,12 +103,16 @@ mod tests {
             weight: 1 << 16,
         };
         let roster = [site("a", 1), site("b", 2), site("c", 3)];
-        for mode in [Mode::Local, Mode::Distributed] {
-            let template = Template::shipped(mode);
+        let shipped =
+            [(Source::Table, None), (Source::Table, Some(Mode::Distributed)), (Source::Omop, None)];
+        for (source, mode) in shipped {
+            let template = Template::shipped(source, mode).expect("there is one");
             template.fill(&roster, Some(3.0)).expect("valid");
             let said = template.fill(&roster, Some(1e-3)).expect_err("more noise than a study may have");
             assert!(said.to_string().starts_with("--epsilon 0.001: "), "{said}");
         }
+        let said = Template::shipped(Source::Omop, Some(Mode::Local)).expect_err("there is none").to_string();
+        assert!(said.starts_with("--privacy local: "), "{said}");
         let said =
             Template::Own("schema = 3".into()).fill(&roster, Some(3.0)).expect_err("no study").to_string();
         assert!(said.starts_with("the study would not be valid"), "{said}");

@@ -7,7 +7,7 @@ mod caps;
 mod process;
 mod progress;
 
-use crate::cli::{Mode, Output, Template};
+use crate::cli::{Mode, Output, Source, Template};
 use crate::home::Home;
 use crate::operator::CommandError;
 use crate::results::Extras;
@@ -229,7 +229,7 @@ fn template(args: &DemoArgs) -> Result<Template, CommandError> {
                 args.sites
             )));
         }
-        return Ok(Template::shipped(args.privacy.unwrap_or(Mode::Local)));
+        return Template::shipped(Source::Table, args.privacy);
     };
     let template = Template::read(path)?;
     let Template::Own(text) = &template else { unreachable!("it was read from a file") };
@@ -365,8 +365,7 @@ fn introduce(hospitals: &[Hospital], roster: &[RosterSite], study: &Study) -> Re
         for site in roster {
             known[site.name.as_str()] = toml_edit::value(site.key.to_string());
         }
-        policy["data"].or_insert(toml_edit::table())["person_id"] =
-            toml_edit::value(study.data.person_id.as_str());
+        policy["data"].or_insert(toml_edit::table())["person_id"] = toml_edit::value(study.person_id());
         let caps = policy["caps"].or_insert(toml_edit::table());
         caps["epsilon_per_study"] = toml_edit::value(epsilon_per_study);
         caps["epsilon_total"] = toml_edit::value(epsilon_total);

@@ -7,7 +7,7 @@ use super::{Cosigners, ReportData};
 use crate::metrics::Sums;
 use consilium_common::ledger::entry::{Account, Earmark};
 use consilium_common::privacy::mechanism::Event;
-use consilium_common::study::{Mode, ModelFamily, SplitBy, earmarks};
+use consilium_common::study::{Data, Mode, ModelFamily, SplitBy, describe, earmarks};
 use std::collections::BTreeSet;
 
 pub(super) fn section(data: &ReportData) -> Html {
@@ -45,7 +45,13 @@ fn facts(data: &ReportData) -> Vec<(&'static str, String)> {
         "everybody is in every step".to_owned()
     };
     let mut facts = vec![
-        ("Outcome", format!("{} (column {})", study.task.name, study.task.column)),
+        (
+            "Outcome",
+            match &study.data {
+                Data::Table(table) => format!("{} (column {})", study.task.name, table.outcome.column),
+                Data::Records(records) => describe::outcome(study, records),
+            },
+        ),
         ("Inputs", format!("{} features: {}", names.len(), listed(&names))),
         (
             "Missing values",

@@ -40,8 +40,9 @@ fn the_example_says_what_it_says() {
     assert_eq!(study.governance.valid_until.to_string(), "2027-12-31");
     assert_eq!(study.governance.approvals.len(), 2);
     assert_eq!(study.governance.approvals[1].expires, None);
-    assert_eq!(study.task.positive, ["1"]);
-    assert_eq!(study.features[1].missing_values, ["0"]);
+    let Data::Table(table) = &study.data else { panic!("a study on tables") };
+    assert_eq!(table.outcome.positive, ["1"]);
+    assert_eq!(table.features[1].missing_values, ["0"]);
     assert_eq!(study.features[1].unit.as_deref(), Some("kg/m2"));
     assert_eq!(study.features[0].encoding, Encoding::Number { low: 18.0, high: 90.0 });
     let names = study.input_names();
@@ -69,10 +70,9 @@ fn an_mlp_and_other_spellings() {
     assert_eq!(parsed(&edges).evaluation.bin_edges, [0.05, 0.5]);
     let numbers =
         replaced(EXAMPLE, r#"positive = ["1"], negative = ["0"]"#, "positive = [1], negative = [0.0]");
-    assert_eq!(
-        (parsed(&numbers).task.positive, parsed(&numbers).task.negative),
-        (vec!["1".to_owned()], vec!["0".to_owned()])
-    );
+    let Data::Table(table) = parsed(&numbers).data else { panic!("a study on tables") };
+    let cells = |cell: &str| vec![cell.to_owned()];
+    assert_eq!((table.outcome.positive, table.outcome.negative), (cells("1"), cells("0")));
     let windows = EXAMPLE.replace('\n', "\r\n");
     assert_eq!(parsed(&windows).sites, parsed(EXAMPLE).sites);
     assert_ne!(parsed(&windows).digest, parsed(EXAMPLE).digest, "exact bytes count");
@@ -126,7 +126,7 @@ fn every_key_has_its_rule() {
         ("= 2027-01-01  ", "= 2027-01-01T00:00:00Z  ", "governance.valid_from", "a day"),
         ("\"scientific-research\"", "\"any thing\"", "governance.permitted_purpose", "one word"),
         ("\"ppi-panel\"  ", "\"ppi\"  ", "governance.approval[2].type", "ppi-panel"),
-        ("[\"table\"] ", "[\"omop-cdm-5.4\"] ", "data.format[1]", "plain tables"),
+        ("[\"table\"] ", "[\"fhir\"] ", "data.format[1]", "plain tables"),
         ("negative = [\"0\"] }", "negative = [\"1.0\"] }", "task[1].outcome.negative", "differ"),
         ("column  = \"bmi\"", "column  = \"readmitted_30d\"", "features.column[2].column", "its own outcome"),
         (
