@@ -1,6 +1,7 @@
 //! What another tool needs to score a person with the model: its inputs in order.
 
-use super::describe::covariate;
+use super::describe::{concepts, covariate};
+use super::records::{Covariate, Records};
 use super::{Data, Encoding, Feature, FeatureColumn, Study};
 use serde_json::{Map, Value, json};
 
@@ -12,9 +13,7 @@ use serde_json::{Map, Value, json};
 pub fn inputs(study: &Study) -> Vec<(String, Value)> {
     let from: Vec<Map<String, Value>> = match &study.data {
         Data::Table(table) => table.features.iter().map(of_column).collect(),
-        Data::Records(records) => {
-            records.covariates.iter().map(|one| object(json!({"from": covariate(records, one)}))).collect()
-        }
+        Data::Records(records) => records.covariates.iter().map(|one| of_records(records, one)).collect(),
     };
     let rules: Vec<Value> = study
         .features
@@ -29,6 +28,14 @@ pub fn inputs(study: &Study) -> Vec<(String, Value)> {
 
 fn of_column(FeatureColumn { column, missing_values }: &FeatureColumn) -> Map<String, Value> {
     object(json!({"column": column, "missing_values": missing_values}))
+}
+
+fn of_records(records: &Records, one: &Covariate) -> Map<String, Value> {
+    let mut from = object(json!({"from": covariate(records, one)}));
+    if let Some(concepts) = concepts(records, one) {
+        from.insert("concepts".to_owned(), concepts.into());
+    }
+    from
 }
 
 fn rules(feature: &Feature, from: &Map<String, Value>, indicator: bool) -> Vec<Value> {
@@ -67,6 +74,7 @@ fn object(value: Value) -> Map<String, Value> {
 mod tests {
     use super::*;
     use crate::key::SecretKey;
+    use crate::study::parse::records::tests::OF_RECORDS;
     use crate::study::{RosterSite, fill, parse};
 
     #[test]
@@ -84,5 +92,41 @@ mod tests {
         }
         check(include_str!("../../../docs/studies/synthetic-selfharm.toml"));
         check(include_str!("../../../docs/studies/heart-disease.toml"));
+        check(include_str!("../../../docs/studies/eicu-death.toml"));
+        check(include_str!("../../../docs/studies/omop-selfharm.toml"));
+    }
+
+    #[test]
+    fn an_input_of_records_says_what_it_is_made_from() {
+        let study = parse(OF_RECORDS.as_bytes()).expect("valid");
+        let inputs = inputs(&study);
+        let check = |name: &str, expected: &Value| {
+            let (_, rule) = inputs.iter().find(|(input, _)| input == name).expect("an input");
+            assert_eq!(rule, expected, "{name}");
+        };
+        check(
+            "heart_rate_distance",
+            &json!({
+                "from": "the farthest from normal of measurement Heart rate (3027018) from the index to 24 hours \
+                         after it, in /min, from 0 to 350 only",
+                "concepts": "Heart rate (3027018)", "unit": "/min", "clip": [20.0, 220.0],
+                "distance_from": [60.0, 100.0], "divide_by": 120.0, "when_missing": 0,
+            }),
+        );
+        check(
+            "psychosis_short",
+            &json!({
+                "from": "any condition psychosis in the 30 days before the index and on its day",
+                "concepts": "Psychotic disorder (436073) and all below; without Dementia (4182210) and all below",
+                "one_when": "present", "otherwise": 0,
+            }),
+        );
+        check(
+            "sex=male",
+            &json!({
+                "from": "person.gender_concept_id, the levels being 8532 and 8507 in that order",
+                "one_when": "male", "otherwise": 0, "reference": "female",
+            }),
+        );
     }
 }

@@ -4,6 +4,7 @@ mod data;
 mod evaluation;
 mod people;
 mod privacy;
+pub(in crate::study) mod records;
 
 use super::limits::{FILE_BYTES_MAX, NAME_BYTES_MAX};
 use super::mistake::{Kind, Mistake, Mistakes};
@@ -87,7 +88,8 @@ fn study(top: &Section<'_>, digest: Digest) -> Option<Study> {
     let sites = people::sites(top);
     let intended_use = people::intended_use(top);
     let governance = people::governance(top);
-    let Parts { data, task, features, attributes } = data::parts(top);
+    let Parts { data, task, features, attributes } =
+        if records::are_meant(top) { records::parts(top) } else { data::parts(top) };
     let missing = data::missing(top);
     let split = data::split(top);
     let model = data::model(top);
@@ -120,6 +122,7 @@ fn study(top: &Section<'_>, digest: Digest) -> Option<Study> {
         report: report?,
     };
     data::check_columns(top, &study);
+    records::check_inputs(top, &study);
     evaluation::check_sizes(top, &study);
     privacy::check_bounds(top, &study);
     Some(study)
@@ -155,10 +158,12 @@ fn name(value: &Value<'_>) -> Option<String> {
 
 /// A name that also names groups, files and columns of output.
 fn label(value: &Value<'_>) -> Option<String> {
-    value.text_where(|text| {
-        (1..=NAME_BYTES_MAX).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
-    })
+    value.text_where(is_label)
+}
+
+fn is_label(text: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 /// Reports cells that mean the same, against all cells before.

@@ -368,6 +368,17 @@ impl RecordTable {
     }
 }
 
+impl ConceptRef {
+    /// For people: `Psychotic disorder (436073)` or `ATC:N05A`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Id { id, name } => format!("{name} ({id})"),
+            Self::Code { vocabulary, code } => format!("{vocabulary}:{code}"),
+        }
+    }
+}
+
 impl Records {
     /// A set by its index.
     #[must_use]

@@ -1,6 +1,7 @@
 //! Studies: make, check, publish, start, watch, report.
 
 use super::output::{Output, line, table};
+use super::study_new::Template;
 use super::{Format, HomeArgs};
 use crate::home::Home;
 use crate::operator::{CommandError, dial};
@@ -27,8 +28,11 @@ pub(super) enum StudyCommand {
         /// The file to write; it must not exist.
         #[arg(long)]
         out: PathBuf,
-        /// Start from this file instead of the built-in one.
-        #[arg(long)]
+        /// What the hospitals hold: which of the built-in files to start from.
+        #[arg(long, value_enum, default_value_t = super::study_new::Source::Table)]
+        source: super::study_new::Source,
+        /// Start from this file instead of a built-in one.
+        #[arg(long, conflicts_with = "source")]
         from: Option<PathBuf>,
         /// Calibrate the noise so that no person pays more than this.
         #[arg(long, allow_negative_numbers = true, value_parser = super::study_new::epsilon)]
@@ -106,8 +110,9 @@ pub(super) enum StudyCommand {
 
 pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), CommandError> {
     match command {
-        StudyCommand::New { out: path, from, epsilon, people, home } => {
-            super::study_new::new(&path, from.as_deref(), epsilon, &people, &home, out).await
+        StudyCommand::New { out: path, source, from, epsilon, people, home } => {
+            let template = from.map_or(Template::BuiltIn(source), Template::File);
+            super::study_new::new(&path, template, epsilon, &people, &home, out).await
         }
         StudyCommand::Check { file, outcome_share } => check(&file, outcome_share, out),
         StudyCommand::Publish { file, home } => {

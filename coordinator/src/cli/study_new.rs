@@ -4,18 +4,41 @@ use super::HomeArgs;
 use super::output::Output;
 use crate::home::Home;
 use crate::operator::CommandError;
+use clap::ValueEnum;
 use consilium_common::study::limits::{EPSILON_MAX, EPSILON_MIN};
 use consilium_common::study::{self, RosterSite};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// The commented template that `study new` writes.
-const TEMPLATE: &str = include_str!("../../../docs/studies/synthetic-selfharm.toml");
+/// What the hospitals hold.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Source {
+    /// A plain table, one row per person.
+    Table,
+    /// OMOP records.
+    Omop,
+}
+
+impl Source {
+    /// The commented template that `study new` writes.
+    const fn template(self) -> &'static str {
+        match self {
+            Self::Table => include_str!("../../../docs/studies/synthetic-selfharm.toml"),
+            Self::Omop => include_str!("../../../docs/studies/omop-selfharm.toml"),
+        }
+    }
+}
+
+/// What a study starts from.
+pub(super) enum Template {
+    BuiltIn(Source),
+    File(PathBuf),
+}
 
 pub(super) async fn new(
     path: &Path,
-    from: Option<&Path>,
+    template: Template,
     epsilon: Option<f64>,
     people: &[String],
     home: &HomeArgs,
@@ -29,17 +52,19 @@ pub(super) async fn new(
     if path.exists() {
         wrong.push(format!("--out {}: it exists already; give a new name", path.display()));
     }
-    let template = match from.map(|from| (from, std::fs::read(from).map(String::from_utf8))) {
-        None => TEMPLATE.to_owned(),
-        Some((_, Ok(Ok(text)))) => text,
-        Some((from, Ok(Err(_)))) => {
-            wrong.push(format!("--from {}: not UTF-8", from.display()));
-            String::new()
-        }
-        Some((from, Err(error))) => {
-            wrong.push(format!("--from {}: {error}", from.display()));
-            String::new()
-        }
+    let template = match template {
+        Template::BuiltIn(source) => source.template().to_owned(),
+        Template::File(from) => match std::fs::read(&from).map(String::from_utf8) {
+            Ok(Ok(text)) => text,
+            Ok(Err(_)) => {
+                wrong.push(format!("--from {}: not UTF-8", from.display()));
+                String::new()
+            }
+            Err(error) => {
+                wrong.push(format!("--from {}: {error}", from.display()));
+                String::new()
+            }
+        },
     };
     let counts = counted(people, &sites, &mut wrong);
     if !wrong.is_empty() {
@@ -182,9 +207,11 @@ mod tests {
             people_public: 500,
             weight: 1 << 16,
         };
-        let roster = [site("a", 1), site("b", 2)];
-        fill(TEMPLATE, &roster, Some(3.0)).expect("valid");
-        let said = fill(TEMPLATE, &roster, Some(1e-3)).expect_err("more noise than a study may have");
+        let roster = [site("a", 1), site("b", 2), site("c", 3)];
+        fill(Source::Omop.template(), &roster, Some(3.0)).expect("valid");
+        fill(Source::Table.template(), &roster, Some(3.0)).expect("valid");
+        let said = fill(Source::Table.template(), &roster, Some(1e-3))
+            .expect_err("more noise than a study may have");
         assert!(said.to_string().starts_with("--epsilon 0.001: "), "{said}");
         let said = fill("schema = 3", &roster, Some(3.0)).expect_err("no study").to_string();
         assert!(said.starts_with("the study would not be valid"), "{said}");

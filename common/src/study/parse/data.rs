@@ -38,7 +38,7 @@ pub(super) fn parts(top: &Section<'_>) -> Parts {
 fn data(top: &Section<'_>) -> Option<String> {
     const FORMAT: Ask = ask(
         "format",
-        "[\"table\"]: this version reads plain tables, one row per person",
+        "[\"table\"], plain tables with one row per person, or OMOP records, [\"omop-cdm-5.4\"]",
         r#"format = ["table"]"#,
     );
     const PERSON: Ask = ask("person_id", "the column with a stable pseudonym", r#"person_id = "person_id""#);
@@ -99,12 +99,18 @@ fn features(top: &Section<'_>) -> Option<Vec<(Feature, FeatureColumn)>> {
     })
 }
 
+pub(super) const RANGE: Ask = ask("range", "[low, high], public numbers, low below high", "range = [18, 90]");
+
+pub(super) fn range(value: &Value<'_>) -> Option<(f64, f64)> {
+    let range = value.list(2..=2, |item| item.number(|_| true))?;
+    if range[0] < range[1] { Some((range[0], range[1])) } else { value.wrong() }
+}
+
 fn feature(section: &Section<'_>) -> Option<(Feature, FeatureColumn)> {
     const COLUMN: Ask = ask("column", "the table's column", r#"column = "age""#);
     const UNIT: Ask = ask("unit", "the unit of the cells", r#"unit = "mmHg""#);
     const MISSING: Ask =
         ask("missing", "a list of cell texts that mean \"not recorded\"", r#"missing = ["0"]"#);
-    const RANGE: Ask = ask("range", "[low, high], public numbers, low below high", "range = [18, 90]");
     const LEVELS: Ask = ask(
         "levels",
         "2 to 256 cell texts that differ, the reference level first",
@@ -114,10 +120,7 @@ fn feature(section: &Section<'_>) -> Option<(Feature, FeatureColumn)> {
     let column = section.required(COLUMN, name);
     let unit = section.optional(UNIT, name);
     let missing_values = section.optional(MISSING, |v| v.list(0..=LEVELS_MAX, Value::cell));
-    let range = section.optional(RANGE, |v| {
-        let range = v.list(2..=2, |item| item.number(|_| true))?;
-        if range[0] < range[1] { Some((range[0], range[1])) } else { v.wrong() }
-    });
+    let range = section.optional(RANGE, range);
     let levels = section.optional(LEVELS, |v| {
         let levels = v.list(2..=LEVELS_MAX, Value::cell)?;
         distinct_cells(v, &levels)?;

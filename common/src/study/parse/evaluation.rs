@@ -85,26 +85,14 @@ pub(super) fn attributes(top: &Section<'_>) -> Option<Vec<(Attribute, String)>> 
 
 fn attribute(section: &Section<'_>) -> Option<(Attribute, String)> {
     const COLUMN: Ask = ask("column", "the table's column", r#"column = "sex""#);
-    const EDGES: Ask =
-        ask("edges", "2 to 257 rising numbers", "edges = [18, 40, 60, 90], for [18,40) [40,60) [60,90)");
     const LEVELS: Ask = ask(
         "levels",
         "1 to 256 of cell texts or { value, label }, values and labels distinct",
         r#"levels = [{ value = "1", label = "male" }, { value = "0", label = "female" }]"#,
     );
-    let attribute = section.required(ask("name", "one word", r#"name = "sex""#), |v| {
-        let name = label(v)?;
-        if [TRAINING, OVERALL].contains(&name.as_str()) {
-            let expected = format!("another word than {TRAINING} and {OVERALL}, which name releases");
-            return v.wrong_because(&expected, &format!("{name:?}"), "give it another name");
-        }
-        Some(name)
-    });
+    let attribute = attribute_name(section);
     let column = section.required(COLUMN, name);
-    let edges = section.optional(EDGES, |v| {
-        let edges = v.list(2..=LEVELS_MAX + 1, |item| item.number(|_| true))?;
-        if edges.is_sorted_by(|a, b| a < b) { Some(edges) } else { v.wrong() }
-    });
+    let edges = section.optional(EDGES, edges);
     let levels = section.optional(LEVELS, |v| {
         let levels = v.list(1..=LEVELS_MAX, level)?;
         distinct_cells(v, &levels.iter().map(|(value, _)| value.clone()).collect::<Vec<_>>())?;
@@ -128,6 +116,25 @@ fn attribute(section: &Section<'_>) -> Option<(Attribute, String)> {
         }
     };
     Some((Attribute { name: attribute?, values: values? }, column?))
+}
+
+pub(super) fn attribute_name(section: &Section<'_>) -> Option<String> {
+    section.required(ask("name", "one word", r#"name = "sex""#), |v| {
+        let name = label(v)?;
+        if [TRAINING, OVERALL].contains(&name.as_str()) {
+            let expected = format!("another word than {TRAINING} and {OVERALL}, which name releases");
+            return v.wrong_because(&expected, &format!("{name:?}"), "give it another name");
+        }
+        Some(name)
+    })
+}
+
+pub(super) const EDGES: Ask =
+    ask("edges", "2 to 257 rising numbers", "edges = [18, 40, 60, 90], for [18,40) [40,60) [60,90)");
+
+pub(super) fn edges(value: &Value<'_>) -> Option<Vec<f64>> {
+    let edges = value.list(2..=LEVELS_MAX + 1, |item| item.number(|_| true))?;
+    if edges.is_sorted_by(|a, b| a < b) { Some(edges) } else { value.wrong() }
 }
 
 fn level(item: &Value<'_>) -> Option<(String, String)> {

@@ -124,7 +124,7 @@ fn every_key_has_its_rule() {
         ("= 2027-01-01  ", "= 2027-01-01T00:00:00Z  ", "governance.valid_from", "a day"),
         ("\"scientific-research\"", "\"any thing\"", "governance.permitted_purpose", "one word"),
         ("\"ppi-panel\"  ", "\"ppi\"  ", "governance.approval[2].type", "ppi-panel"),
-        ("[\"table\"] ", "[\"omop-cdm-5.4\"] ", "data.format[1]", "plain tables"),
+        ("[\"table\"] ", "[\"fhir\"] ", "data.format[1]", "plain tables"),
         ("negative = [\"0\"] }", "negative = [\"1.0\"] }", "task[1].outcome.negative", "differ"),
         ("column  = \"bmi\"", "column  = \"readmitted_30d\"", "features.column[2].column", "its own outcome"),
         (
