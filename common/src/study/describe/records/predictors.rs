@@ -10,7 +10,7 @@ pub(super) fn paragraphs(study: &Study, records: &Records) -> Paragraphs {
     let all: Vec<(&Feature, &Covariate)> = study.features.iter().zip(&records.covariates).collect();
     for run in all.chunk_by(|before, this| kind(before) == kind(this)) {
         match kind(&run[0]) {
-            Kind::Person => lines.extend(run.iter().map(|one| person(one))),
+            Kind::Person => lines.extend(run.iter().map(person)),
             Kind::Events(table, cap) => events(&mut lines, records, run, table, cap),
             Kind::Measured(when) => {
                 lines.push(("Predictors".to_owned(), format!("measured {}", window(&when))));
