@@ -92,7 +92,8 @@ fn every_epsilon_of_the_demonstration_fits() {
 /// The template to start from works for any three hospitals.
 #[test]
 fn a_template_of_records_fits_the_roster() {
-    let study = parse(fill_shipped(OMOP, &roster(OMOP)[..3], Some(1.0)).expect("valid").text.as_bytes()).expect("valid");
+    let study = parse(fill_shipped(OMOP, &roster(OMOP)[..3], Some(1.0)).expect("valid").text.as_bytes())
+        .expect("valid");
     assert_eq!((study.sites.len(), study.privacy.training.quorum), (3, 3));
     let Data::Records(records) = &study.data else { panic!("a study on records") };
     assert_eq!(records.sets.len(), 11, "ten by name, and the one of BMI");

@@ -103,8 +103,7 @@ mod tests {
             weight: 1 << 16,
         };
         let roster = [site("a", 1), site("b", 2), site("c", 3)];
-        let shipped =
-            [(Source::Table, None), (Source::Table, Some(Mode::Distributed)), (Source::Omop, None)];
+        let shipped = [(Source::Table, None), (Source::Table, Some(Mode::Distributed)), (Source::Omop, None)];
         for (source, mode) in shipped {
             let template = Template::shipped(source, mode).expect("there is one");
             template.fill(&roster, Some(3.0)).expect("valid");
