@@ -3,8 +3,9 @@
 
 use crate::approval::KeptError;
 use crate::connect::Unreachable;
-use crate::data::InvalidTable;
+use crate::data::InvalidData;
 use crate::data::export::ExportError;
+use crate::data::extract::InvalidRecords;
 use crate::data::omop::InvalidOmop;
 use crate::drive::{Stop, TaskError};
 use crate::enroll::EnrollError;
@@ -115,9 +116,13 @@ table! {
         KeptError::Mistakes(_) => Kind::Input,
         KeptError::OtherBytes { .. } | KeptError::Decision(_) => Kind::Fault,
     };
-    InvalidTable => |_error| Kind::Input;
+    InvalidData => |error| if error.is_of_this_machine() { Kind::Fault } else { Kind::Input };
+    InvalidRecords => |error| if error.is_of_this_machine() { Kind::Fault } else { Kind::Input };
     InvalidOmop => |error| if matches!(error, InvalidOmop::Scratch { .. }) { Kind::Fault } else { Kind::Input };
-    ExportError => |_error| Kind::Input;
+    ExportError => |error| match &error {
+        ExportError::Data(data) if data.is_of_this_machine() => Kind::Fault,
+        ExportError::Data(_) | ExportError::Unwritable { .. } => Kind::Input,
+    };
     SynthError => |error| if error.is_bad_input() { Kind::Input } else { Kind::Fault };
     ViewError => |error| match &error {
         ViewError::File(file) => of_file(file),

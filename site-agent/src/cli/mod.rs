@@ -6,6 +6,7 @@ mod data;
 mod init;
 mod omop;
 mod output;
+mod records;
 mod recover;
 mod rotate;
 mod serve;

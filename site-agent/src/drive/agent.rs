@@ -7,7 +7,7 @@ use super::mutated;
 use super::round;
 use super::sums;
 use crate::approval::{KeptStudy, all_kept, kept};
-use crate::data::{self, InvalidTable, Loaded, SplitKey};
+use crate::data::{self, InvalidData, Loaded, SplitKey};
 use crate::disk::{Disk, OsDisk};
 use crate::failure::Failure;
 use crate::files;
@@ -362,12 +362,12 @@ impl Agent {
             .ok_or_else(|| TaskError::Local("no data: give `data` in agent.toml, or --data".into()))
     }
 
-    /// Reads the header of the table, no person's row, and holds it against the policy and every
-    /// study that this site approved and that has not ended: what is wrong there would otherwise
-    /// burn reserves.
+    /// Reads the header of the table (of OMOP tables also the vocabulary), no person's row, and holds it
+    /// against the policy and every study that this site approved and that has not ended: what is wrong
+    /// there would otherwise burn reserves.
     ///
     /// # Errors
-    /// The table cannot be read, or a column is missing. No table given is a warning only.
+    /// The data cannot be read, or a column is missing. No data given is a warning only.
     pub fn check_table(&self) -> Result<(), Failure> {
         let Ok(path) = self.data_path() else {
             tracing::warn!("no data: rounds are refused until `data` is given in agent.toml, or --data");
@@ -404,7 +404,7 @@ impl Agent {
         let load = move || {
             let (data, faults) = data::load_tolerant(&path, &study, &key)?;
             let commitment = data::commitment(&load_nonce, &data.training, &data.evaluation);
-            Ok::<_, InvalidTable>((data, faults, commitment))
+            Ok::<_, InvalidData>((data, faults, commitment))
         };
         let loaded = tokio::task::spawn_blocking(load).await;
         // A panic's text could hold anything: it is not repeated.
@@ -413,7 +413,7 @@ impl Agent {
         #[cfg(feature = "mutants")]
         mutated::refuse(&faults)?;
         for fault in &faults.shown {
-            tracing::warn!(study = %held.study.id, "this person contributes nothing: {fault}");
+            tracing::warn!(study = %held.study.id, "this contributes nothing: {fault}");
         }
         if faults.count > faults.shown.len() as u64 {
             tracing::warn!(study = %held.study.id, "more rows have faults; see: site-agent data check");

@@ -27,10 +27,11 @@ mod schema;
 mod scratch;
 mod split_rows;
 pub mod stream;
+pub mod units;
 pub mod vocabulary;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use error::InvalidOmop;
 pub use event::{ConceptId, Domain, Event, PersonId, Value};

@@ -73,6 +73,18 @@ impl Piece {
     }
 }
 
+/// Whether every file of a table has the columns that we read; reads no row of it.
+pub(super) fn check_columns(
+    folder: &Folder,
+    table: Table,
+    columns: &'static [Column],
+) -> Result<(), InvalidOmop> {
+    pieces(folder, table, columns)?.iter().try_for_each(|piece| match &piece.what {
+        What::Csv(file, columns) => csv_rows::check_columns(&file.path, file.form == Form::CsvGz, columns),
+        What::Parquet(..) => Ok(()),
+    })
+}
+
 /// Gives every batch of a table to `take`; nothing where the table is missing.
 pub(super) fn table(
     folder: &Folder,

@@ -124,6 +124,14 @@ pub fn read(
     Ok((Stream { merge: Merge::new(runs)?, _scratch: scratch }, counts))
 }
 
+/// Whether every file of a clinical table has the columns that we read; reads no row of it.
+///
+/// # Errors
+/// A file cannot be read, or lacks a column.
+pub fn check_columns(folder: &Folder, domain: Domain) -> Result<(), InvalidOmop> {
+    read::check_columns(folder, Table::Clinical(domain), columns(domain))
+}
+
 /// A table's columns live as long as the program.
 fn columns(domain: Domain) -> &'static [super::cells::Column] {
     macro_rules! of {

@@ -1,0 +1,5 @@
+mod edges;
+mod folders;
+mod hand;
+mod naive;
+mod real;
