@@ -106,7 +106,10 @@ pub fn summary(path: &Path, study: &Study, key: &SplitKey) -> Result<Summary, In
 pub fn check_columns(path: &Path, study: &Study) -> Result<(), InvalidData> {
     match &study.data {
         Data::Table(_) => Ok(table::check_columns(as_table(path)?, study)?),
-        Data::Records(records) => Ok(drop(extract::check(path, study, records)?)),
+        Data::Records(records) => {
+            extract::check(path, study, records)?;
+            Ok(())
+        }
     }
 }
 
