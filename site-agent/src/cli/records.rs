@@ -3,7 +3,7 @@
 
 use super::output::{Output, table};
 use crate::data::SplitKey;
-use crate::data::extract::{LeftOut, Report, extract};
+use crate::data::extract::{LeftOut, Note, Report, extract};
 use crate::data::omop::{Fault, Reading};
 use crate::failure::Failure;
 use consilium_common::study::Study;
@@ -46,9 +46,7 @@ fn human(root: &Path, study: &Study, report: &Report) -> String {
         parts.push(table(&["attribute", "people in group unknown"], &rows.collect::<Vec<_>>()));
     }
     if !report.notes.is_empty() {
-        let note = |note: &crate::data::extract::Note| {
-            format!("  {}: {} {}", note.set, note.concept, note.what.words())
-        };
+        let note = |note: &Note| format!("  {}: {} {}", note.set, note.concept, note.what.words());
         let notes: Vec<String> = report.notes.iter().map(note).collect();
         parts.push(format!(
             "Concepts to look at (normal where only concepts in use were exported)\n{}",
@@ -154,4 +152,64 @@ fn json(study: &Study, report: &Report) -> Value {
         })).collect::<Vec<_>>(),
         "tables": tables,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Format;
+    use crate::data::extract::tests::folders;
+    use consilium_common::study::{self, Data};
+
+    fn asking() -> Study {
+        let parsed = study::parse(include_bytes!("../data/testdata/study.toml")).expect("parses");
+        folders::asking_as(parsed)
+    }
+
+    fn records(study: &Study) -> &Records {
+        let Data::Records(records) = &study.data else { panic!("on records") };
+        records
+    }
+
+    #[test]
+    fn both_forms_say_the_same() {
+        let (folder, study) = (folders::write(&folders::hospital(90)), asking());
+        let key = SplitKey::from_bytes([3; 32]);
+        let found = extract(folder.path(), &study, records(&study), &key, &Reading::default());
+        let report = found.unwrap_or_else(|error| panic!("{error}")).report;
+        let (text, json) = (human(folder.path(), &study, &report), json(&study, &report));
+        assert_eq!(json["attrition"][0], json!({ "step": "in table person", "people": 90 }));
+        assert_eq!(json["attrition"][1]["people"], 78);
+        let count = |role: &str, key: &str| json[role][key].as_u64().expect("a count");
+        let both = |key: &str| count("training", key) + count("evaluation", key);
+        assert_eq!(json["attrition"][4]["people"], both("people"));
+        assert_eq!(json["attrition"][5]["people"], both("with_outcome"));
+        let left_out = &json["features"][1]["values_left_out"];
+        assert!(left_out["other_unit"].as_u64() > Some(0) && left_out["implausible"] == 0, "{left_out}");
+        let measurement =
+            json["tables"].as_array().expect("tables").iter().find(|t| t["table"] == "measurement");
+        assert_eq!(measurement.expect("read")["faults"]["unit_by_text"], 36);
+        for part in [
+            "in table person\t90\t",
+            "with a condition_occurrence of entry\t78\t-12",
+            "f1\t",
+            "another unit",
+            "measurement\tunit by its text\t36\tkept, the text taken as UCUM",
+            "These counts stay here",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        check(folder.path(), &study, records(&study), &key, &Output::new(Format::Text)).expect("prints");
+    }
+
+    #[test]
+    fn nobody_is_a_refusal() {
+        let mut tables = folders::hospital(3);
+        tables.iter_mut().filter(|table| table.name == "person").for_each(|table| table.rows.clear());
+        let (folder, study) = (folders::write(&tables), asking());
+        let key = SplitKey::from_bytes([3; 32]);
+        let output = Output::new(Format::Text);
+        let failure = check(folder.path(), &study, records(&study), &key, &output).expect_err("nobody");
+        assert!(failure.kind.exit_code() == 1 && failure.message.starts_with("data.people:"), "{failure}");
+    }
 }

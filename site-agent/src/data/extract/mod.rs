@@ -24,7 +24,7 @@ mod resolve;
 mod timeline;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use attrition::Attrition;
 pub use covariates::LeftOut;

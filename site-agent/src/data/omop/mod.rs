@@ -31,7 +31,7 @@ pub mod units;
 pub mod vocabulary;
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 pub use error::InvalidOmop;
 pub use event::{ConceptId, Domain, Event, PersonId, Value};

@@ -1,7 +1,7 @@
 //! Whole folders: what is refused, what is counted, and that a person's example is that person's alone.
 
 use super::super::*;
-use super::hand::{OUTCOME, condition, measured, member, of, of_study, records, study};
+use super::hand::{OUTCOME, condition, measured, member, of, of_study, on_records, records, study};
 use crate::data::omop::Reading;
 use crate::data::omop::tests::hospital::Text;
 use crate::data::{self, Loaded, SplitKey};
@@ -19,7 +19,7 @@ const CONCEPTS: [&str; 5] = [
 ];
 
 /// A hospital of some people of whom half come to the outcome.
-fn hospital(people: u64) -> Vec<Text> {
+pub(crate) fn hospital(people: u64) -> Vec<Text> {
     let rows = |row: &dyn Fn(u64) -> String| (0..people).map(row).collect::<Vec<String>>();
     let text = |name, header: &str, rows: Vec<String>| {
         Text::new(name, header, &rows.iter().map(String::as_str).collect::<Vec<_>>())
@@ -63,27 +63,37 @@ fn hospital(people: u64) -> Vec<Text> {
     ]
 }
 
-fn write(tables: &[Text]) -> tempfile::TempDir {
+pub(crate) fn write(tables: &[Text]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("folder");
     tables.iter().for_each(|table| table.write_csv(&dir.path().join(format!("{}.csv", table.name))));
     dir
 }
 
 fn asking(change: impl FnOnce(&mut Records)) -> Study {
-    let mut records = records();
+    let (mut records, encodings) = plain();
+    change(&mut records);
+    study(records, &encodings)
+}
+
+/// A study that asks about [`hospital`], with another's roster and prices.
+pub(crate) fn asking_as(of: Study) -> Study {
+    let (records, encodings) = plain();
+    on_records(of, records, &encodings)
+}
+
+fn plain() -> (Records, [Encoding; 3]) {
     let window = Window::Days { from: -30, to: 0 };
-    records.covariates = vec![
+    let covariates = vec![
         Covariate::Age,
         measured(window, Take::Last),
         Covariate::Present { events: condition(OUTCOME), window },
     ];
-    change(&mut records);
     let encodings = [
         Encoding::Number { low: 0.0, high: 100.0 },
         Encoding::Number { low: 0.0, high: 200.0 },
         Encoding::Flag,
     ];
-    study(records, &encodings)
+    (Records { covariates, ..records() }, encodings)
 }
 
 fn key() -> SplitKey {

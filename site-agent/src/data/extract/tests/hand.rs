@@ -83,7 +83,11 @@ pub(super) fn study(records: Records, encodings: &[Encoding]) -> Study {
     static PARSED: OnceLock<Study> = OnceLock::new();
     let parse =
         || study::parse(include_bytes!("../../testdata/study.toml")).unwrap_or_else(|e| panic!("{e}"));
-    let mut study = PARSED.get_or_init(parse).clone();
+    on_records(PARSED.get_or_init(parse).clone(), records, encodings)
+}
+
+/// The same study, but on these records.
+pub(super) fn on_records(mut study: Study, records: Records, encodings: &[Encoding]) -> Study {
     assert_eq!(encodings.len(), records.covariates.len());
     let named = encodings.iter().enumerate();
     study.features = named

@@ -1,5 +1,5 @@
 mod edges;
-mod folders;
+pub(crate) mod folders;
 mod hand;
 mod naive;
 mod real;
