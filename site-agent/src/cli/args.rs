@@ -94,7 +94,7 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeArgs {
-    /// The table or its folder, instead of agent.toml's
+    /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
     /// How log lines are written
@@ -134,7 +134,7 @@ pub(super) struct DataArgs {
     /// A study file
     #[arg(long, value_name = "FILE", required_unless_present = "omop")]
     pub(super) study: Option<PathBuf>,
-    /// The table or its folder, instead of agent.toml's
+    /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
     /// A folder of OMOP tables, looked at without a study

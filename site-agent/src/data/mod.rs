@@ -11,7 +11,7 @@ pub mod split;
 pub mod table;
 
 pub use source::{
-    Faults, InvalidData, check_columns, check_person_column, load_strict, load_tolerant, summary,
+    Faults, InvalidData, check_columns, check_person_column, load_strict, load_tolerant, main_file, summary,
 };
 pub use split::SplitKey;
 pub use table::{Fault, InvalidTable, Loaded, Summary};

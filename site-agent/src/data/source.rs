@@ -1,7 +1,7 @@
 //! The two forms that a site's data may have, and one way to ask for either: a study says which one it reads.
 
 use super::extract::{self, InvalidRecords};
-use super::omop::{Fault, Reading, Table, TableCounts};
+use super::omop::{Fault, Folder, Reading, Table, TableCounts};
 use super::split::SplitKey;
 use super::table::{self, FILE_NAME, InvalidTable, Loaded, Summary};
 use consilium_common::study::{Data, Study};
@@ -125,6 +125,16 @@ pub fn check_person_column(path: &Path, person_id: &str) -> Result<(), InvalidDa
         return Err(InvalidData::OtherPerson { path: path.to_owned(), person_id: person_id.to_owned() });
     }
     Ok(())
+}
+
+/// The one file that stands for a site's data: the plain table, or the first of table `person`.
+#[must_use]
+pub fn main_file(path: &Path) -> PathBuf {
+    match Folder::open(path) {
+        Ok(folder) if extract::is_folder(path) => folder.person_file().unwrap_or(path).to_owned(),
+        _ if path.is_dir() => path.join(FILE_NAME),
+        _ => path.to_owned(),
+    }
 }
 
 const OMOP_PERSON: &str = "person_id";

@@ -3,9 +3,7 @@
 //! OMOP tables that of `person`), which every reader of this machine may still read.
 
 use super::agent::Agent;
-use crate::data::extract;
-use crate::data::omop::Folder;
-use crate::data::table::FILE_NAME;
+use crate::data;
 use crate::failure::Failure;
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -27,11 +25,7 @@ impl Agent {
 /// # Errors
 /// Another agent serves it.
 fn claim(path: &Path) -> Result<Option<File>, Failure> {
-    let path = match Folder::open(path) {
-        Ok(folder) if extract::is_folder(path) => folder.person_file().unwrap_or(path).to_owned(),
-        _ if path.is_dir() => path.join(FILE_NAME),
-        _ => path.to_owned(),
-    };
+    let path = data::main_file(path);
     let Ok(file) = File::open(&path) else { return Ok(None) };
     // Elsewhere such a lock would keep the agent itself from reading.
     if cfg!(not(unix)) {
@@ -53,6 +47,7 @@ fn claim(path: &Path) -> Result<Option<File>, Failure> {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use crate::data::table::FILE_NAME;
 
     #[test]
     fn a_table_has_one_agent() {
