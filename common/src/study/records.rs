@@ -5,6 +5,11 @@
 //! about at one moment, the **prediction time**: the index (start or end of the entry event) plus
 //! [`Cohort::predict_after_hours`]. Nothing after it is looked at for a feature, nothing before the time at risk
 //! counts as an outcome.
+//!
+//! An event is where it starts, whatever its length. Observation is the union of a person's observation periods:
+//! periods that overlap or touch are one stretch. What becomes of somebody is known within the stretch that the day of
+//! the index lies in, and up to [`Records::followup_to`]: outcomes and deaths outside it are not known of, as in
+//! PatientLevelPrediction.
 
 use jiff::civil::Date;
 
@@ -39,7 +44,8 @@ pub struct Records {
     pub attributes: Vec<Vec<PersonField>>,
 }
 
-/// What a date without a time means beside times of that day.
+/// What a date without a time means beside times of that day, wherever moments are compared; where days are, it is its
+/// day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DateOnly {
     /// 00:00:00 of that day.
@@ -124,7 +130,8 @@ pub struct Criterion {
 }
 
 /// `[cohort.NAME]` that the task names: who is asked about, and when. One example a person: of several entry events
-/// that fit, the earliest (at one moment, the one that ends first, then in the stream's order).
+/// that fit, the one that starts first (at one moment, the one that ends first, where no end is recorded at its start;
+/// then in the stream's order).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cohort {
     /// As `first_episode`.
@@ -133,11 +140,13 @@ pub struct Cohort {
     pub entry: Vec<Criterion>,
     /// Which of a person's entry events.
     pub limit: Limit,
-    /// The index: start or end of the entry event. An event without an end has none later than its start.
+    /// The index: start or end of the entry event. An event without an end has none later than its start; nor has one
+    /// an end before its start where either is a date without a time.
     pub index: Anchor,
     /// Hours from the index to the prediction time; 0 for most studies.
     pub predict_after_hours: u32,
-    /// Observed without a gap for at least this long before the day of the index, and on it.
+    /// Observed without a gap for at least this long before the day of the index, and on it. For
+    /// [`Limit::FirstInAccrual`] it is one more rule.
     pub prior_observation_days: u32,
     /// All of these.
     pub require: Vec<Rule>,
@@ -166,8 +175,9 @@ pub enum Anchor {
 /// A condition on a person at the index.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rule {
-    /// Whole years on the day of the index, both included. A person without a year of birth does not meet it; where
-    /// month or day are not recorded, 1 July and the 15th stand for them.
+    /// Whole years on the day of the index, both included. A person without a year of birth does not meet it, nor one
+    /// who was born later; where the month is not recorded, 1 July stands for the birthday, where the day is not (or the
+    /// month has no such day), the 15th.
     Age {
         /// At least.
         min: u32,
@@ -212,7 +222,9 @@ pub enum Window {
 /// The task's outcome.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Any of these, at or after the start of the time at risk.
+    /// Any of these, at or after the start of the time at risk, and not after a day on which the person died. Where a
+    /// death is one of them, a death in the time at risk settles it, and one before the time at risk ends observation:
+    /// it is never an example without the outcome.
     pub any_of: Vec<Criterion>,
     /// The time at risk.
     pub at_risk: AtRisk,
@@ -235,7 +247,9 @@ pub enum AtRisk {
         to: u32,
     },
     /// After the prediction time, to the end of the hospital stay (`visit_occurrence`) that the entry event belongs
-    /// to, or is. An outcome that is only dated counts on the day of that end.
+    /// to, or is. An outcome that is only dated counts on the day of that end, and so does any on the day of an end that
+    /// is only dated. Nobody without such a stay, or whose stay was over at the prediction time (by its day, where the end
+    /// is only dated), is asked about. A stay without an end is not over: nobody is observed to its end.
     Stay,
 }
 
@@ -244,7 +258,7 @@ pub enum AtRisk {
 pub enum PriorOutcome {
     /// They are.
     Keep,
-    /// They are not; it removes the people at highest risk.
+    /// They are not; it removes the people at highest risk. At the prediction time counts as before.
     Remove,
 }
 
@@ -257,10 +271,10 @@ pub enum ShortFollowUp {
     KeepIfOutcome,
 }
 
-/// What a death before the outcome is.
+/// What a death before the outcome is, where deaths are no outcome themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Death {
-    /// A competing event: the outcome did not happen and cannot any more.
+    /// A competing event: the outcome did not happen and cannot any more, so that nothing was left to observe.
     Competing,
     /// The end of observation.
     Censoring,
@@ -269,8 +283,8 @@ pub enum Death {
 /// Where an input of the model comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Covariate {
-    /// Whole years on the day of the index, as [`Rule::Age`]; not recorded without a year of birth. Its encoding is
-    /// a number.
+    /// Whole years on the day of the index, as [`Rule::Age`]; not recorded without a year of birth, or before it. Its
+    /// encoding is a number.
     Age,
     /// `person.gender_concept_id`; its encoding is a category whose levels these concepts are, in order.
     Sex {
@@ -291,8 +305,8 @@ pub enum Covariate {
         /// When.
         window: Window,
     },
-    /// Numbers of `measurement` (or of `observation`), in a unit that is one of `units` or not recorded where
-    /// `unit_missing` says so; all others are left out, and counted at the site. Values outside `plausible` are left
+    /// Numbers of `measurement` (or of `observation`), in a unit that is one of `units` (by its concept, else by its
+    /// text, exactly) or not recorded where `unit_missing` says so; all others are left out, and counted at the site. Values outside `plausible` are left
     /// out too. Its encoding is a number or a distance.
     Measured {
         /// What; its table is `measurement` or `observation`.
@@ -323,7 +337,9 @@ pub enum Take {
     Max,
     /// Their arithmetic mean, in the stream's order.
     Mean,
-    /// The one farthest outside the public normal range, the larger of two as far; of values inside the earliest.
+    /// The one farthest outside the public normal range, the larger of two as far; of values inside the earliest (of
+    /// several at one moment the largest). The range is that of the [`super::Encoding::Distance`] feature with an equal
+    /// covariate: the feature itself, else the next in order, else the first.
     Worst,
 }
 

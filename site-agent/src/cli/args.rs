@@ -63,7 +63,7 @@ pub(super) enum Command {
     /// Looks at everything that serving needs, one line each; exit 1 if anything is amiss
     #[command(after_help = "Example:\n  site-agent doctor --data /srv/consilium/table.csv")]
     Doctor {
-        /// The table or its folder, instead of agent.toml's
+        /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
         #[arg(long, value_name = "PATH")]
         data: Option<PathBuf>,
     },
@@ -94,7 +94,7 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeArgs {
-    /// The table or its folder, instead of agent.toml's
+    /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
     /// How log lines are written
@@ -113,8 +113,8 @@ pub(super) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DataCommand {
-    /// Reads the table as a study would, or says what is in a hospital's OMOP tables; mistakes name row and column,
-    /// never a value
+    /// Reads the table or the OMOP tables as a study would, or says what is in a hospital's OMOP tables; mistakes name
+    /// row and column, never a value
     #[command(
         after_help = "Examples:\n  site-agent data check --study self-harm.toml --data /srv/consilium/table.csv\n  \
         site-agent data check --omop /srv/omop\n  site-agent data check --omop source.toml\n\n\
@@ -144,7 +144,7 @@ pub(super) struct DataArgs {
     /// A study file
     #[arg(long, value_name = "FILE", required_unless_present = "omop")]
     pub(super) study: Option<PathBuf>,
-    /// The table or its folder, instead of agent.toml's
+    /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
     /// A folder of OMOP tables, or the source.toml of a database, looked at without a study
@@ -195,7 +195,7 @@ pub(super) struct ExportArgs {
     /// A study file
     #[arg(long, value_name = "FILE")]
     pub(super) study: PathBuf,
-    /// The table or its folder
+    /// The table, its folder or the folder of the OMOP tables
     #[arg(long, value_name = "PATH")]
     pub(super) data: PathBuf,
     /// The file to write; it must not exist

@@ -7,6 +7,7 @@ mod init;
 mod omop;
 mod omop_source;
 mod output;
+mod records;
 mod recover;
 mod rotate;
 mod serve;

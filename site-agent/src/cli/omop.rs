@@ -3,7 +3,7 @@
 use super::omop_source::Opened;
 use super::output::{Output, table};
 use crate::data::omop::check::{Check, GROUPS_SHOWN, PeopleCheck, UnitMix, check as read};
-use crate::data::omop::{ConceptId, Fault, Reading, Table, TableCounts};
+use crate::data::omop::{ConceptId, Fault, Reading, Table, TableCounts, units as unit_texts};
 use crate::failure::Failure;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -106,7 +106,13 @@ fn units(found: &Check) -> String {
             let mix: Vec<String> = units
                 .iter()
                 .take(4)
-                .map(|(unit, of_unit)| format!("{} {}", named(found, *unit), percent(*of_unit, *count)))
+                .map(|(unit, of_unit)| {
+                    let name = match (found.names.get(unit), unit_texts::code(*unit)) {
+                        (None, Some(code)) => code.to_owned(),
+                        _ => named(found, *unit),
+                    };
+                    format!("{name} {}", percent(*of_unit, *count))
+                })
                 .collect();
             let name =
                 if measurement.is_some() { named(found, *measurement) } else { "not mapped".to_owned() };
@@ -223,6 +229,7 @@ fn is_mapped(table: Table) -> bool {
 fn named(found: &Check, concept: ConceptId) -> String {
     match found.names.get(&concept) {
         Some(name) => name.clone(),
+        None if unit_texts::is_text(concept) => "another text".to_owned(),
         None if concept.is_some() => format!("concept {}", concept.0),
         None => "not recorded".to_owned(),
     }

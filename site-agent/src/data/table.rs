@@ -10,8 +10,8 @@ pub use fault::{FAULTS_MAX, Fault, Faults, InvalidTable};
 use super::encode::{encode, outcome};
 use super::lines::{Line, Lines};
 use super::split::{Pseudonym, SplitKey};
+use super::training_people_max;
 use consilium_common::examples::Examples;
-use consilium_common::privacy::clip::Lattice;
 use consilium_common::study::{Data, SplitBy, Study, TableData, cell};
 use csv::ByteRecord;
 use std::collections::hash_map::Entry;
@@ -166,9 +166,8 @@ fn header(lines: &mut Lines<impl Read>) -> Result<ByteRecord, Stop> {
     }
 }
 
-/// Everybody may join a step.
 fn check_training(study: &Study, loaded: &Loaded) -> Result<(), Stop> {
-    let people_max = Lattice::for_dimension(study.architecture().parameters()).batch_max();
+    let people_max = training_people_max(study);
     if loaded.training.people() > people_max {
         return Err(Stop::Faults(vec![Fault::TooManyTraining { people_max }]));
     }

@@ -7,7 +7,7 @@ use super::mutated;
 use super::round;
 use super::sums;
 use crate::approval::kept;
-use crate::data::{self, InvalidTable, Loaded, SplitKey};
+use crate::data::{self, InvalidData, Loaded, SplitKey};
 use crate::disk::{Disk, OsDisk};
 use crate::files;
 use crate::home::{Config, Coordinator, Home, HomeError, entropy};
@@ -375,7 +375,7 @@ impl Agent {
         let load = move || {
             let (data, faults) = data::load_tolerant(&path, &study, &key)?;
             let commitment = data::commitment(&load_nonce, &data.training, &data.evaluation);
-            Ok::<_, InvalidTable>((data, faults, commitment))
+            Ok::<_, InvalidData>((data, faults, commitment))
         };
         let loaded = tokio::task::spawn_blocking(load).await;
         // A panic's text could hold anything: it is not repeated.
@@ -384,7 +384,7 @@ impl Agent {
         #[cfg(feature = "mutants")]
         mutated::refuse(&faults)?;
         for fault in &faults.shown {
-            tracing::warn!(study = %held.study.id, "this person contributes nothing: {fault}");
+            tracing::warn!(study = %held.study.id, "this contributes nothing: {fault}");
         }
         if faults.count > faults.shown.len() as u64 {
             tracing::warn!(study = %held.study.id, "more rows have faults; see: site-agent data check");

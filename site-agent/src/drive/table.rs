@@ -7,7 +7,7 @@
 use super::agent::Agent;
 use super::failed::TaskError;
 use crate::approval::{KeptStudy, all_kept, kept};
-use crate::data::{self, InvalidTable};
+use crate::data::{self, InvalidData};
 use crate::failure::Failure;
 use crate::task::Refusal;
 use consilium_common::protocol::Decision;
@@ -19,12 +19,12 @@ use std::sync::Arc;
 pub(super) const RULE: &str = "data.table";
 
 impl Agent {
-    /// Reads the header of the table, no person's row, and holds it against the policy and every
-    /// study that this site approved and that has not ended: what is wrong there would otherwise
-    /// burn reserves.
+    /// Reads the header of the table (of OMOP tables also the vocabulary), no person's row, and holds it
+    /// against the policy and every study that this site approved and that has not ended: what is wrong
+    /// there would otherwise burn reserves.
     ///
     /// # Errors
-    /// The table cannot be read, or a column is missing. No table given is a warning only.
+    /// The data cannot be read, or a column is missing. No data given is a warning only.
     pub fn check_table(&self) -> Result<(), Failure> {
         let Ok(path) = self.data_path() else {
             tracing::warn!("no data: rounds are refused until `data` is given in agent.toml, or --data");
@@ -76,7 +76,7 @@ impl Agent {
     }
 }
 
-fn refused(invalid: &InvalidTable) -> Refusal {
+fn refused(invalid: &InvalidData) -> Refusal {
     Refusal {
         rule: RULE,
         why: format!("{invalid}\nmend it, or give another with --data; nothing was spent on it"),

@@ -30,10 +30,11 @@ mod scratch;
 mod source;
 mod split_rows;
 pub mod stream;
+pub mod units;
 pub mod vocabulary;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::InvalidOmop;
 pub use event::{ConceptId, Domain, Event, PersonId, Value};

@@ -66,6 +66,15 @@ pub struct People {
 }
 
 impl People {
+    /// Whether the files of `person` and `observation_period` have the columns that we read; reads no row of them.
+    ///
+    /// # Errors
+    /// A file cannot be read, or lacks a column.
+    pub fn check_columns(folder: &Folder) -> Result<(), InvalidOmop> {
+        read::check_columns(folder, Table::Person, schema::columns(Table::Person))?;
+        read::check_columns(folder, Table::ObservationPeriod, schema::columns(Table::ObservationPeriod))
+    }
+
     /// Reads `person` and `observation_period`. A person whose rows are alike is there once; one whose rows contradict
     /// each other is left out, since any choice would depend on the order of the file.
     ///

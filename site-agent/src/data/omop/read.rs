@@ -84,3 +84,16 @@ impl Piece<'_> {
         }
     }
 }
+
+/// Whether every file of a table has the columns that we read; reads no row of it.
+pub(super) fn check_columns(
+    folder: &Folder,
+    table: Table,
+    columns: &'static [Column],
+) -> Result<(), InvalidOmop> {
+    pieces(folder, table, columns)?.iter().try_for_each(|piece| match &piece.what {
+        What::Csv(file, columns) => csv_rows::check_columns(&file.path, file.form == Form::CsvGz, columns),
+        // Looked at when the piece was made.
+        What::Parquet(..) | What::Copy(..) => Ok(()),
+    })
+}

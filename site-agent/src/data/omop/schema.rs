@@ -91,6 +91,7 @@ pub(super) mod at {
     pub(in super::super) const VISIT: usize = 11;
     pub(in super::super) const CARE_SITE: usize = 12;
     pub(in super::super) const DAYS: usize = 13;
+    pub(in super::super) const UNIT_TEXT: usize = 14;
 }
 
 /// The columns of a table that are read. They live as long as the program.
@@ -117,15 +118,16 @@ pub(super) fn columns(table: Table) -> &'static [Column] {
 const PERSON_ID: Column = Column::required(&["person_id"], Kind::Id);
 
 /// How many columns a clinical table is read by.
-const CLINICAL_COLUMNS: usize = 14;
+const CLINICAL_COLUMNS: usize = 15;
 
 /// The columns of a clinical table, by [`at`].
 const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
-    use Kind::{Date, DateTime, Id, Number};
+    use Kind::{Date, DateTime, Id, Number, Unit};
     const NONE: Column = Column::absent();
     const VISIT: Column = Column::optional(&["visit_occurrence_id"], Id);
     const CARE_SITE: Column = Column::optional(&["care_site_id"], Id);
     const UNIT: Column = Column::optional(&["unit_concept_id"], Id);
+    const UNIT_TEXT: Column = Column::optional(&["unit_source_value"], Unit);
     const NUMBER: Column = Column::optional(&["value_as_number"], Number);
     const CODED: Column = Column::optional(&["value_as_concept_id"], Id);
     match domain {
@@ -144,6 +146,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             Column::required(&["visit_occurrence_id"], Id),
             CARE_SITE,
             NONE,
+            NONE,
         ],
         Domain::VisitDetail => [
             PERSON_ID,
@@ -160,6 +163,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             VISIT,
             CARE_SITE,
             NONE,
+            NONE,
         ],
         Domain::Condition => [
             PERSON_ID,
@@ -174,6 +178,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             NONE,
             NONE,
             VISIT,
+            NONE,
             NONE,
             NONE,
         ],
@@ -192,6 +197,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             VISIT,
             NONE,
             Column::optional(&["days_supply"], Number),
+            NONE,
         ],
         Domain::Procedure => [
             PERSON_ID,
@@ -206,6 +212,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             NONE,
             NONE,
             VISIT,
+            NONE,
             NONE,
             NONE,
         ],
@@ -224,6 +231,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             VISIT,
             NONE,
             NONE,
+            UNIT_TEXT,
         ],
         Domain::Observation => [
             PERSON_ID,
@@ -240,6 +248,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             VISIT,
             NONE,
             NONE,
+            UNIT_TEXT,
         ],
         Domain::Death => [
             PERSON_ID,
@@ -249,6 +258,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             NONE,
             NONE,
             Column::optional(&["death_type_concept_id"], Id),
+            NONE,
             NONE,
             NONE,
             NONE,

@@ -2,7 +2,7 @@
 
 mod faults;
 mod forms;
-pub(super) mod hospital;
+pub(crate) mod hospital;
 mod hostile;
 mod merging;
 mod real;

@@ -57,16 +57,19 @@ pub fn concepts<'a>(
     Ok(concepts)
 }
 
-/// For each of some concepts all that `concept_ancestor` has below it, itself included.
+/// For each of some concepts all that `concept_ancestor` has below it, itself included; `None` where the folder has no such
+/// table, or one without a row.
 ///
 /// # Errors
 /// A file or a table cannot be used.
 pub fn descendants<'a>(
     source: impl Into<Source<'a>>,
     of: &BTreeSet<ConceptId>,
-) -> Result<BTreeMap<ConceptId, BTreeSet<ConceptId>>, InvalidOmop> {
+) -> Result<Option<BTreeMap<ConceptId, BTreeSet<ConceptId>>>, InvalidOmop> {
+    let mut rows = 0;
     let mut below: BTreeMap<_, BTreeSet<_>> = of.iter().map(|id| (*id, BTreeSet::from([*id]))).collect();
     source.into().read(Table::ConceptAncestor, schema::columns(Table::ConceptAncestor), &mut |batch| {
+        rows += batch.rows;
         for row in 0..batch.rows {
             let (Cell::Is(ancestor), Cell::Is(descendant)) = (batch.id(0, row), batch.id(1, row)) else {
                 continue;
@@ -77,7 +80,7 @@ pub fn descendants<'a>(
         }
         Ok(())
     })?;
-    Ok(below)
+    Ok((rows > 0).then_some(below))
 }
 
 #[cfg(test)]
@@ -121,6 +124,7 @@ mod tests {
         let of = BTreeSet::from([ConceptId(440_383), ConceptId(9)]);
         let below: Vec<(i64, Vec<i64>)> = descendants(&folder, &of)
             .expect("reads")
+            .expect("a hierarchy")
             .into_iter()
             .map(|(id, set)| (id.0, set.into_iter().map(|id| id.0).collect()))
             .collect();

@@ -53,7 +53,7 @@ impl Form {
             Self::Int2 | Self::Int4 | Self::Int8 | Self::Numeric => matches!(kind, Kind::Id | Kind::Number),
             Self::Float4 | Self::Float8 => kind == Kind::Number,
             Self::Date | Self::Timestamp => matches!(kind, Kind::Date | Kind::DateTime),
-            Self::Text => kind == Kind::Text,
+            Self::Text => matches!(kind, Kind::Text | Kind::Unit),
         };
         suits.then_some(form)
     }
@@ -245,6 +245,7 @@ fn push(cells: &mut Cells, form: Form, cell: Option<&[u8]>, column: &'static str
             None => Cell::Missing,
             Some(bytes) => moment(form, bytes, *days_only).ok_or(wrong)?,
         }),
+        Cells::Units(cells) => cells.push(cell.map_or(Cell::Missing, cells::unit)),
         Cells::Texts(cells) => {
             let text = std::str::from_utf8(cell.unwrap_or_default());
             cells.push(text.map_err(|_| BadCopy::NotUtf8 { column })?.to_owned());
