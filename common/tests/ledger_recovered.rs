@@ -145,10 +145,9 @@ fn a_survivor_that_did_not_sign_is_not_explained() {
     let (report, _) =
         audited((map, sites), 0, |site| loses(site, &[(0, 1, 1)], after_block(0, 2), as_it_was));
     let found = lines(&report);
-    assert!(
-        found[0].contains("ashford: its ledger has no masked vector for step 1, attempt 1"),
-        "{found:#?}"
-    );
+    let what = "ashford: its ledger has no masked vector for step 1, attempt 1, and it did not sign the survivors, so that \
+                its recovery at entry";
+    assert!(found.len() == 1 && found[0].contains(what), "{found:#?}");
 }
 
 /// In local mode no signature of the site says what it sent: a lost `commit` is a finding, `recovered` or not.

@@ -187,10 +187,8 @@ fn the_second_verifier_reads_recovered_ledgers() {
         };
     let first = [(0, 0, 0)];
     let all = [(0, 0, 0), (0, 1, 0), (0, 1, 1)];
-    check("one", 0, "sums/0: ashford lost its record of it with its disk", &first, 0, None);
     check("two", 0, "sums/1: ashford lost its record of it with its disk", &all, 0, None);
     check("grouping", 0, "evaluation/overall/sum: ashford lost its record", &[(1, 1, 0)], 1, None);
-    check("nothing", 0, "recovered from a copy of", &[], 0, None);
     check("too-many", 1, "sums/1: ashford has no masked vector for it", &all, 0, Some(1));
     check("elsewhere", 1, "sums/0: ashford has no masked vector for it", &first, 1, None);
     check("later", 1, "sums/1: ashford has no masked vector for it", &[(0, 1, 1)], 0, None);

@@ -109,9 +109,10 @@ fn entries(federation: &Federation, site: &str, out: &str) -> u64 {
 fn a_site_loses_its_disk_and_the_bundle_says_so() {
     let (mut federation, digest) = trained(5);
     let ledger = format!("{}/ledger", federation.home("corby"));
-    // Killed where the coordinator's copy is some steps behind.
+    // Stopped where the coordinator's copy is some steps behind; and between two steps, since a sum that it is in
+    // and has not signed would be a finding.
     wait_for("records that nobody else has", || {
-        federation.kill_agent("corby");
+        federation.stop_agent("corby");
         let had = entries(&federation, "corby", "had");
         let note = std::fs::read_to_string(format!("{ledger}/cosigned")).expect("cosigned");
         let cosigned: u64 = note.lines().nth(1).and_then(|size| size.parse().ok()).expect("a size");

@@ -67,7 +67,17 @@ impl Audit<'_> {
                 Err(Some(what)) => found.differ("commitment", "more lost than burnt", site, what),
                 Err(None) => {
                     let (step, attempt) = (record.step, record.attempt);
-                    let what = format!("its ledger has no masked vector for step {step}, attempt {attempt}");
+                    let recovered = compared.ledgers.get(site).and_then(|ledger| ledger.recoveries().last());
+                    let unsigned = match recovered {
+                        Some((entry, _)) if transcript.is_some() && !signed => format!(
+                            ", and it did not sign the survivors, so that its recovery at entry {entry} does not \
+                             explain it"
+                        ),
+                        _ => String::new(),
+                    };
+                    let what = format!(
+                        "its ledger has no masked vector for step {step}, attempt {attempt}{unsigned}"
+                    );
                     found.differ("commitment", "no masked vector", site, what);
                 }
             }
