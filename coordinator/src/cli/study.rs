@@ -1,6 +1,6 @@
 //! Studies: make, check, publish, start, watch, report.
 
-use super::output::{Output, line, table};
+use super::output::{Output, line};
 use super::study_text;
 use super::template::{Mode, Source, Template};
 use super::{Format, HomeArgs};

@@ -66,13 +66,14 @@ pub struct People {
 }
 
 impl People {
-    /// Whether the files of `person` and `observation_period` have the columns that we read; reads no row of them.
+    /// Whether `person` and `observation_period` have the columns that we read; reads no row of them.
     ///
     /// # Errors
-    /// A file cannot be read, or lacks a column.
-    pub fn check_columns(folder: &Folder) -> Result<(), InvalidOmop> {
-        read::check_columns(folder, Table::Person, schema::columns(Table::Person))?;
-        read::check_columns(folder, Table::ObservationPeriod, schema::columns(Table::ObservationPeriod))
+    /// A file or table cannot be read, or lacks a column.
+    pub fn check_columns<'a>(source: impl Into<Source<'a>>) -> Result<(), InvalidOmop> {
+        let source = source.into();
+        source.check_columns(Table::Person)?;
+        source.check_columns(Table::ObservationPeriod)
     }
 
     /// Reads `person` and `observation_period`. A person whose rows are alike is there once; one whose rows contradict

@@ -72,6 +72,15 @@ pub(super) fn pieces<'a>(
 }
 
 impl Piece<'_> {
+    /// Whether it has the columns that we read; reads no row.
+    pub(super) fn check_columns(&self) -> Result<(), InvalidOmop> {
+        match &self.what {
+            What::Csv(file, columns) => csv_rows::check_columns(&file.path, file.form == Form::CsvGz, columns),
+            // Looked at when the piece was made.
+            What::Parquet(..) | What::Copy(..) => Ok(()),
+        }
+    }
+
     /// Gives every batch of the piece to `take`.
     pub(super) fn read(
         &self,
@@ -83,17 +92,4 @@ impl Piece<'_> {
             What::Copy(database, columns) => database.read(self.table, columns, take),
         }
     }
-}
-
-/// Whether every file of a table has the columns that we read; reads no row of it.
-pub(super) fn check_columns(
-    folder: &Folder,
-    table: Table,
-    columns: &'static [Column],
-) -> Result<(), InvalidOmop> {
-    pieces(folder, table, columns)?.iter().try_for_each(|piece| match &piece.what {
-        What::Csv(file, columns) => csv_rows::check_columns(&file.path, file.form == Form::CsvGz, columns),
-        // Looked at when the piece was made.
-        What::Parquet(..) | What::Copy(..) => Ok(()),
-    })
 }

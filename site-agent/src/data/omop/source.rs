@@ -5,7 +5,7 @@ use super::error::InvalidOmop;
 use super::folder::Folder;
 use super::postgres::Database;
 use super::read::{self, Piece};
-use super::schema::Table;
+use super::schema::{self, Table};
 
 /// A hospital's tables, opened.
 #[derive(Clone, Copy)]
@@ -68,6 +68,11 @@ impl<'a> Source<'a> {
                 Ok(Vec::from_iter(read::whole_table(database, table, columns)))
             }
         }
+    }
+
+    /// Whether a table has the columns that we read, with types that we read; reads no row of it.
+    pub(super) fn check_columns(&self, table: Table) -> Result<(), InvalidOmop> {
+        self.pieces(table, schema::columns(table))?.iter().try_for_each(Piece::check_columns)
     }
 
     /// Gives every batch of a table to `take`; nothing where the table is missing.

@@ -124,13 +124,12 @@ pub fn read<'a>(
     Ok((Stream { merge: Merge::new(runs)?, _scratch: scratch }, counts))
 }
 
-/// Whether every file of a clinical table has the columns that we read; reads no row of it.
+/// Whether a clinical table has the columns that we read; reads no row of it.
 ///
 /// # Errors
-/// A file cannot be read, or lacks a column.
-pub fn check_columns(folder: &Folder, domain: Domain) -> Result<(), InvalidOmop> {
-    let table = Table::Clinical(domain);
-    read::check_columns(folder, table, schema::columns(table))
+/// A file or table cannot be read, or lacks a column.
+pub fn check_columns<'a>(source: impl Into<Source<'a>>, domain: Domain) -> Result<(), InvalidOmop> {
+    source.into().check_columns(Table::Clinical(domain))
 }
 
 struct Shared<'a> {
