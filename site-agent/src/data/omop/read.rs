@@ -75,7 +75,9 @@ impl Piece<'_> {
     /// Whether it has the columns that we read; reads no row.
     pub(super) fn check_columns(&self) -> Result<(), InvalidOmop> {
         match &self.what {
-            What::Csv(file, columns) => csv_rows::check_columns(&file.path, file.form == Form::CsvGz, columns),
+            What::Csv(file, columns) => {
+                csv_rows::check_columns(&file.path, file.form == Form::CsvGz, columns)
+            }
             // Looked at when the piece was made.
             What::Parquet(..) | What::Copy(..) => Ok(()),
         }
