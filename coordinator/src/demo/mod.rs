@@ -4,6 +4,7 @@
 //! tables that are the user's to read, and are marked as not released.
 
 mod caps;
+mod hospitals;
 mod process;
 mod progress;
 
@@ -15,10 +16,10 @@ use crate::simulate;
 use crate::study::StudyEvent;
 use caps::Caps;
 use clap::Args;
-use consilium_common::id::SiteName;
 use consilium_common::secagg::{Refusal, SITES_MIN};
 use consilium_common::study::secure::Summed;
 use consilium_common::study::{self, RosterSite, Study};
+use hospitals::{Hospital, hospitals_in};
 use process::{Running, program, run as run_program};
 use progress::Progress;
 use std::path::{Path, PathBuf};
@@ -45,8 +46,8 @@ pub struct DemoArgs {
     /// Seed of the synthetic hospitals (never of noise).
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A folder with one folder per hospital, each with a table.csv. EVERY table in it is read in
-    /// this process for the references: give only data that are yours to read.
+    /// A folder with one folder per hospital, each with a table.csv or with OMOP tables. EVERY table in it is
+    /// read here for the references: give only data that are yours to read.
     #[arg(long, requires = "study")]
     data: Option<PathBuf>,
     /// The study file. Its roster is filled in with the sites of this run.
@@ -61,13 +62,6 @@ pub struct DemoArgs {
     /// Where results go: a new or empty folder.
     #[arg(long, default_value = "consilium-demo")]
     out: PathBuf,
-}
-
-struct Hospital {
-    name: SiteName,
-    data: PathBuf,
-    home: PathBuf,
-    people: u64,
 }
 
 /// Runs the demo.
@@ -107,10 +101,10 @@ async fn train_and_report(
     let mut hospitals = match &args.data {
         Some(data) => {
             say.warn(&format!(
-                "every table in {} is read in this process for the references beside the result",
+                "every table in {} is read here for the references beside the result",
                 data.display()
             ));
-            hospitals_in(data, work)?
+            hospitals_in(&agent, data, work).await?
         }
         None => {
             say.step("making synthetic hospitals");
@@ -120,7 +114,7 @@ async fn train_and_report(
             let arguments = ["synth".as_ref(), "--out".as_ref(), folder.as_os_str()];
             let more = ["--sites", &sites, "--people", &people, "--seed", &seed];
             run_program(&agent, arguments.into_iter().chain(more.iter().map(std::ffi::OsStr::new))).await?;
-            hospitals_in(&folder, work)?
+            hospitals_in(&agent, &folder, work).await?
         }
     };
 
@@ -269,49 +263,6 @@ fn working_folder() -> Result<PathBuf, CommandError> {
     crate::home::make_private_folder(&path)?;
     std::fs::create_dir(path.join("logs")).map_err(CommandError::fault)?;
     path.canonicalize().map_err(CommandError::fault)
-}
-
-/// One hospital per folder that holds a table.
-fn hospitals_in(data: &Path, work: &Path) -> Result<Vec<Hospital>, CommandError> {
-    let unreadable = |error| CommandError::input(format!("{}: {error}", data.display()));
-    if data.join("agent.toml").exists() || data.join("site-policy.toml").exists() {
-        return Err(CommandError::Refused(format!(
-            "demo.enrolled_agent: {} is the folder of an enrolled agent; the demo reads tables in the clear",
-            data.display()
-        )));
-    }
-    let mut hospitals = Vec::new();
-    for entry in std::fs::read_dir(data).map_err(unreadable)? {
-        let folder = entry.map_err(unreadable)?.path();
-        let table = folder.join("table.csv");
-        if !table.is_file() {
-            continue;
-        }
-        if folder.join("agent.toml").exists() || folder.join("site-policy.toml").exists() {
-            return Err(CommandError::Refused(format!(
-                "demo.enrolled_agent: {} is the folder of an enrolled agent; the demo reads tables in the clear",
-                folder.display()
-            )));
-        }
-        let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let name: SiteName =
-            name.parse().map_err(|e| CommandError::input(format!("{}: {e}", folder.display())))?;
-        let text =
-            std::fs::read(&table).map_err(|e| CommandError::input(format!("{}: {e}", table.display())))?;
-        let rows = csv::Reader::from_reader(&text[..]).byte_records().count() as u64;
-        let home = work.join("sites").join(name.as_str());
-        let data = table.canonicalize().map_err(CommandError::fault)?;
-        hospitals.push(Hospital { name, data, home, people: rows });
-    }
-    hospitals.sort_by(|a, b| a.name.cmp(&b.name));
-    if hospitals.len() < 2 {
-        return Err(CommandError::input(format!(
-            "{}: expected at least two folders with a table.csv, one per hospital; found {}",
-            data.display(),
-            hospitals.len()
-        )));
-    }
-    Ok(hospitals)
 }
 
 async fn wait_for(home: &Home, coordinator: &mut Running) -> Result<(), CommandError> {
