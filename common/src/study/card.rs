@@ -48,7 +48,13 @@ fn rules(feature: &Feature, from: &Map<String, Value>, indicator: bool) -> Vec<V
         Encoding::Category { levels } => levels
             .iter()
             .skip(1)
-            .map(|level| with(json!({"one_when": level, "otherwise": 0, "reference": levels[0]})))
+            .map(|level| {
+                let mut rule =
+                    object(with(json!({"one_when": level, "otherwise": 0, "reference": levels[0]})));
+                // Any other cell is 0, whatever it means.
+                rule.remove("missing_values");
+                Value::Object(rule)
+            })
             .collect(),
         Encoding::Flag => vec![with(json!({"one_when": "present", "otherwise": 0}))],
         Encoding::Count { cap } => vec![with(json!({
