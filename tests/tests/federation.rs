@@ -137,16 +137,17 @@ fn an_agent_dies_between_reserve_and_commit_and_pays_for_it() {
     federation.approve(&digest);
     federation.start_agents();
     let _ = federation.coordinator(["study", "start", &digest]).ok();
-    // The window is short: look often, and kill when the last entry is a reserve.
+    // The window is short: look often, and kill when the last entry is a reserve under a checkpoint. An entry that
+    // none covers yet was never relied on: a restart drops it.
+    let reserved = |federation: &Federation, kinds: &[String]| {
+        kinds.last().is_some_and(|k| k == "reserve") && signed_size(federation, "ashford") == kinds.len()
+    };
     let mut caught = false;
     for _ in 0..20_000 {
         let kinds = entry_kinds(&federation, "ashford");
-        if kinds.last().is_some_and(|k| k == "reserve") {
+        if reserved(&federation, &kinds) {
             federation.kill_agent("ashford");
-            let kinds = entry_kinds(&federation, "ashford");
-            // An entry that no checkpoint covers yet was never relied on: a restart drops it.
-            caught = kinds.last().is_some_and(|k| k == "reserve")
-                && signed_size(&federation, "ashford") == kinds.len();
+            caught = reserved(&federation, &entry_kinds(&federation, "ashford"));
             federation.start_agent("ashford");
             if caught {
                 break;
