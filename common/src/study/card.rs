@@ -3,77 +3,96 @@
 use super::describe::{concepts, covariate};
 use super::records::{Covariate, Records};
 use super::{Data, Encoding, Feature, FeatureColumn, Study};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-/// Each of the model's inputs, in its order, with how a cell or a person's records become it.
+/// Each of the model's inputs, in its order, with how a cell or a person's records become it. The order of keys is part
+/// of a bundle's bytes.
 ///
 /// # Panics
 /// When names and rules disagree in number, which is a bug of the study's shape.
 #[must_use]
 pub fn inputs(study: &Study) -> Vec<(String, Value)> {
-    let from: Vec<Map<String, Value>> = match &study.data {
-        Data::Table(table) => table.features.iter().map(of_column).collect(),
-        Data::Records(records) => records.covariates.iter().map(|one| of_records(records, one)).collect(),
+    let indicator = study.missing.indicator;
+    let rules: Vec<Value> = match &study.data {
+        Data::Table(table) => {
+            let columns = study.features.iter().zip(&table.features);
+            columns.flat_map(|(feature, column)| of_column(feature, column, indicator)).collect()
+        }
+        Data::Records(records) => {
+            let covariates = study.features.iter().zip(&records.covariates);
+            covariates.flat_map(|(feature, one)| of_records(feature, records, one, indicator)).collect()
+        }
     };
-    let rules: Vec<Value> = study
-        .features
-        .iter()
-        .zip(&from)
-        .flat_map(|(feature, from)| rules(feature, from, study.missing.indicator))
-        .collect();
     let names = study.input_names();
     assert_eq!(names.len(), rules.len(), "each input has one rule");
     names.into_iter().zip(rules).collect()
 }
 
-fn of_column(FeatureColumn { column, missing_values }: &FeatureColumn) -> Map<String, Value> {
-    object(json!({"column": column, "missing_values": missing_values}))
-}
-
-fn of_records(records: &Records, one: &Covariate) -> Map<String, Value> {
-    let mut from = object(json!({"from": covariate(records, one)}));
-    if let Some(concepts) = concepts(records, one) {
-        from.insert("concepts".to_owned(), concepts.into());
-    }
-    from
-}
-
-fn rules(feature: &Feature, from: &Map<String, Value>, indicator: bool) -> Vec<Value> {
-    let with = |rule: Value| Value::Object(from.clone().into_iter().chain(object(rule)).collect());
+fn of_column(feature: &Feature, column: &FeatureColumn, indicator: bool) -> Vec<Value> {
+    let FeatureColumn { column, missing_values } = column;
     let mut rules = match &feature.encoding {
-        Encoding::Number { low, high } => vec![with(json!({
-            "unit": feature.unit, "clip": [low, high], "subtract": (low + high) / 2.0,
-            "divide_by": (high - low) / 2.0, "when_missing": 0,
-        }))],
+        Encoding::Number { low, high } => vec![json!({
+            "column": column, "unit": feature.unit, "missing_values": missing_values,
+            "clip": [low, high], "subtract": (low + high) / 2.0, "divide_by": (high - low) / 2.0,
+            "when_missing": 0,
+        })],
         Encoding::Category { levels } => levels
             .iter()
             .skip(1)
-            .map(|level| {
-                let mut rule =
-                    object(with(json!({"one_when": level, "otherwise": 0, "reference": levels[0]})));
-                // Any other cell is 0, whatever it means.
-                rule.remove("missing_values");
-                Value::Object(rule)
-            })
+            .map(|level| json!({"column": column, "one_when": level, "otherwise": 0, "reference": levels[0]}))
             .collect(),
-        Encoding::Flag => vec![with(json!({"one_when": "present", "otherwise": 0}))],
-        Encoding::Count { cap } => vec![with(json!({
-            "clip": [0, cap], "log1p": true, "divide_by": f64::from(*cap).ln_1p(),
-        }))],
-        Encoding::Distance { range: (low, high), normal } => vec![with(json!({
-            "unit": feature.unit, "clip": [low, high], "distance_from": [normal.0, normal.1],
-            "divide_by": (normal.0 - low).max(high - normal.1), "when_missing": 0,
-        }))],
+        Encoding::Flag | Encoding::Count { .. } | Encoding::Distance { .. } => {
+            encoded(feature).into_iter().map(|rule| after(json!({"column": column}), rule)).collect()
+        }
     };
     if indicator && feature.encoding.can_be_missing() {
-        rules.push(with(json!({"one_when_missing": true})));
+        rules.push(json!({"column": column, "one_when_missing": true, "missing_values": missing_values}));
     }
     rules
 }
 
-fn object(value: Value) -> Map<String, Value> {
-    let Value::Object(object) = value else { unreachable!("written as an object") };
-    object
+fn of_records(feature: &Feature, records: &Records, one: &Covariate, indicator: bool) -> Vec<Value> {
+    let mut from = json!({"from": covariate(records, one)});
+    if let Some(concepts) = concepts(records, one) {
+        from = after(from, json!({"concepts": concepts}));
+    }
+    let mut rules = encoded(feature);
+    if indicator && feature.encoding.can_be_missing() {
+        rules.push(json!({"one_when_missing": true}));
+    }
+    rules.into_iter().map(|rule| after(from.clone(), rule)).collect()
+}
+
+/// How what was found becomes each input.
+fn encoded(feature: &Feature) -> Vec<Value> {
+    match &feature.encoding {
+        Encoding::Number { low, high } => vec![json!({
+            "unit": feature.unit, "clip": [low, high], "subtract": (low + high) / 2.0,
+            "divide_by": (high - low) / 2.0, "when_missing": 0,
+        })],
+        Encoding::Category { levels } => levels
+            .iter()
+            .skip(1)
+            .map(|level| json!({"one_when": level, "otherwise": 0, "reference": levels[0]}))
+            .collect(),
+        Encoding::Flag => vec![json!({"one_when": "present", "otherwise": 0})],
+        Encoding::Count { cap } => vec![json!({
+            "clip": [0, cap], "log1p": true, "divide_by": f64::from(*cap).ln_1p(),
+        })],
+        Encoding::Distance { range: (low, high), normal } => vec![json!({
+            "unit": feature.unit, "clip": [low, high], "distance_from": [normal.0, normal.1],
+            "divide_by": (normal.0 - low).max(high - normal.1), "when_missing": 0,
+        })],
+    }
+}
+
+/// The keys of one object, then those of another.
+fn after(one: Value, other: Value) -> Value {
+    let keys = |value| match value {
+        Value::Object(object) => object,
+        _ => unreachable!("written as an object"),
+    };
+    Value::Object(keys(one).into_iter().chain(keys(other)).collect())
 }
 
 #[cfg(test)]
