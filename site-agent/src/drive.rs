@@ -1,6 +1,6 @@
 //! Asks for a task, does it, asks again; for ever. The order for anything that leaves is kept here:
 //! reserve → fsync → cosigned → draw noise → read data, compute, add → output blob fsynced → the
-//! tick → commit → send; for secure sums in [`sums`]. What to do is decided in [`crate::task`].
+//! tick → commit → send; for secure sums in `sums`. What to do is decided in [`crate::task`].
 
 mod agent;
 mod chance;

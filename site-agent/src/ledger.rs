@@ -9,7 +9,7 @@
 //! Invariants: what [`LedgerStore::append`] and its like returned is on disk and signed; what is
 //! signed is never changed or dropped; nothing that breaks a [rule](rules) is written. Renaming the new
 //! checkpoint into place is the one moment at which entries come to be, or, for
-//! [`LedgerStore::append_quickly`], the sync of their record in the [journal]. After a crash, bytes behind the
+//! [`LedgerStore::append_quickly`], the sync of their record in the `journal`. After a crash, bytes behind the
 //! signed checkpoint are cut off (they were never acted on); anything signed that is missing or
 //! changed makes the folder [`LedgerError::Corrupt`], and nothing is repaired: [`LedgerStore::recover`] puts
 //! somebody else's copy in its place, whose last entry then is a `recovered`.
