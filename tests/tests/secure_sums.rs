@@ -6,6 +6,7 @@ use consilium_tests::{Federation, run, wait_for};
 /// Long enough that what is killed is in the middle of it.
 const CHANGES: &[(&str, &str)] = &[
     ("mode", "\"distributed\"\ncolluding = 1"),
+    ("quorum", "4"),
     ("rounds", "120"),
     ("local_steps", "1"),
     ("spare_rounds", "40"),
