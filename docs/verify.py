@@ -156,7 +156,7 @@ def replay(entries, leaves, site, key, this):
                 fits = epsilon(uses, caps["delta"], "rdp") <= cap * (1 + 1e-9) or epsilon(uses, caps["delta"], "pld") <= cap * (1 + 1e-3)
                 need(fits, f"{where}: {account} people would pay {epsilon(uses, caps['delta'], 'pld')}, allowed {cap}")
             need({"site": site, "key": key} in e["participants"], f"{where}: the site and its key are not among the participants")
-            studies[e["study"]] = {"entry": e, "burnt": [0] * len(e["earmarks"]), "closed": False, "caps": caps, "masked": {}}
+            studies[e["study"]] = {"entry": e, "burnt": [0] * len(e["earmarks"]), "closed": False, "caps": caps, "masked": {}, "recovered": []}
         elif kind in ("reserve", "release", "reserve_block", "dataset_version", "close"):
             need(study and not study["closed"], f"{where}: the study is not open")
             study["closed"] = kind == "close"
@@ -185,7 +185,7 @@ def replay(entries, leaves, site, key, this):
             need(e["index"] > last[0] and place > last[1], f"{where}: a use or an attempt again")
             need(earmark == 0 or e["step"] == earmark, f"{where}: another step than the grouping's")
             block["next"], newest[block["of"]] = e["index"] + 1, (e["index"], place)
-            masked[i] = studies[of]["masked"][(earmark, *place)] = {"of": of, "commit": e, "end": None}
+            masked[i] = studies[of]["masked"][(earmark, *place)] = {"of": of, "at": i, "commit": e, "end": None}
         elif kind == "sum":
             own = masked.get(e["commit"])
             need(own and own["end"] is None and not studies[own["of"]]["closed"], f"{where}: of no open attempt")
@@ -193,6 +193,17 @@ def replay(entries, leaves, site, key, this):
             names = e["survivors"]
             need(names == sorted(set(names)) and set(names) <= set(known) and site in names, f"{where}: not survivors")
             own["end"] = e
+        elif kind == "recovered":  # from a copy of all entries before: what was open in it is ended, and stays burnt
+            need(e["entries"] == i, f"{where}: from a copy of {e['entries']} entries")
+            open_studies, left = {d for d, s in studies.items() if not s["closed"]}, collections.Counter()
+            for block in (b for b in blocks.values() if b["of"][0] in open_studies):
+                left[block["of"]] += block["end"] - block["next"]
+                block["end"] = block["next"]
+            for (of, earmark), uses in left.items():
+                studies[of]["recovered"].append({"at": i, "earmark": earmark, "uses": uses})
+            for slot, at in slots.items():
+                burns[at] = "aborted" if burns[at] == "open" and slot[0] in open_studies else burns[at]
+            notes.append(f"{where}: recovered from a copy of {i} entries; later ones were lost, and what was open stays burnt")
         elif kind in ("commit", "abort"):
             need(burns.get(e["reserve"]) == "open", f"{where}: without an open reserve")
             burns[e["reserve"]] = e["output"] if kind == "commit" else "aborted"
@@ -233,10 +244,22 @@ def transcript(record, lanes, names, keys, threshold):
     return f"sha256:{total.hex()}", f"sha256:{tagged('transcript', binding, certified, total).hex()}"
 
 
-def sums(bundle, study, names, keys, threshold, masked, earmarks):
+def lost_with_a_disk(own, recovered, place, taken):
+    """Whether the record of a masked vector may be lost: a use of its own was left open at a recovery, and burnt.
+
+    Attempts rise with entries: it comes after all that were recorded before the recovery, and before all after it.
+    """
+    between = lambda at: all((v["at"] < at) == (p < place) for p, v in own.items() if p[0] == place[0])
+    fits = [r for r in recovered if r["earmark"] == place[0] and r["uses"] and between(r["at"])]
+    if fits:
+        taken[place[0], fits[0]["at"]] += 1
+    return fits and taken[place[0], fits[0]["at"]] <= sum(r["uses"] for r in fits)
+
+
+def sums(bundle, study, names, keys, threshold, masked, earmarks, recovered):
     """Every secure sum is the one in the ledgers of its sites, and every one that a ledger knows of is there."""
-    held, models, notes = set(), {}, []
-    files = sorted([*bundle.glob("sums/*"), *bundle.glob("evaluation/*/sum")])
+    held, models, notes, taken = set(), {}, [], collections.defaultdict(collections.Counter)
+    files = sorted(bundle.glob("sums/*"), key=lambda f: (len(f.name), f.name)) + sorted(bundle.glob("evaluation/*/sum"))
     for path in files:
         file = str(path.relative_to(bundle))
         try:
@@ -250,7 +273,13 @@ def sums(bundle, study, names, keys, threshold, masked, earmarks):
             models[(earmark, record["step"])] = record["model"]
             place, ends = (earmark, record["step"], record["attempt"]), 0
             for s in record["survivors"]:
-                own = masked[s["site"]].get(place)
+                site = s["site"]
+                own = masked[site].get(place)
+                # The signature over the survivors is the site's word for session, model and digest of what it masked.
+                if own is None and "signature" in s and lost_with_a_disk(masked[site], recovered[site], place, taken[site]):
+                    held.add((site, place))
+                    notes.append(f"{file}: {site} lost its record of it with its disk; the use that it burnt counts")
+                    continue
                 need(own, f"{s['site']} has no masked vector for it in its ledger")
                 for name, found in (("output", s["masked"]), ("session", record["session"]), ("model", record["model"])):
                     need(own["commit"][name] == found, f"{s['site']}: its ledger has another {name}")
@@ -342,7 +371,7 @@ def verify(bundle):
     study, coordinator = "sha256:" + hashlib.sha256(file).hexdigest(), manifest["coordinator"]
     parsed = tomllib.loads(file.decode())
     keys, distributed = {s["name"]: s["key"] for s in parsed["site"]}, parsed["privacy"]["mode"] == "distributed"
-    problems, sites, spent, delta, masked, burnt, untold = [], [], {}, None, {}, {}, []
+    problems, sites, spent, delta, masked, burnt, recovered, untold = [], [], {}, None, {}, {}, {}, []
     try:
         need(study == manifest["study"], "study.toml: another file than bundle.json names")
         start = statement(json.loads((bundle / "start.json").read_bytes()), coordinator, "consilium/start/1")
@@ -364,7 +393,7 @@ def verify(bundle):
             mine = studies[study]
             delta = mine["entry"]["delta"]
             spent[site] = {a: events(mine["entry"]["earmarks"], mine["burnt"], a) for a in ("training", "evaluation")}
-            masked[site], burnt[site] = mine["masked"], mine["burnt"]
+            masked[site], burnt[site], recovered[site] = mine["masked"], mine["burnt"], mine["recovered"]
             need(not committed if distributed else not mine["masked"], "outputs of another mode than the study's")
             sites.append({"name": site, "entries": size, "outputs": outputs(bundle, study, site, committed), "notes": notes})
         except (Bad, OSError, ValueError, KeyError, IndexError, TypeError) as error:
@@ -372,7 +401,7 @@ def verify(bundle):
     if distributed and not problems:
         try:
             threshold, earmarks = parsed["privacy"]["training"]["quorum"], mine["entry"]["earmarks"]
-            counted, untold = sums(bundle, study, manifest["sites"], keys, threshold, masked, earmarks)
+            counted, untold = sums(bundle, study, manifest["sites"], keys, threshold, masked, earmarks, recovered)
             sites = [row | {"sums": counted[row["name"]]} for row in sites]
         except (Bad, OSError, ValueError, KeyError, IndexError, TypeError, StopIteration) as error:
             problems.append(str(error) if isinstance(error, Bad) else repr(error))

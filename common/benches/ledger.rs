@@ -46,6 +46,7 @@ fn entries() -> Vec<Vec<u8>> {
         decision: Decision::Approve,
         time: time(0),
         approver: "Caldicott guardian".to_owned(),
+        replaces: None,
     };
     let start = [
         Body::Genesis {

@@ -68,7 +68,10 @@ fn a_model_leads_back_to_its_approvals() {
             "started by the coordinator at 2027-03-01T09:01:00.000Z",
             "corby: opened at 2027-03-01T09:02:00.000Z (entry 2); ε at most 4 a study and 8 over all",
             "500 steps; policy",
-            "round 0 from model",
+            "This model rests on 2 rounds of training by 3 hospitals that approved the study (1 other decided and took no part), \
+             from 5 updates",
+            "round 1 from model",
+            "round 2 from model",
             "brackley: 4 steps paid for at 2027-03-01T09:07:00.000Z (entry 7)",
             "weight 1.5",
             "evaluation/sex+age_band/corby.json",
@@ -87,8 +90,12 @@ fn a_model_leads_back_to_its_approvals() {
     // Inside the bundle: the same model in another form, and one of its past.
     check(&[&"trace", &bundle.join("final/model")], 0, &["the final model of the bundle (final/model)"]);
     let past = check(&[&"trace", &bundle.join("rounds/1/model")], 0, &["an intermediate model", "1 rounds"]);
-    assert!(!past.contains("round 1 from"), "{past}");
-    let start = check(&[&"trace", &bundle.join("rounds/0/model")], 0, &["0 rounds of training in it"]);
+    assert!(!past.contains("round 2 from"), "{past}");
+    let start = check(
+        &[&"trace", &bundle.join("rounds/0/model")],
+        0,
+        &["0 rounds of training in it", "This is the public model that training starts from"],
+    );
     assert!(!start.contains("released to judge it"), "{start}");
 
     // Strangers, and bundles that prove nothing.
@@ -117,10 +124,12 @@ fn a_distributed_study() {
         &[&"trace", &folder.join("model.safetensors")],
         0,
         &[
-            "sums/0: sum of 3 sites, attempt 0",
+            "round 1 from model",
+            "2 rounds of training by 4 hospitals that approved the study, from one secure sum each, none over fewer than 3 of them",
+            "sums/0: sum of 3 sites, attempt 1",
             "dunmore: masked a vector and dropped out; it is in no sum",
-            "sums/1: sum of 4 sites, attempt 1",
-            "ashford: use 0 of the block paid for at 2027-03-01T09:05:00.000Z (entry 5), masked vector",
+            "sums/1: sum of 4 sites, attempt 2",
+            "ashford: use 1 of the block paid for at 2027-03-01T09:05:00.000Z (entry 5), masked vector",
             "its end recorded (entry 7)",
             "its end not recorded",
             "evaluation/sex+age_band/sum: sum of 4 sites",
@@ -138,7 +147,7 @@ fn a_distributed_study() {
     for part in [
         "Only 2 sums for training and 2 tables of counts for testing the model could be read",
         "the coordinator together with up to 1 of the other hospitals",
-        "masked update of round 1, attempt 0",
+        "masked update of round 2, attempt 1",
         "in the sum of 4 sites",
         "in no sum",
         "if more than 1 of the hospitals secretly helped it",
@@ -182,6 +191,7 @@ fn a_later_bundle_only_adds() {
         &[&"diff", &old, &new],
         0,
         &[
+            "The new bundle adds 9 entries to 3 ledgers, and changes nothing of the old one.\n",
             "rounds      2 before, 2 now",
             "ashford: 13 entries before, 16 now",
             "added: 1 close, 1 policy_change, 1 refusal",
@@ -203,7 +213,11 @@ fn a_later_bundle_only_adds() {
     check(
         &[&"diff", &new, &old],
         1,
-        &["BROKEN      ashford: entries 13 to 15 were removed", "does NOT follow"],
+        &[
+            "The new bundle does NOT follow from the old one: 3 things were removed or changed.\n",
+            "BROKEN      ashford: entries 13 to 15 were removed",
+            "verdict: the new bundle does NOT follow",
+        ],
     );
 
     // A bundle that is sound by itself, of a ledger that was rewritten from entry 4.
@@ -273,11 +287,12 @@ fn the_page_tells_everything_and_loads_nothing() {
         "87%",
         "dunmore",
         "declined (capacity)",
-        "update of round 1",
+        "update of round 1<",
+        "update of round 2<",
         "histogram “sex*age_band”",
         "<code>policy.rounds</code>",
         "Caldicott guardian, 2027-03-01",
-        "corby: the update of round 1 (entry 8) was not used",
+        "corby: the update of round 2 (entry 8) was not used",
         "Keys: carried by the bundle, unverified.",
         "What is not protected",
         "@media print",

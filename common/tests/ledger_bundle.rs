@@ -26,7 +26,7 @@ fn a_sound_bundle_has_no_findings() {
     );
     assert!(report.sites.iter().all(|site| site.cosigned == Some(time(600))));
     let notes =
-        ["dunmore declined", "corby: the update of round 1 (entry 8) was not used"].map(str::to_owned);
+        ["dunmore declined", "corby: the update of round 2 (entry 8) was not used"].map(str::to_owned);
     assert_eq!(report.notes, notes);
 }
 
@@ -305,12 +305,12 @@ fn an_output_that_was_not_paid_in_full() {
         }
     }
     finds(
-        "sites/ashford/ledger, entry 5: round 0 burns 4 uses, came 1",
+        "sites/ashford/ledger, entry 5: round 1 burns 4 uses, came 1",
         recounted(0, |_, earmark, count| if earmark == 0 { 1 } else { count }),
     );
     // The aborted one of brackley alone.
     finds(
-        "sites/brackley/ledger, entry 5: round 0 burns 4 uses, came 1",
+        "sites/brackley/ledger, entry 5: round 1 burns 4 uses, came 1",
         recounted(1, |at, _, count| if at == 5 { 1 } else { count }),
     );
     finds(

@@ -9,6 +9,7 @@
 
 mod bundle;
 
+use bundle::secure::{after_block, loses};
 use bundle::{Map, make};
 use consilium_common::ledger::budget::Budget;
 use consilium_common::ledger::entry::Body;
@@ -143,6 +144,54 @@ fn the_second_verifier_reads_secure_sums() {
     assert!(text.contains("sums/1: no ledger recorded its end"), "{text}");
     check("grouping", "no later step fixes it", &|map| *map = untold(&[(1, 1)]));
     check("missing", "the sum of step 1, attempt 1 is not in the bundle", &|map| drop(map.remove("sums/1")));
+}
+
+/// A site that lost its disk: the second verifier explains what was lost by the same uses, charges them, and finds
+/// what no use explains.
+#[test]
+fn the_second_verifier_reads_recovered_ledgers() {
+    let Some(python) = python() else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    let study = bundle::secure::study();
+    let check =
+        |what: &str, code: i32, expected: &str, lost: &[(u32, u32, u32)], of: u32, count: Option<u64>| {
+            let (mut map, mut sites) = bundle::secure::make();
+            sites[0] = loses(&sites[0], lost, after_block(of, 0), |body| match body {
+                Body::ReserveBlock { study, earmark: 0, first, .. } => {
+                    count.map(|count| Body::ReserveBlock { study: *study, earmark: 0, first: *first, count })
+                }
+                _ => None,
+            });
+            sites[0].write(&mut map, true);
+            assert_eq!(bundle::check(&map).findings.is_empty(), code == 0, "{what}");
+            let folder = dir.path().join(what);
+            write(&map, &folder);
+            let (found, text) = verifier(&python, &folder);
+            assert_eq!(found, Some(code), "{what}: {text}");
+            assert!(text.contains(expected), "{what}: {text}");
+            if code != 0 {
+                return;
+            }
+            let theirs: Value = serde_json::from_str(&text).expect("JSON");
+            let ledgers: Vec<_> = sites.iter().map(|site| &site.state).collect();
+            let ours = Budget::of(&study.digest, study.privacy.delta, &ledgers).expect("a budget");
+            for (ours, theirs) in ours.sites.iter().zip(theirs["sites"].as_array().expect("sites")) {
+                for (key, ours) in [
+                    ("epsilon_training", ours.epsilon_training),
+                    ("epsilon_two_hospitals", ours.epsilon_two_hospitals.expect("four sites")),
+                ] {
+                    let theirs = theirs["pld"][key].as_f64().expect(key);
+                    assert!((ours - theirs).abs() <= 1e-3 * theirs, "{what}, {key}: {ours} and {theirs}");
+                }
+            }
+        };
+    let first = [(0, 0, 0)];
+    let all = [(0, 0, 0), (0, 1, 0), (0, 1, 1)];
+    check("two", 0, "sums/1: ashford lost its record of it with its disk", &all, 0, None);
+    check("grouping", 0, "evaluation/overall/sum: ashford lost its record", &[(1, 1, 0)], 1, None);
+    check("too-many", 1, "sums/1: ashford has no masked vector for it", &all, 0, Some(1));
+    check("elsewhere", 1, "sums/0: ashford has no masked vector for it", &first, 1, None);
+    check("later", 1, "sums/1: ashford has no masked vector for it", &[(0, 1, 1)], 0, None);
 }
 
 /// A ledger of more than one tile.

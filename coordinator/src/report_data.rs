@@ -139,6 +139,7 @@ mod tests {
             decision,
             time: time(second),
             approver: "guardian".into(),
+            replaces: None,
         };
         StudyEvent::Decided {
             site,

@@ -309,6 +309,11 @@ fn sums(study: &Study, audit: &Report) -> Option<Sums> {
     for ledger in audit.sites.iter().filter_map(|site| site.ledger.as_ref()) {
         let masked = ledger.masked(&study.digest).map(|(_, m)| (m.earmark, m.step, m.attempt));
         attempts.extend(masked);
+        // A ledger may have lost its record of one with a disk, and so may all that had it.
+        attempts.extend(audit.sums.iter().map(|sum| match sum.slot {
+            Slot::Round(round) => (0, round, sum.attempt),
+            Slot::Grouping(earmark) => (earmark, earmark, sum.attempt),
+        }));
         let burnt: u64 = ledger.blocks(&study.digest).map(|(_, block)| block.count).sum();
         let in_sums = audit.sums.iter().filter(|sum| sum.survivors.contains(ledger.site())).count();
         uses_lost = uses_lost.max(burnt - in_sums as u64);
@@ -408,24 +413,50 @@ fn text(metrics: &Metrics, level: f64, stopped: Option<&Stopped>) -> String {
         &["site", "ε training", "ε evaluation", "ε of one person", "ε if known to two sites", "steps"],
         spent,
     );
-    let sums = privacy.sums.as_ref().map_or_else(String::new, |sums| {
-        format!(
-            "\nThe coordinator saw sums over at least {} sites and nothing of one of them (while at most {} collude); \
-             {} attempts failed and count as spent",
-            sums.sites_of_rounds.iter().min().copied().unwrap_or(0),
-            sums.colluding,
-            sums.attempts_failed
-        )
-    });
+    let sums = privacy.sums.as_ref().map_or_else(String::new, |sums| format!("\n{}", sums_text(sums)));
     format!(
         "{models}Privacy: ε = {:.3} at δ = {:e} for one person at one site ({} accountant, {} mode)\n{spent}{sums}",
         privacy.epsilon, privacy.delta, privacy.accountant, privacy.mode
     )
 }
 
+/// What the coordinator could read in a study by secure sums, in one line.
+fn sums_text(sums: &Sums) -> String {
+    let failed = format!("{} attempts failed and count as spent", sums.attempts_failed);
+    match sums.sites_of_rounds.iter().min() {
+        Some(fewest) => format!(
+            "The coordinator saw sums over at least {fewest} sites and nothing of one of them (while at most {} \
+             collude); {failed}",
+            sums.colluding
+        ),
+        None => format!("No secure sum was made: the coordinator saw nothing of any site; {failed}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_sum_is_not_a_sum_over_nobody() {
+        fn check(sites_of_rounds: Vec<usize>, expected: &str) {
+            let said = sums_text(&Sums {
+                threshold: 3,
+                colluding: 1,
+                sites_of_rounds,
+                evaluations: 0,
+                attempts_failed: 2,
+                uses_lost_max: 2,
+            });
+            assert!(said.starts_with(expected), "{said}");
+            assert!(
+                said.ends_with("2 attempts failed and count as spent") && !said.contains(" 0 "),
+                "{said}"
+            );
+        }
+        check(vec![4, 3, 4], "The coordinator saw sums over at least 3 sites");
+        check(vec![], "No secure sum was made: the coordinator saw nothing of any site");
+    }
 
     /// The golden bundle of a distributed study: figures come from the secure sums alone, with their noise.
     #[test]

@@ -5,7 +5,7 @@ use crate::files::{self, FileError};
 use crate::home::Home;
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::{PublicKey, SecretKey};
-use consilium_common::protocol::{Approval, Decision};
+use consilium_common::protocol::{Approval, Decision, Replaced};
 use consilium_common::signed::{InvalidStatement, Signed, Verified};
 use consilium_common::study::{self, Study};
 use consilium_common::time::Time;
@@ -58,6 +58,25 @@ pub fn sign(
     now: Time,
     key: &SecretKey,
 ) -> Signed<Approval> {
+    sign_over(study, site, (decision, approver), now, key, None)
+}
+
+/// As [`sign`], in the place of a decision that was signed before, if there is one: the new one names it, and so it is
+/// in whatever the new one is in, the ledger included.
+#[must_use]
+pub fn sign_over(
+    study: &Study,
+    site: &SiteName,
+    (decision, approver): (Decision, &str),
+    now: Time,
+    key: &SecretKey,
+    before: Option<&Approval>,
+) -> Signed<Approval> {
+    let replaces = before.map(|before| Replaced {
+        decision: before.decision,
+        time: before.time,
+        approver: before.approver.clone(),
+    });
     let approval = Approval {
         study: study.digest,
         study_id: study.id.clone(),
@@ -65,6 +84,7 @@ pub fn sign(
         decision,
         time: now,
         approver: approver.to_owned(),
+        replaces,
     };
     Signed::new(&approval, key)
 }

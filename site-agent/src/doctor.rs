@@ -1,6 +1,7 @@
 //! Is this agent ready? Each check is one line, with what to do where it is not.
 
 use crate::connect::{Dialer, EXPIRED_ADVICE};
+use crate::data;
 use crate::files;
 use crate::home::{Config, Home, HomeError, entropy};
 use crate::ledger_view::LedgerView;
@@ -131,9 +132,9 @@ fn ledger(home: &Home) -> Result<String, String> {
     Ok(format!("{} entries, all in order", view.state.size()))
 }
 
-fn readable(data: Option<&Path>) -> Result<String, String> {
-    let path = data.ok_or("none given; set `data` in agent.toml")?;
-    let table = if path.is_dir() { path.join("table.csv") } else { path.to_owned() };
+fn readable(path: Option<&Path>) -> Result<String, String> {
+    let path = path.ok_or("none given; set `data` in agent.toml")?;
+    let table = data::main_file(path);
     match std::fs::File::open(&table) {
         Ok(_) => Ok(format!("{} can be read", table.display())),
         Err(error) => Err(format!("{}: {error}", table.display())),

@@ -12,6 +12,7 @@ mod mutated;
 mod rotate;
 mod round;
 mod sums;
+mod table;
 #[cfg(test)]
 mod tests;
 mod witness;
@@ -37,6 +38,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// After something that a person must mend, growing from [`PAUSE`]: each further try of a round
 /// burns a spare one.
 const MEND_MAX: Duration = Duration::from_secs(600);
+/// The same where nothing was burnt: a table that is not there, or lacks columns.
+const LOOK_MAX: Duration = Duration::from_secs(60);
 
 /// Serves until `stop` turns true or the agent must stop. A lost connection is opened again, with
 /// growing pauses. A task that has begun is brought to its end before stopping.
@@ -109,7 +112,13 @@ async fn converse(
             Err(TaskError::Told(_)) => pause(PAUSE, stop).await,
             Err(TaskError::Refused(refusal)) => {
                 agent.refuse(link, &task, &refusal).await?;
-                pause(PAUSE, stop).await;
+                if refusal.rule == table::RULE {
+                    // Until a person has mended it; looking at it costs nothing.
+                    pause(mend, stop).await;
+                    mend = (mend * 2).min(LOOK_MAX);
+                } else {
+                    pause(PAUSE, stop).await;
+                }
             }
             Err(TaskError::Call(error @ (CallError::Unreachable(_) | CallError::Broken { .. }))) => {
                 return Ok(Some(error));

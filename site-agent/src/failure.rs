@@ -3,9 +3,11 @@
 
 use crate::approval::KeptError;
 use crate::connect::Unreachable;
-use crate::data::InvalidTable;
+use crate::data::InvalidData;
 use crate::data::export::ExportError;
+use crate::data::extract::InvalidRecords;
 use crate::data::omop::InvalidOmop;
+use crate::data::omop::postgres::InvalidDatabase;
 use crate::drive::{Stop, TaskError};
 use crate::enroll::EnrollError;
 use crate::files::FileError;
@@ -115,9 +117,18 @@ table! {
         KeptError::Mistakes(_) => Kind::Input,
         KeptError::OtherBytes { .. } | KeptError::Decision(_) => Kind::Fault,
     };
-    InvalidTable => |_error| Kind::Input;
-    InvalidOmop => |error| if matches!(error, InvalidOmop::Scratch { .. }) { Kind::Fault } else { Kind::Input };
-    ExportError => |_error| Kind::Input;
+    InvalidData => |error| of_data(&error);
+    InvalidRecords => |error| if error.is_of_this_machine() { Kind::Fault } else { Kind::Input };
+    InvalidOmop => |error| match &error {
+        InvalidOmop::Scratch { .. } => Kind::Fault,
+        InvalidOmop::Database(database) => of_database(database),
+        _ => Kind::Input,
+    };
+    InvalidDatabase => |error| of_database(&error);
+    ExportError => |error| match &error {
+        ExportError::Data(data) => of_data(data),
+        ExportError::Unwritable { .. } => Kind::Input,
+    };
     SynthError => |error| if error.is_bad_input() { Kind::Input } else { Kind::Fault };
     ViewError => |error| match &error {
         ViewError::File(file) => of_file(file),
@@ -152,6 +163,19 @@ fn of_file(error: &FileError) -> Kind {
     match error {
         FileError::Io { .. } | FileError::Malformed { .. } => Kind::Fault,
         FileError::TooOpen { .. } | FileError::TooLong { .. } => Kind::Input,
+    }
+}
+
+fn of_data(error: &InvalidData) -> Kind {
+    if error.is_of_this_machine() { Kind::Fault } else { Kind::Input }
+}
+
+fn of_database(error: &InvalidDatabase) -> Kind {
+    match error {
+        InvalidDatabase::Unreachable { .. } | InvalidDatabase::Lost { .. } => Kind::Unreachable,
+        InvalidDatabase::NotGranted { .. } => Kind::Refused,
+        // Files that an administrator named.
+        _ => Kind::Input,
     }
 }
 

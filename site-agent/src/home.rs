@@ -47,7 +47,7 @@ pub struct Config {
     pub address: Option<Address>,
     /// Overrides the environment.
     pub proxy: Option<Proxy>,
-    /// The table, or the folder that holds it.
+    /// The table, the folder that holds it, or a folder of OMOP tables.
     pub data: Option<PathBuf>,
 }
 
@@ -330,7 +330,7 @@ fn default_config(site: &SiteName) -> String {
         "# The agent of one hospital.\n\
          site = \"{site}\"\n\
          \n\
-         # The table (CSV, one row per person), or the folder that holds table.csv.\n\
+         # The table (CSV, one row per person), the folder that holds table.csv, or a folder of OMOP tables.\n\
          # data = \"/srv/consilium/table.csv\"\n\
          \n\
          # The HTTP proxy out of the hospital; \"none\" for a direct connection. Without this line\n\

@@ -11,7 +11,8 @@
 //! checkpoint into place is the one moment at which entries come to be, or, for
 //! [`LedgerStore::append_quickly`], the sync of their record in the `journal`. After a crash, bytes behind the
 //! signed checkpoint are cut off (they were never acted on); anything signed that is missing or
-//! changed makes the folder [`LedgerError::Corrupt`], and nothing is repaired.
+//! changed makes the folder [`LedgerError::Corrupt`], and nothing is repaired: [`LedgerStore::recover`] puts
+//! somebody else's copy in its place, whose last entry then is a `recovered`.
 
 mod append;
 mod cosigned;
@@ -41,6 +42,11 @@ use std::sync::Arc;
 
 /// A clock that stepped back by no more is taken to stand still; by more, the agent stops.
 pub const CLOCK_BACK_MAX_MS: i64 = 5 * 60 * 1000;
+
+/// The way out where a ledger is damaged or gone, and what it costs.
+pub(crate) const WAY_OUT: &str = "find out why; then `site-agent ledger recover` takes the coordinator's copy (--from \
+    DIR: another). That costs the entries after its last cosignature: uses left in open blocks and reserves without an \
+    output stay burnt, and auditors see what was lost";
 
 /// What a new ledger starts with.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,14 +108,14 @@ pub enum LedgerError {
         dir: PathBuf,
     },
     /// `open` found nothing there.
-    #[error("{dir}: there is no ledger here")]
+    #[error("{dir}: there is no ledger here; if there was one: {}", WAY_OUT)]
     Absent {
         /// The folder.
         dir: PathBuf,
     },
     /// Something signed is missing or changed. A person must find out why; restoring an old copy
     /// does not help, since the coordinator has cosigned what was lost.
-    #[error("{dir}: the ledger is corrupt: {what}")]
+    #[error("{dir}: the ledger is corrupt: {what}; {}", WAY_OUT)]
     Corrupt {
         /// The folder.
         dir: PathBuf,
@@ -120,7 +126,7 @@ pub enum LedgerError {
     #[error(
         "the coordinator has cosigned {cosigned} entries of this ledger, the disk holds {found}: it was \
          restored from an old copy, and what was spent since is not in it; stop here and run: site-agent ledger \
-         recover"
+         recover. It costs what was written after the last cosignature: uses left in open blocks stay burnt"
     )]
     Restored {
         /// Entries that the coordinator has cosigned.
@@ -212,7 +218,7 @@ impl LedgerStore {
         let mut framed = Vec::new();
         tiles::push_entry(&mut framed, &bytes);
         let note = note.to_string();
-        disk::put_folder(&*disk, dir, &[("entries", &framed), ("checkpoint", note.as_bytes())], None)?;
+        disk::put_folder(&*disk, dir, &[("entries", &framed), ("checkpoint", note.as_bytes())])?;
         Self::open_on(disk, dir, key, coordinator)
     }
 
@@ -236,6 +242,7 @@ impl LedgerStore {
         coordinator: Option<PublicKey>,
     ) -> Result<Self, LedgerError> {
         let corrupt = |what: String| LedgerError::Corrupt { dir: dir.to_owned(), what };
+        disk::finish_replacing(&*disk, dir)?;
         if disk::is_absent_or_empty(dir)? {
             return Err(LedgerError::Absent { dir: dir.to_owned() });
         }
@@ -248,6 +255,7 @@ impl LedgerStore {
             disk::read(dir, "entries")?.ok_or_else(|| corrupt("the entries are missing".to_owned()))?;
         let mut rest = bytes.as_slice();
         let entries = signed_entries(&mut rest, note.checkpoint.size).map_err(corrupt)?;
+        journal::check_not_missing(rest).map_err(corrupt)?;
         let dropped = rest.len() as u64;
         let length = bytes.len() as u64 - dropped;
         let tree = Tree::of(&entries);

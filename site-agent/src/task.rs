@@ -132,7 +132,7 @@ pub fn train(facts: &Facts<'_>, round: u32, model: Digest) -> Result<Next, Refus
     let record = allowed(facts)?;
     let training = &facts.study.privacy.training;
     if round >= training.rounds {
-        let why = format!("asked round {round}, the study has {} (counted from 0)", training.rounds);
+        let why = format!("asked round {}, the study has {}", u64::from(round) + 1, training.rounds);
         return Err(Refusal { rule: "study.rounds", why });
     }
     let earmark = record

@@ -50,7 +50,7 @@ pub(crate) fn study_text(edits: &[(&str, &str)]) -> String {
         assert_eq!(site.name.as_str(), SITES[i]);
         site.key = key(i).public();
     }
-    let mut text = study::fill(STUDY, &roster, None).expect("fits");
+    let mut text = study::fill(STUDY, &roster, None).expect("fits").text;
     for (from, to) in edits {
         assert!(text.contains(from), "the case changes something: {from}");
         text = text.replacen(from, to, 1);

@@ -132,6 +132,16 @@ impl Process {
         self.child.id()
     }
 
+    /// SIGTERM: what is under way is brought to its end.
+    ///
+    /// # Panics
+    /// When there is no such signal here, or the process cannot be waited for.
+    pub fn stop(&mut self) {
+        let asked = Command::new("kill").arg(self.id().to_string()).status().expect("a system with signals");
+        assert!(asked.success(), "the process was there");
+        self.child.wait().expect("a child can be waited for");
+    }
+
     /// SIGKILL: nothing is written any more.
     ///
     /// # Panics
@@ -355,6 +365,17 @@ impl Federation {
     pub fn start_agents(&mut self) {
         for site in self.sites.clone() {
             self.start_agent(&site);
+        }
+    }
+
+    /// Asks a site's agent to stop, and waits until it has.
+    ///
+    /// # Panics
+    /// When the site is unknown.
+    pub fn stop_agent(&mut self, site: &str) {
+        let at = self.sites.iter().position(|s| s == site).expect("a site of this federation");
+        if let Some(mut process) = self.agents[at].take() {
+            process.stop();
         }
     }
 

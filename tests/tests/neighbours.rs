@@ -40,6 +40,24 @@ fn neighbours_look_alike() {
     assert_eq!(there, [true, true], "a person moves the payloads of their role, or nothing was compared");
 }
 
+/// A table that lacks a column is refused by one rule before anything is reserved, and what is said of it depends on the
+/// columns' names alone: not on who is in the table, nor on how many.
+#[test]
+fn a_header_that_does_not_fit_says_nothing_of_people() {
+    let (nobody, many) = (String::new(), (0..300).map(|i| format!("q{i},train,1,f,1,1,1\n")).collect());
+    let said = [nobody, many, "\u{1},,,,\n\"".to_owned()].map(|rows: String| {
+        let study = study();
+        let table = format!("person_id,role,y,sex,c0,c1\n{rows}");
+        let asks = [Ask::Train(0), Ask::Close];
+        let Played { seen, ledger } = Play { study: &study, table: &table, asks: &asks, seed: [1; 32] }.run();
+        let said: Vec<Said> = seen.into_iter().map(|seen| seen.said).collect();
+        assert!(said.contains(&Said::Decline { rule: "data.table".into() }), "{said:?}");
+        assert!(!said.iter().any(|said| matches!(said, Said::FetchStart | Said::Output { .. })), "{said:?}");
+        (said, ledger)
+    });
+    assert!(said[0] == said[1] && said[0] == said[2], "{said:#?}");
+}
+
 #[cfg(feature = "mutants")]
 #[test]
 fn every_variant_that_says_too_much_is_caught() {
@@ -134,7 +152,18 @@ struct Look {
 }
 
 fn look(table: &str, seed: u8) -> Look {
-    let study = StudyOf {
+    let study = study();
+    // The last one is refused: the study is closed by then.
+    let asks = [Ask::Train(0), Ask::Train(1), Ask::Evaluate, Ask::Close, Ask::Train(1)];
+    let played = Play { study: &study, table, asks: &asks, seed: [seed; 32] }.run();
+    let mut look = Look { shown: vec![], updates: vec![], histograms: vec![], commitments: vec![], early: 0 };
+    look.said(&played);
+    look.entries(&played);
+    look
+}
+
+fn study() -> StudyOf {
+    StudyOf {
         features: FEATURES,
         hidden: vec![],
         people_public: 40,
@@ -144,14 +173,7 @@ fn look(table: &str, seed: u8) -> Look {
         noise_multiplier: 2.0,
         reply_tick_ms: TICK_MS,
         role_column: false,
-    };
-    // The last one is refused: the study is closed by then.
-    let asks = [Ask::Train(0), Ask::Train(1), Ask::Evaluate, Ask::Close, Ask::Train(1)];
-    let played = Play { study: &study, table, asks: &asks, seed: [seed; 32] }.run();
-    let mut look = Look { shown: vec![], updates: vec![], histograms: vec![], commitments: vec![], early: 0 };
-    look.said(&played);
-    look.entries(&played);
-    look
+    }
 }
 
 impl Look {

@@ -6,6 +6,7 @@ use consilium_tests::{Federation, run, wait_for};
 /// Long enough that what is killed is in the middle of it.
 const CHANGES: &[(&str, &str)] = &[
     ("mode", "\"distributed\"\ncolluding = 1"),
+    ("quorum", "4"),
     ("rounds", "120"),
     ("local_steps", "1"),
     ("spare_rounds", "40"),
@@ -92,4 +93,64 @@ fn below_the_threshold_the_step_waits_for_the_site() {
     let watched = federation.coordinator(["study", "watch", &digest]).ok();
     assert!(watched.contains("attempt 1 failed"), "{watched}");
     assert!(watched.contains("secure sum of 4 sites, attempt 2"), "{watched}");
+}
+
+/// Entries under the newest checkpoint of a site whose agent is not running, the journal's included.
+fn entries(federation: &Federation, site: &str, out: &str) -> u64 {
+    let out = federation.path(out);
+    let _ = std::fs::remove_dir_all(&out);
+    let _ = federation.agent(site, ["ledger", "export", "--out", &out]).ok();
+    let note = std::fs::read_to_string(format!("{out}/checkpoint")).expect("a checkpoint");
+    note.lines().nth(1).and_then(|size| size.parse().ok()).expect("a size")
+}
+
+/// Five sites, t = 4: one loses its ledger in the middle of the study, with records of masked vectors that nobody
+/// else has. It takes the coordinator's copy, comes back, and the bundle says what was lost.
+#[test]
+fn a_site_loses_its_disk_and_the_bundle_says_so() {
+    let (mut federation, digest) = trained(5);
+    let ledger = format!("{}/ledger", federation.home("corby"));
+    // Stopped where the coordinator's copy is some steps behind; and between two steps, since a sum that it is in
+    // and has not signed would be a finding.
+    wait_for("records that nobody else has", || {
+        federation.stop_agent("corby");
+        let had = entries(&federation, "corby", "had");
+        let note = std::fs::read_to_string(format!("{ledger}/cosigned")).expect("cosigned");
+        let cosigned: u64 = note.lines().nth(1).and_then(|size| size.parse().ok()).expect("a size");
+        if had >= cosigned + 5 {
+            return Some(());
+        }
+        federation.start_agent("corby");
+        on_stream(&federation, &digest, 5);
+        let before = round(&federation, &digest);
+        round_after(&federation, &digest, before + 1);
+        None
+    });
+    std::fs::remove_dir_all(&ledger).expect("it was there");
+    federation.start_agent("corby");
+    let said = wait_for("the agent stops", || {
+        let log = federation.log("corby");
+        log.contains("there is no ledger here").then_some(log)
+    });
+    assert!(said.contains("`site-agent ledger recover`") && said.contains("stay burnt"), "{said}");
+    wait_for("the ledger is back", || {
+        let recovered = federation.agent("corby", ["ledger", "recover", "--format", "json"]);
+        (recovered.code != 2).then(|| {
+            let recovered = recovered.json();
+            assert_eq!(recovered["entries_before"], serde_json::Value::Null, "{recovered}");
+            assert!(recovered["uses_lost_max"].as_u64() > Some(0), "{recovered}");
+        })
+    });
+    federation.start_agent("corby");
+    on_stream(&federation, &digest, 5);
+    assert!(round(&federation, &digest) < u64::MAX, "it is back while the others train");
+    verified(&federation, &digest);
+    let bundle = federation.path("results/bundle");
+    let said = run("auditor", ["verify", &bundle]).ok();
+    for part in
+        ["note        corby: entry", "recovered from a copy of", "was lost with its disk", "stay burnt"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains("FINDING"), "{said}");
 }

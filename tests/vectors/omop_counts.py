@@ -69,7 +69,9 @@ def main(folders):
                 counts[0] += 1
                 counts[1] += concept is not None and int(row[concept] or 0) == 0
                 value = (row.get(number) or "") if number else ""
-                counts[2] += name == "measurement" and value != "" and int(row.get("unit_concept_id") or 0) == 0
+                counts[2] += name == "measurement" and value != "" and not (
+                    int(row.get("unit_concept_id") or 0) or row.get("unit_source_value")
+                )
                 if ended:
                     both = begun[1] is not None and ended[1] is not None
                     counts[3] += ended[1] < begun[1] if both else ended[0] < begun[0]

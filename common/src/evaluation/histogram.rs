@@ -163,10 +163,9 @@ mod tests {
             AttributeValues::Levels(names.iter().map(|n| (n.to_lowercase(), (*n).to_owned())).collect())
         };
         vec![
-            Attribute { name: "sex".into(), column: "sex".into(), values: levels(&["Female", "Male"]) },
+            Attribute { name: "sex".into(), values: levels(&["Female", "Male"]) },
             Attribute {
                 name: "age_band".into(),
-                column: "age".into(),
                 values: AttributeValues::Bands(vec![18.0, 26.0, 27.0, 66.5]),
             },
         ]

@@ -176,7 +176,7 @@ struct Uses {
 /// # Privacy
 /// An upper bound. k sites were together in no more sums than there are (session, step and attempt: no site masks
 /// twice for one, and no two sums of one attempt reach the threshold), nor in more than they burnt uses for; what one
-/// of them burnt and never masked anything with counts as one sum more each.
+/// of them burnt and never masked anything with, or has no record of (a `recovered`), counts as one sum more each.
 fn in_sums(
     study: &Digest,
     ledgers: &[&State],

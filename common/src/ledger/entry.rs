@@ -241,6 +241,12 @@ pub enum Body {
         /// Why: `interrupted`, `withdrawn`.
         reason: String,
     },
+    /// This ledger was taken back from a copy, after its disk was lost or restored: entries that the copy
+    /// did not have are lost. Ends whatever was open in it, as an `abort` does: blocks, reserves, releases.
+    Recovered {
+        /// How many entries the copy had: the index of this one.
+        entries: u64,
+    },
     /// A request was refused. One per rule, study and day; `count` requests so far unreported.
     Refusal {
         /// The rule's name, as `policy.noise_multiplier_min`.
@@ -373,6 +379,13 @@ mod tests {
         let text = r#"{"time":"2027-03-01T09:30:00.000Z","previous":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","kind":"refusal","rule":"policy.steps_max","study":null,"count":2}"#;
         assert_eq!(String::from_utf8(refusal().to_bytes().expect("short")).expect("text"), text);
         assert_eq!(Entry::from_bytes(text.as_bytes()), Ok(refusal()));
+        let recovered = text.replace(
+            r#""refusal","rule":"policy.steps_max","study":null,"count":2"#,
+            r#""recovered","entries":7"#,
+        );
+        let entry = Entry { body: Body::Recovered { entries: 7 }, ..refusal() };
+        assert_eq!(String::from_utf8(entry.to_bytes().expect("short")).expect("text"), recovered);
+        assert_eq!(Entry::from_bytes(recovered.as_bytes()), Ok(entry));
         let earmark = r#"{"name":"training","account":"both","mechanism":"poisson_gaussian","sampling_rate":0.5,"noise_multiplier":1.0,"count":3}"#;
         let parsed: Earmark = serde_json::from_str(earmark).expect("an earmark");
         assert!(parsed.is_training());

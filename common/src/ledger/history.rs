@@ -14,6 +14,8 @@ pub struct History {
     pub policies: Vec<Policy>,
     /// Changes of the ledger's key; in order.
     pub keys: Vec<KeyChanged>,
+    /// When the ledger was taken back from a copy, by the index of the `recovered`.
+    pub recovered: BTreeMap<u64, Time>,
     /// Requests that the site refused; in order.
     pub refusals: Vec<Refused>,
     /// When each `commit` was written, by its index.
@@ -80,6 +82,7 @@ impl History {
             Body::KeyChange { key, by_old, .. } => {
                 self.keys.push(KeyChanged { entry: index, time, old: by_old.key, new: *key });
             }
+            Body::Recovered { .. } => drop(self.recovered.insert(index, time)),
             Body::Refusal { rule, study, count } => {
                 let (rule, study, count) = (rule.clone(), *study, *count);
                 self.refusals.push(Refused { entry: index, time, rule, study, count });

@@ -7,9 +7,11 @@
 
 mod keys;
 mod open;
+mod recovered;
 mod state;
 mod sums;
 
+pub use recovered::{LeftOpen, Recovery};
 pub use state::{Burn, Outcome, Slot, State, StudyRecord};
 pub use sums::{Block, Masked};
 
@@ -166,6 +168,7 @@ impl State {
                     None => self.check_unfinished("ledger.abort", *reserve),
                 }
             }
+            Body::Recovered { entries } => self.check_recovered(*entries),
             Body::Refusal { rule, study, count } => self.check_refusal(entry.time, rule, *study, *count),
             Body::Close { study, reason } => {
                 check_reason("ledger.close", reason, &CLOSE_REASONS)?;

@@ -25,6 +25,22 @@ pub struct Approval {
     pub time: Time,
     /// Who signed at the hospital, in their own words; may be empty.
     pub approver: String,
+    /// This site's decision on the same bytes that this one takes the place of: nobody's signature goes without a
+    /// trace. Left out where there was none, so that statements from before this key have the same bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaced>,
+}
+
+/// A decision that was signed before another one on the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replaced {
+    /// What it was.
+    pub decision: Decision,
+    /// When it was signed.
+    pub time: Time,
+    /// By whom, in their own words; may be empty.
+    pub approver: String,
 }
 
 impl Statement for Approval {

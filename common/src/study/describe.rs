@@ -1,8 +1,12 @@
 //! A study in plain words: what `site-agent study show` prints before anybody approves, and `study
 //! check` before anybody publishes. Intended use first.
 
+mod records;
+
+pub use records::{concepts, covariate, outcome};
+
 use super::earmarks::earmarks;
-use super::{Encoding, Mode, ModelFamily, SplitBy, Study};
+use super::{Data, Encoding, FeatureColumn, Mode, ModelFamily, SplitBy, Study, TableData};
 use crate::privacy::mechanism::Event;
 use std::fmt::{self, Write as _};
 
@@ -65,39 +69,10 @@ fn governance(out: &mut String, study: &Study) {
 }
 
 fn data(out: &mut String, study: &Study) -> fmt::Result {
-    let task = &study.task;
     heading(out, "What is read at the hospital");
-    let outcome = format!(
-        "{} in column {}: {} means it happened, {} that it did not; other people are left out",
-        task.name,
-        task.column,
-        task.positive.join(" or "),
-        task.negative.join(" or ")
-    );
-    paragraph(out, "Outcome: ", &outcome);
-    paragraph(out, "Person: ", &format!("column {}, which never leaves", study.data.person_id));
-    for feature in &study.features {
-        let mut line = format!("{} from column {}: ", feature.name, feature.column);
-        match &feature.encoding {
-            Encoding::Number { low, high } => write!(line, "a number from {low} to {high}")?,
-            Encoding::Category { levels } => write!(line, "one of {}", levels.join(", "))?,
-        }
-        if let Some(unit) = &feature.unit {
-            write!(line, " {unit}")?;
-        }
-        if !feature.missing_values.is_empty() {
-            write!(line, "; {} means not recorded", feature.missing_values.join(" or "))?;
-        }
-        paragraph(out, "Predictor: ", &line);
-    }
-    for attribute in &study.attributes {
-        let line = format!(
-            "{} from column {}: {}",
-            attribute.name,
-            attribute.column,
-            attribute.values.labels().join(", ")
-        );
-        paragraph(out, "Subgroups by: ", &line);
+    match &study.data {
+        Data::Table(table) => columns(out, study, table)?,
+        Data::Records(records) => records::write(out, study, records),
     }
     let model = match &study.model {
         ModelFamily::Logistic => "logistic regression".to_owned(),
@@ -106,6 +81,38 @@ fn data(out: &mut String, study: &Study) -> fmt::Result {
     let architecture = study.architecture();
     let (inputs, parameters) = (architecture.inputs, architecture.parameters());
     paragraph(out, "Model: ", &format!("{model}; {inputs} inputs, {parameters} parameters"));
+    Ok(())
+}
+
+fn columns(out: &mut String, study: &Study, table: &TableData) -> fmt::Result {
+    let outcome = format!(
+        "{} in column {}: {} means it happened, {} that it did not; other people are left out",
+        study.task.name,
+        table.outcome.column,
+        table.outcome.positive.join(" or "),
+        table.outcome.negative.join(" or ")
+    );
+    paragraph(out, "Outcome: ", &outcome);
+    paragraph(out, "Person: ", &format!("column {}, which never leaves", table.person_id));
+    for (feature, FeatureColumn { column, missing_values }) in study.features.iter().zip(&table.features) {
+        let mut line = format!("{} from column {column}: ", feature.name);
+        match &feature.encoding {
+            Encoding::Number { low, high } => write!(line, "a number from {low} to {high}")?,
+            Encoding::Category { levels } => write!(line, "one of {}", levels.join(", "))?,
+            Encoding::Flag | Encoding::Count { .. } | Encoding::Distance { .. } => {}
+        }
+        if let Some(unit) = &feature.unit {
+            write!(line, " {unit}")?;
+        }
+        if !missing_values.is_empty() {
+            write!(line, "; {} means not recorded", missing_values.join(" or "))?;
+        }
+        paragraph(out, "Predictor: ", &line);
+    }
+    for (attribute, column) in study.attributes.iter().zip(&table.attributes) {
+        let labels = attribute.values.labels().join(", ");
+        paragraph(out, "Subgroups by: ", &format!("{} from column {column}: {labels}", attribute.name));
+    }
     Ok(())
 }
 

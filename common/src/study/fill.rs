@@ -1,10 +1,14 @@
 //! Fills a study template: who takes part, and how much privacy it may cost. Comments and layout stay.
 
+mod choice;
+
+pub use choice::Choice;
+
 use super::limits::{DELTA_MAX, DELTA_PEOPLE_EXPONENT, SITES_MIN};
 use super::{Mistakes, RosterSite, parse};
 use crate::privacy::accountant::Accountant;
 use crate::privacy::calibrate;
-use crate::secagg::recommended_threshold;
+use choice::{Whose, choose_threshold};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TableLike, Value, value};
 
 /// Where both accounts pay for everything and the template does not say otherwise, training alone gets
@@ -12,9 +16,19 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, TableLike, Value, value
 /// since losses add up more slowly than ε.
 const TRAINING_PART_OF_BOTH: f64 = 0.8;
 
-/// The template with `roster` as its `[[site]]` tables, in `distributed` mode with equal weights, and with the
-/// threshold and `colluding` that are recommended where it has another number of sites; `quorum` and `min_sites` are lowered to the
-/// number of sites if they are above, and `delta` to people^-1.1 of the largest site, rounded down to
+/// A filled template.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filled {
+    /// A study file that [`parse()`] reads.
+    pub text: String,
+    /// What the roster decided where the template may have said otherwise, for people to read.
+    pub choices: Vec<Choice>,
+}
+
+/// A study that somebody wrote, with `roster` as its `[[site]]` tables, in `distributed` mode with equal weights. A
+/// `quorum` (with its `colluding`) that a secure sum of so many sites may have is kept; where the file has another number of sites
+/// and a `quorum` that they may not have, the recommended one takes its place. In `local` mode `quorum` is lowered to the number of
+/// sites if it is above; so is `min_sites`, and `delta` to people^-1.1 of the largest site, rounded down to
 /// one digit, if it is above that. With `epsilon`, a person's total cap becomes that ε, and
 /// `noise_multiplier` the smallest that keeps it by the template's `accountant`: with the site-hash split each account may spend
 /// all of it; with a split by column, where everybody pays for everything, training keeps the
@@ -22,8 +36,26 @@ const TRAINING_PART_OF_BOTH: f64 = 0.8;
 /// not below 1), and evaluation gets what is then left.
 ///
 /// # Errors
-/// The mistakes of the filled study; the text that comes back is one that [`parse()`] reads.
-pub fn fill(template: &str, roster: &[RosterSite], epsilon: Option<f64>) -> Result<String, Mistakes> {
+/// The mistakes of the filled study.
+pub fn fill(template: &str, roster: &[RosterSite], epsilon: Option<f64>) -> Result<Filled, Mistakes> {
+    fill_by(template, roster, epsilon, Whose::Authors)
+}
+
+/// As [`fill`], of a template that ships with the project: nobody chose its `quorum`, so that a roster of another size gets
+/// the recommended one.
+///
+/// # Errors
+/// As [`fill`].
+pub fn fill_shipped(template: &str, roster: &[RosterSite], epsilon: Option<f64>) -> Result<Filled, Mistakes> {
+    fill_by(template, roster, epsilon, Whose::Ours)
+}
+
+fn fill_by(
+    template: &str,
+    roster: &[RosterSite],
+    epsilon: Option<f64>,
+    whose: Whose,
+) -> Result<Filled, Mistakes> {
     let mut document: DocumentMut = match template.parse() {
         Ok(document) => document,
         Err(error) => {
@@ -35,25 +67,24 @@ pub fn fill(template: &str, roster: &[RosterSite], epsilon: Option<f64>) -> Resu
     };
     let own_sites = document.get("site").and_then(Item::as_array_of_tables).map_or(0, ArrayOfTables::len);
     let distributed = at(&document, &["privacy", "mode"]).and_then(Item::as_str) == Some("distributed");
+    let mut choices = Vec::new();
     if distributed {
         let alike: Vec<_> =
             roster.iter().map(|site| RosterSite { weight: 1 << 16, ..site.clone() }).collect();
         set_sites(&mut document, &alike);
-        if roster.len() != own_sites {
-            set_threshold(&mut document, roster.len());
-        }
+        choices.extend(choose_threshold(&mut document, roster.len(), own_sites, whose));
     } else {
         set_sites(&mut document, roster);
+        choices.extend(lower(&mut document, &["privacy", "training", "quorum"], roster.len()));
     }
-    lower(&mut document, &["privacy", "training", "quorum"], roster.len());
-    lower(&mut document, &["disclosure", "min_sites"], roster.len());
-    lower_delta(&mut document, roster);
+    choices.extend(lower(&mut document, &["disclosure", "min_sites"], roster.len()));
+    choices.extend(lower_delta(&mut document, roster));
     if let Some(epsilon) = epsilon {
         set_epsilon(&mut document, epsilon);
     }
     let text = document.to_string();
     parse(text.as_bytes())?;
-    Ok(text)
+    Ok(Filled { text, choices })
 }
 
 fn set_sites(document: &mut DocumentMut, roster: &[RosterSite]) {
@@ -77,32 +108,35 @@ fn set_sites(document: &mut DocumentMut, roster: &[RosterSite]) {
     document.insert("site", Item::ArrayOfTables(sites));
 }
 
-/// What no secure sum has so many sites for is left for [`parse()`] to report.
-fn set_threshold(document: &mut DocumentMut, sites: usize) {
-    if let Ok((threshold, colluding)) = recommended_threshold(sites) {
-        set(document, &["privacy", "training", "quorum"], i64::from(threshold).into());
-        set(document, &["privacy", "colluding"], i64::from(colluding).into());
-    }
-}
-
-fn lower(document: &mut DocumentMut, path: &[&str], sites: usize) {
+fn lower(document: &mut DocumentMut, path: &[&str], sites: usize) -> Option<Choice> {
     let most = i64::try_from(sites.max(SITES_MIN)).unwrap_or(i64::MAX);
-    if let Some(asked) = at(document, path).and_then(Item::as_integer)
-        && asked > most
-    {
-        set(document, path, most.into());
-    }
+    let asked = at(document, path).and_then(Item::as_integer).filter(|asked| *asked > most)?;
+    set(document, path, most.into());
+    comment(document, path, &format!("lowered to {most}: there are {sites} sites"));
+    Some(Choice {
+        key: path.join("."),
+        before: Some(asked.to_string()),
+        after: most.to_string(),
+        why: format!("the roster has {sites} sites"),
+    })
 }
 
 /// What no site's size explains (above [`DELTA_MAX`]) is left for [`parse()`] to report.
-fn lower_delta(document: &mut DocumentMut, roster: &[RosterSite]) {
+fn lower_delta(document: &mut DocumentMut, roster: &[RosterSite]) -> Option<Choice> {
     const DELTA: [&str; 2] = ["privacy", "delta"];
-    let people = roster.iter().map(|site| site.people_public).max().unwrap_or(0);
+    let largest = roster.iter().max_by_key(|site| site.people_public)?;
+    let people = largest.people_public;
     #[expect(clippy::cast_precision_loss, reason = "parse refuses what is above its limits")]
     let most = (people as f64).powf(-DELTA_PEOPLE_EXPONENT);
-    if number(document, &DELTA).is_some_and(|delta| delta > most && delta <= DELTA_MAX) {
-        set(document, &DELTA, one_digit_down(most).into());
-    }
+    let before = number(document, &DELTA).filter(|delta| *delta > most && *delta <= DELTA_MAX)?;
+    let after = one_digit_down(most);
+    set(document, &DELTA, after.into());
+    Some(Choice {
+        key: DELTA.join("."),
+        before: Some(format!("{before:e}")),
+        after: format!("{after:e}"),
+        why: format!("at most people^-1.1 of the largest site, {} with {people} people", largest.name),
+    })
 }
 
 /// A positive number's first digit, the rest dropped.
@@ -175,6 +209,18 @@ fn set(document: &mut DocumentMut, path: &[&str], mut new: Value) {
     }
 }
 
+/// Adds to the comment behind a value, or writes one.
+fn comment(document: &mut DocumentMut, path: &[&str], text: &str) {
+    let mut item = Some(document.as_item_mut());
+    for key in path {
+        item = item.and_then(|item| item.get_mut(key));
+    }
+    let Some(value) = item.and_then(Item::as_value_mut) else { return };
+    let before = value.decor().suffix().and_then(|suffix| suffix.as_str()).unwrap_or_default().trim_end();
+    let after = if before.is_empty() { format!("  # {text}") } else { format!("{before}; {text}") };
+    value.decor_mut().set_suffix(after);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,7 +241,7 @@ mod tests {
 
     #[test]
     fn sites_are_replaced_and_comments_stay() {
-        let text = fill(EXAMPLE, &roster(5), None).expect("a valid template");
+        let text = fill(EXAMPLE, &roster(5), None).expect("a valid template").text;
         assert_eq!(parsed(&text).sites, roster(5));
         let comments = |text: &str| {
             text.lines()
@@ -218,20 +264,34 @@ mod tests {
         let start = EXAMPLE.find("[[site]]").expect("has sites");
         let end = EXAMPLE.find("[intended_use]").expect("has an intended use");
         let bare = format!("{}{}", &EXAMPLE[..start], &EXAMPLE[end..]);
-        let text = fill(&bare, &roster(3), None).expect("a valid template");
+        let text = fill(&bare, &roster(3), None).expect("a valid template").text;
         assert_eq!(parsed(&text).sites, roster(3));
     }
 
     #[test]
     fn fewer_sites_lower_the_quorum() {
-        let study = parsed(&fill(EXAMPLE, &roster(2), None).expect("a valid template"));
+        let template = EXAMPLE.replace("quorum           = 2 ", "quorum           = 3 ");
+        let filled = fill(&template, &roster(2), None).expect("a valid template");
+        let study = parsed(&filled.text);
         assert_eq!((study.privacy.training.quorum, study.disclosure.min_sites), (2, 2));
+        assert!(
+            filled
+                .text
+                .contains("# fewest sites whose updates make a round; lowered to 2: there are 2 sites\n"),
+            "{}",
+            filled.text
+        );
+        let said: Vec<String> = filled.choices.iter().map(ToString::to_string).collect();
+        assert_eq!(said[0], "privacy.training.quorum = 2 (the template had 3): the roster has 2 sites");
+        assert_eq!(said.len(), 1, "{said:?}");
+        // What stays is not talked about.
+        assert_eq!(fill(EXAMPLE, &roster(3), None).expect("a valid template").choices, []);
     }
 
     #[test]
     fn epsilon_is_spent_and_not_passed() {
         fn check(template: &str, epsilon: f64, training: f64) {
-            let study = parsed(&fill(template, &roster(3), Some(epsilon)).expect("a valid template"));
+            let study = parsed(&fill(template, &roster(3), Some(epsilon)).expect("a valid template").text);
             let privacy = &study.privacy;
             assert_eq!(privacy.person_total_max, epsilon);
             let event = crate::study::earmarks::training_event(&privacy.training);
@@ -263,7 +323,9 @@ mod tests {
         fn check(people: u64, expected: f64) {
             let mut roster = roster(3);
             roster[1].people_public = people;
-            let text = fill(EXAMPLE, &roster, Some(3.0)).expect("a valid template");
+            let Filled { text, choices } = fill(EXAMPLE, &roster, Some(3.0)).expect("a valid template");
+            let told = choices.iter().any(|choice| choice.key == "privacy.delta");
+            assert_eq!(told, expected != 1e-5, "{choices:?}");
             let study = parsed(&text);
             assert_eq!(study.privacy.delta, expected, "{people}");
             assert!(text.contains("# at most people^-1.1 at every site"), "the comment stays");

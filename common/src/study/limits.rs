@@ -92,7 +92,7 @@ mod tests {
     use crate::key::SecretKey;
     use crate::ledger::entry::{Account, Body, ENTRY_BYTES_MAX, Earmark, Entry, Participant};
     use crate::privacy::mechanism::Event;
-    use crate::protocol::{Approval, Decision};
+    use crate::protocol::{Approval, Decision, DeclineReason, Replaced};
     use crate::signed::Signed;
 
     /// The longest `study_open` that a study within the limits can lead to.
@@ -103,6 +103,7 @@ mod tests {
         let study_id: crate::id::StudyId = "s".repeat(63).parse().expect("the longest id");
         let name = |i: usize| format!("{}{i:03}", "x".repeat(60)).parse().expect("the longest name");
         let key = SecretKey::from_seed(&[1; 32]);
+        let decision = Decision::Decline { reason: DeclineReason::Governance };
         let approval = Approval {
             study,
             study_id: study_id.clone(),
@@ -111,6 +112,7 @@ mod tests {
             time,
             // Each quotation mark takes two bytes in the statement, and four where that is quoted.
             approver: "\"".repeat(200),
+            replaces: Some(Replaced { decision, time, approver: "\"".repeat(200) }),
         };
         let grouping = |i: usize| Earmark {
             name: format!("{}{i:02}", "g".repeat(GROUPING_NAME_BYTES_MAX - 2)),

@@ -13,6 +13,7 @@ pub mod limits;
 mod mistake;
 pub mod parse;
 mod raw;
+pub mod records;
 pub mod secure;
 mod shape;
 #[cfg(test)]
@@ -21,16 +22,17 @@ mod shipped;
 pub use check::predict;
 pub use describe::describe;
 pub use earmarks::earmarks;
-pub use fill::fill;
+pub use fill::{Choice, Filled, fill, fill_shipped};
 pub use mistake::{Mistake, Mistakes};
 pub use parse::parse;
 use shape::grouping_names;
-pub use shape::{OVERALL, UNKNOWN};
+pub use shape::{CONFLICTING, OVERALL, UNKNOWN};
 
 use crate::id::{Digest, SiteName, StudyId};
 use crate::key::PublicKey;
 use crate::privacy::accountant::Accountant;
 use jiff::civil::Date;
+use records::Records;
 
 /// A study file that parsed, every mistake ruled out.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +53,7 @@ pub struct Study {
     pub intended_use: IntendedUse,
     /// Who answers for the study, until when, and who approved it.
     pub governance: Governance,
-    /// Where a person's row comes from.
+    /// What a person's examples are made from.
     pub data: Data,
     /// What is predicted.
     pub task: Task,
@@ -133,11 +135,26 @@ pub struct GovernanceApproval {
     pub changed: Option<String>,
 }
 
-/// `[data]` for plain tables: one row per person.
+/// What a person's examples are made from.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Data {
+pub enum Data {
+    /// A plain table, one row per person.
+    Table(TableData),
+    /// OMOP records.
+    Records(Box<Records>),
+}
+
+/// `[data]` with `format = ["table"]`, and the columns that the rest of the file names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableData {
     /// The column with a stable pseudonym, unique in the table.
     pub person_id: String,
+    /// Where the outcome stands.
+    pub outcome: OutcomeColumn,
+    /// Where each of [`Study::features`] stands, in that order.
+    pub features: Vec<FeatureColumn>,
+    /// The column of each of [`Study::attributes`], in that order.
+    pub attributes: Vec<String>,
 }
 
 /// The one `[[task]]`.
@@ -145,7 +162,12 @@ pub struct Data {
 pub struct Task {
     /// As `self_harm`.
     pub name: String,
-    /// The column that holds the outcome.
+}
+
+/// Where a table holds the outcome.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutcomeColumn {
+    /// The column.
     pub column: String,
     /// Cell texts that mean the outcome happened.
     pub positive: Vec<String>,
@@ -154,22 +176,27 @@ pub struct Task {
     pub negative: Vec<String>,
 }
 
-/// One input of the model, from one column.
+/// One feature: one input of the model, or one for each level.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Feature {
     /// As shown.
     pub name: String,
-    /// The table's column.
-    pub column: String,
-    /// The unit of the cells, as `mmHg`; for people to read.
+    /// The unit of a number, as `mm[Hg]`; for people to read.
     pub unit: Option<String>,
-    /// How a cell becomes numbers.
+    /// How what was found becomes numbers.
     pub encoding: Encoding,
+}
+
+/// Where a table holds a feature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureColumn {
+    /// The column.
+    pub column: String,
     /// Cell texts, beside the empty one, that mean "not recorded".
     pub missing_values: Vec<String>,
 }
 
-/// How a cell becomes numbers. All ranges and levels are public: no scaling from data.
+/// How what was found becomes numbers. All ranges and levels are public: no scaling from data.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Encoding {
     /// Clipped to `[low, high]`, then mapped to [−1, 1]; missing is the middle, 0.
@@ -184,6 +211,29 @@ pub enum Encoding {
         /// Cell texts, the reference level first; at least two, distinct.
         levels: Vec<String>,
     },
+    /// One 0/1 input. What is not there did not happen, as far as the record says: it is never missing.
+    Flag,
+    /// ln(1 + min(n, cap)) / ln(1 + cap), in [0, 1]; never missing.
+    Count {
+        /// Public bound, at least 1.
+        cap: u32,
+    },
+    /// How far a number lies outside a normal range, over how far it can: in [0, 1]. Inside it, and missing, is 0;
+    /// with no input of its own for "not recorded".
+    Distance {
+        /// Public range that the number is clipped to first.
+        range: (f64, f64),
+        /// Public normal range, within `range` and smaller.
+        normal: (f64, f64),
+    },
+}
+
+impl Encoding {
+    /// Whether "not recorded" is something else than any value, with an input of its own where the study asks for it.
+    #[must_use]
+    pub const fn can_be_missing(&self) -> bool {
+        matches!(self, Self::Number { .. } | Self::Category { .. })
+    }
 }
 
 /// `[missing]`.
@@ -324,9 +374,7 @@ pub struct Evaluation {
 pub struct Attribute {
     /// As `age_band`.
     pub name: String,
-    /// The table's column.
-    pub column: String,
-    /// How a cell becomes a group's value.
+    /// How what was found becomes a group's value.
     pub values: AttributeValues,
 }
 
@@ -338,6 +386,9 @@ pub enum AttributeValues {
     Levels(Vec<(String, String)>),
     /// Half-open bands `[edges[i], edges[i+1])`, labelled `18-25` and so on; rising, at least two.
     Bands(Vec<f64>),
+    /// Concepts, each group with its label; no concept is in two. `refused` and `not asked` are such groups where the
+    /// file lists their concepts. Fields that say different things are `conflicting`, the last but one.
+    Concepts(Vec<(Vec<i64>, String)>),
 }
 
 /// `[subgroups]`.

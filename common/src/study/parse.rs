@@ -4,11 +4,12 @@ mod data;
 mod evaluation;
 mod people;
 mod privacy;
+pub(in crate::study) mod records;
 
 use super::limits::{FILE_BYTES_MAX, NAME_BYTES_MAX};
 use super::mistake::{Kind, Mistake, Mistakes};
 use super::raw::{Ask, Section, Source, Value, ask};
-use super::{Study, cell};
+use super::{Attribute, Data, Feature, Study, Task, cell};
 use crate::id::Digest;
 use toml::de::DeTable;
 
@@ -66,6 +67,14 @@ fn beside_syntax_errors(mistakes: Vec<Mistake>) -> Vec<Mistake> {
     mistakes.into_iter().filter(certain).collect()
 }
 
+/// What is written otherwise for tables and for records; each is none where it has a mistake.
+struct Parts {
+    data: Option<Data>,
+    task: Option<Task>,
+    features: Option<Vec<Feature>>,
+    attributes: Option<Vec<Attribute>>,
+}
+
 fn study(top: &Section<'_>, digest: Digest) -> Option<Study> {
     const ID: Ask = ask("id", "1 to 63 of a-z, 0-9 and -", r#"id = "heart-disease""#);
     const TITLE: Ask = ask("title", "one line for people", r#"title = "Heart disease at four hospitals""#);
@@ -79,13 +88,11 @@ fn study(top: &Section<'_>, digest: Digest) -> Option<Study> {
     let sites = people::sites(top);
     let intended_use = people::intended_use(top);
     let governance = people::governance(top);
-    let data = data::data(top);
-    let task = data::task(top);
-    let features = data::features(top);
+    let Parts { data, task, features, attributes } =
+        if records::are_meant(top) { records::parts(top) } else { data::parts(top) };
     let missing = data::missing(top);
     let split = data::split(top);
     let model = data::model(top);
-    let attributes = evaluation::attributes(top);
     let subgroups = evaluation::subgroups(top, attributes.as_deref());
     let evaluation = evaluation::evaluation(top);
     let disclosure = evaluation::disclosure(top, sites.as_deref());
@@ -115,6 +122,7 @@ fn study(top: &Section<'_>, digest: Digest) -> Option<Study> {
         report: report?,
     };
     data::check_columns(top, &study);
+    records::check_inputs(top, &study);
     evaluation::check_sizes(top, &study);
     privacy::check_bounds(top, &study);
     Some(study)
@@ -150,10 +158,12 @@ fn name(value: &Value<'_>) -> Option<String> {
 
 /// A name that also names groups, files and columns of output.
 fn label(value: &Value<'_>) -> Option<String> {
-    value.text_where(|text| {
-        (1..=NAME_BYTES_MAX).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
-    })
+    value.text_where(is_label)
+}
+
+fn is_label(text: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 /// Reports cells that mean the same, against all cells before.

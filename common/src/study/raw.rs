@@ -4,6 +4,8 @@
 //! `None` after it has reported; whoever builds a value from several keys reads all of them first
 //! and gives up only then.
 
+mod later;
+
 use super::limits::TEXT_BYTES_MAX;
 use super::mistake::{Kind, Mistake};
 use jiff::civil::Date;
@@ -70,6 +72,13 @@ impl<'a> Source<'a> {
         self.mistakes.borrow_mut().retain(|mistake| mistake.kind != Kind::Absent || mistake.key != path);
     }
 
+    /// Whether anything was wrong so far with one of these tables, or under it.
+    pub(super) fn has_mistakes_in(&self, tables: &[&str]) -> bool {
+        let table =
+            |mistake: &Mistake| mistake.key.split(['.', '[']).next().is_some_and(|key| tables.contains(&key));
+        self.mistakes.borrow().iter().any(table)
+    }
+
     pub(super) fn into_mistakes(self) -> Vec<Mistake> {
         self.mistakes.into_inner()
     }
@@ -108,6 +117,27 @@ impl<'a> Section<'a> {
         self.asked.borrow_mut().push(ask.key);
         let value = self.table.get(ask.key)?;
         Some(Value::new(self.source, self.path_of(ask.key), ask, value))
+    }
+
+    /// The value of a key that somebody else asks for.
+    pub(super) fn peek(&self, ask: Ask) -> Option<Value<'a>> {
+        let value = self.table.get(ask.key)?;
+        Some(Value::new(self.source, self.path_of(ask.key), ask, value))
+    }
+
+    /// The table of a key that somebody else asks for; none where it is no table.
+    pub(super) fn peek_section(&self, ask: Ask) -> Option<Self> {
+        self.peek(ask).filter(Value::is_section)?.section()
+    }
+
+    /// Whether the key is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Whether no key is there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty()
     }
 
     /// Keys that cannot be judged since the key that decides on them is wrong.
@@ -160,6 +190,12 @@ impl<'a> Section<'a> {
         self.source.report(Kind::Wrong, at, &path, expected, found, instead);
     }
 
+    /// Reports a mistake about this table itself.
+    pub(super) fn wrong_here<T>(&self, expected: &str, found: &str, instead: &str) -> Option<T> {
+        self.source.report(Kind::Wrong, self.at, &self.path, expected, found, instead);
+        None
+    }
+
     /// Reports a mistake about a path of keys from the top of the document.
     pub(super) fn wrong_at(&self, path: &str, expected: &str, found: &str, instead: &str) {
         let at = self.source.places.borrow().get(path).copied().unwrap_or(self.at);
@@ -179,21 +215,18 @@ impl<'a> Section<'a> {
             }
             // A key of a `[table]` made by its header has no place of its own.
             let at = if key.span().is_empty() { value.span().start } else { key.span().start };
-            let nearest = asked
-                .iter()
-                .map(|known| (distance(name, known), known))
-                .min()
-                .filter(|(distance, known)| *distance <= 1.max(known.len() / 3));
-            let instead = match nearest {
-                Some((_, known)) => {
-                    // One slip is one mistake: the key that is missing was misspelt.
-                    self.source.withdraw_absent(&self.path_of(known));
-                    format!("did you mean {known}?")
-                }
-                None => "remove it: this version of the language has no such key".to_owned(),
+            let path = self.path_of(name);
+            let instead = if later::is_later(&path) {
+                "remove it: it is not in this version of the language".to_owned()
+            } else if let Some(known) = nearest(name, asked.iter().copied()) {
+                // One slip is one mistake: the key that is missing was misspelt.
+                self.source.withdraw_absent(&self.path_of(known));
+                format!("did you mean {known}?")
+            } else {
+                "remove it: this version of the language has no such key".to_owned()
             };
             let expected = format!("one of {}", asked.join(", "));
-            self.source.report(Kind::Unknown, at, &self.path_of(name), &expected, "an unknown key", &instead);
+            self.source.report(Kind::Unknown, at, &path, &expected, "an unknown key", &instead);
         }
     }
 }
@@ -289,6 +322,15 @@ impl<'a> Value<'a> {
         self.integer(bounds).map(|number| u32::try_from(number).expect("the bounds are below 2^32"))
     }
 
+    /// A whole number within bounds, which may be negative.
+    pub(super) fn signed(&self, bounds: RangeInclusive<i32>) -> Option<i32> {
+        let DeValue::Integer(integer) = self.value else { return self.wrong() };
+        match i32::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) if bounds.contains(&number) => Some(number),
+            _ => self.wrong(),
+        }
+    }
+
     /// `true` or `false`.
     pub(super) fn boolean(&self) -> Option<bool> {
         if let DeValue::Boolean(truth) = self.value { Some(*truth) } else { self.wrong() }
@@ -337,7 +379,20 @@ impl<'a> Value<'a> {
         matches!(self.value, DeValue::Table(_))
     }
 
-    fn shown(&self) -> String {
+    /// Whether this is a list.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.value, DeValue::Array(_))
+    }
+
+    /// The texts of a list, whatever else is in it.
+    pub(super) fn texts(&self) -> Vec<&'a str> {
+        let DeValue::Array(array) = self.value else { return Vec::new() };
+        let text = |item: &'a Spanned<DeValue<'a>>| item.get_ref().as_str();
+        array.iter().filter_map(text).collect()
+    }
+
+    /// What stands here, for a message.
+    pub(super) fn shown(&self) -> String {
         match self.value {
             DeValue::String(text) if text.trim().is_empty() => "empty text".to_owned(),
             DeValue::String(text) if text.len() > TEXT_BYTES_MAX => format!("{} bytes of text", text.len()),
@@ -350,6 +405,12 @@ impl<'a> Value<'a> {
             DeValue::Table(_) => "a table".to_owned(),
         }
     }
+}
+
+/// The known name that `name` looks like, for suggestions only.
+pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let close = |(distance, known): &(usize, &str)| *distance <= 1.max(known.len() / 3);
+    known.map(|known| (distance(name, known), known)).min().filter(close).map(|(_, known)| known)
 }
 
 /// Edit distance (Levenshtein), for suggestions only.

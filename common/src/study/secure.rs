@@ -27,6 +27,30 @@ impl Summed {
         }
     }
 
+    /// The kind that an earmark pays for.
+    #[must_use]
+    pub const fn of_earmark(earmark: u32) -> Self {
+        match earmark {
+            0 => Self::Training,
+            grouping => Self::Grouping(grouping),
+        }
+    }
+
+    /// One of its steps for people, who count from 1: `round 3`, or `grouping 2`.
+    #[must_use]
+    pub fn words(self, step: u32) -> String {
+        match self {
+            Self::Training => format!("round {}", u64::from(step) + 1),
+            Self::Grouping(earmark) => format!("grouping {earmark}"),
+        }
+    }
+
+    /// An attempt at one of its steps for people: `round 3, attempt 1`.
+    #[must_use]
+    pub fn attempt_words(self, step: u32, attempt: u32) -> String {
+        format!("{}, attempt {}", self.words(step), u64::from(attempt) + 1)
+    }
+
     /// What a step of it is for.
     #[must_use]
     pub const fn slot(self, step: u32) -> Slot {

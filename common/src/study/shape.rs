@@ -1,7 +1,9 @@
 //! What follows from a study and is asked for in several places: the model's inputs, its groupings,
 //! the people that a site is expected to train and evaluate on.
 
-use super::{Attribute, AttributeValues, Encoding, Feature, ModelFamily, RosterSite, Study, Training, cell};
+use super::{
+    Attribute, AttributeValues, Data, Encoding, Feature, ModelFamily, RosterSite, Study, Training, cell,
+};
 use crate::id::SiteName;
 use crate::model::Architecture;
 
@@ -9,6 +11,8 @@ use crate::model::Architecture;
 pub const OVERALL: &str = "overall";
 /// The value of an attribute that fits no listed one; a group of its own, always last.
 pub const UNKNOWN: &str = "unknown";
+/// The group of people of whom different fields say different things; only of attributes from records.
+pub const CONFLICTING: &str = "conflicting";
 
 impl Study {
     /// The site's entry on the roster.
@@ -17,14 +21,24 @@ impl Study {
         self.sites.iter().find(|site| site.name == *name)
     }
 
+    /// The column that tells persons apart.
+    #[must_use]
+    pub fn person_id(&self) -> &str {
+        match &self.data {
+            Data::Table(table) => &table.person_id,
+            Data::Records(_) => "person_id",
+        }
+    }
+
     /// An attribute by name.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.attributes.iter().find(|attribute| attribute.name == name)
     }
 
-    /// The model's inputs in order, one name each: a number `age`; a category `cp=2` for each level
-    /// after the first; and, with `missing.indicator`, `age:missing` after each feature's own.
+    /// The model's inputs in order, one name each: a number, flag, count or distance `age`; a category `cp=2` for
+    /// each level after the first; and, with `missing.indicator`, `age:missing` after the own ones of each feature
+    /// that can be missing.
     #[must_use]
     pub fn input_names(&self) -> Vec<String> {
         let mut names = Vec::new();
@@ -34,8 +48,11 @@ impl Study {
                 Encoding::Category { levels } => {
                     names.extend(levels.iter().skip(1).map(|level| format!("{name}={level}")));
                 }
+                Encoding::Flag | Encoding::Count { .. } | Encoding::Distance { .. } => {
+                    names.push(name.clone())
+                }
             }
-            if self.missing.indicator {
+            if self.missing.indicator && encoding.can_be_missing() {
                 names.push(format!("{name}:missing"));
             }
         }
@@ -95,6 +112,7 @@ impl AttributeValues {
         match self {
             Self::Levels(levels) => levels.len() + 1,
             Self::Bands(edges) => edges.len(),
+            Self::Concepts(levels) => levels.len() + 2,
         }
     }
 
@@ -104,6 +122,12 @@ impl AttributeValues {
         let mut labels = match self {
             Self::Levels(levels) => levels.iter().map(|(_, label)| label.clone()).collect(),
             Self::Bands(edges) => edges.windows(2).map(|edge| band(edge[0], edge[1])).collect::<Vec<_>>(),
+            Self::Concepts(levels) => levels
+                .iter()
+                .map(|(_, label)| label.as_str())
+                .chain([CONFLICTING])
+                .map(str::to_owned)
+                .collect(),
         };
         labels.push(UNKNOWN.to_owned());
         labels
@@ -112,14 +136,36 @@ impl AttributeValues {
     /// The group that a cell falls into; the last, `unknown`, when it fits none.
     #[must_use]
     pub fn index_of(&self, text: &str) -> u16 {
-        let found = match self {
-            Self::Levels(levels) => levels.iter().position(|(value, _)| cell::same(value, text)),
-            Self::Bands(edges) => cell::number(text).and_then(|number| {
-                let above = edges.partition_point(|&edge| edge <= number);
-                above.checked_sub(1).filter(|&band| band + 1 < edges.len())
-            }),
-        };
-        u16::try_from(found.unwrap_or(self.count() - 1)).expect("at most 257 values")
+        match self {
+            Self::Levels(levels) => self.index(levels.iter().position(|(value, _)| cell::same(value, text))),
+            Self::Bands(_) => {
+                cell::number(text).map_or(self.index(None), |number| self.index_of_number(number))
+            }
+            Self::Concepts(_) => self.index(None),
+        }
+    }
+
+    /// The band that a number falls into; `unknown` when it fits none, and where there are no bands.
+    #[must_use]
+    pub fn index_of_number(&self, number: f64) -> u16 {
+        let Self::Bands(edges) = self else { return self.index(None) };
+        let above = edges.partition_point(|&edge| edge <= number);
+        self.index(above.checked_sub(1).filter(|&band| band + 1 < edges.len()))
+    }
+
+    /// The group of all concepts that were found: `unknown` where none is listed, `conflicting` where they are of
+    /// several groups.
+    #[must_use]
+    pub fn index_of_concepts(&self, concepts: &[i64]) -> u16 {
+        let Self::Concepts(levels) = self else { return self.index(None) };
+        let listed = |concept: &i64| levels.iter().position(|(members, _)| members.contains(concept));
+        let mut found = concepts.iter().filter_map(listed);
+        let Some(first) = found.next() else { return self.index(None) };
+        self.index(Some(if found.all(|other| other == first) { first } else { levels.len() }))
+    }
+
+    fn index(&self, found: Option<usize>) -> u16 {
+        u16::try_from(found.unwrap_or(self.count() - 1)).expect("at most 258 values")
     }
 }
 
@@ -166,5 +212,23 @@ mod tests {
         check(&sex, " 0 ", 1);
         check(&sex, "2", 2);
         check(&sex, "", 2);
+    }
+
+    #[test]
+    fn concepts() {
+        let level = |concepts: &[i64], label: &str| (concepts.to_vec(), label.to_owned());
+        let values =
+            AttributeValues::Concepts(vec![level(&[8515, 38_003_574], "Asian"), level(&[8527], "White")]);
+        assert_eq!(values.labels(), ["Asian", "White", "conflicting", "unknown"]);
+        fn check(values: &AttributeValues, concepts: &[i64], expected: &str) {
+            let found = usize::from(values.index_of_concepts(concepts));
+            assert_eq!(values.labels()[found], expected, "{concepts:?}");
+        }
+        check(&values, &[], "unknown");
+        check(&values, &[0, 7], "unknown");
+        check(&values, &[0, 8527], "White");
+        check(&values, &[38_003_574, 8515], "Asian");
+        check(&values, &[8515, 8527], "conflicting");
+        assert_eq!(values.index_of("8527"), 3, "a cell is no concept");
     }
 }

@@ -1,13 +1,16 @@
 //! The study files that ship with the project say what they should.
 
+use super::records::{AtRisk, ConceptSet, Rule};
 use super::secure::{Summed, all_terms, block, denominator};
-use super::{Mistake, Mode, RosterSite, Study, fill, parse, predict};
+use super::{Data, Encoding, Mistake, Mode, RosterSite, Study, fill_shipped, parse, predict};
 use crate::key::SecretKey;
 use crate::study::mistake::Kind;
 
 const HEART: &str = include_str!("../../../docs/studies/heart-disease.toml");
 const HEART_DISTRIBUTED: &str = include_str!("../../../docs/studies/heart-disease-distributed.toml");
 const SELF_HARM_DISTRIBUTED: &str = include_str!("../../../docs/studies/synthetic-selfharm-distributed.toml");
+const EICU: &str = include_str!("../../../docs/studies/eicu-death.toml");
+const OMOP: &str = include_str!("../../../docs/studies/omop-selfharm.toml");
 const SELF_HARM: &str = include_str!("../../../docs/studies/synthetic-selfharm.toml");
 
 /// The template's own sites, with keys.
@@ -25,9 +28,9 @@ fn roster(template: &str) -> Vec<RosterSite> {
 }
 
 fn filled(template: &str, epsilon: f64) -> Study {
-    let text =
-        fill(template, &roster(template), Some(epsilon)).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    parse(text.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    let text = fill_shipped(template, &roster(template), Some(epsilon))
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    parse(text.text.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
 #[test]
@@ -41,12 +44,14 @@ fn a_template_lacks_keys_and_nothing_else() {
     check(HEART_DISTRIBUTED, 4);
     check(SELF_HARM, 6);
     check(SELF_HARM_DISTRIBUTED, 6);
+    check(EICU, 22);
+    check(OMOP, 4);
 }
 
 #[test]
 fn the_printed_noise_is_the_calibrated_one() {
     fn check(template: &str) {
-        let as_printed = fill(template, &roster(template), None).expect("a valid template");
+        let as_printed = fill_shipped(template, &roster(template), None).expect("a valid template").text;
         let as_printed = parse(as_printed.as_bytes()).expect("a valid study").privacy;
         let calibrated = filled(template, as_printed.person_total_max).privacy;
         assert_eq!(as_printed.training.noise_multiplier, calibrated.training.noise_multiplier);
@@ -56,6 +61,8 @@ fn the_printed_noise_is_the_calibrated_one() {
     check(HEART_DISTRIBUTED);
     check(SELF_HARM);
     check(SELF_HARM_DISTRIBUTED);
+    check(EICU);
+    check(OMOP);
 }
 
 #[test]
@@ -76,6 +83,34 @@ fn every_epsilon_of_the_demonstration_fits() {
     // Self-harm: 6 numbers, 5 pairs, 4 levels make 14; and 12 indicators.
     check(SELF_HARM, 26, 4);
     check(SELF_HARM_DISTRIBUTED, 26, 4);
+    // Intensive care: age and sex, 10 numbers with distances, 12 without, make 34; and 24 indicators.
+    check(EICU, 58, 3);
+    // OMOP: age, sex and BMI with indicators, 12 conditions, 4 drugs, 3 observations, 6 counts of visits.
+    check(OMOP, 31, 4);
+}
+
+/// The template to start from works for any three hospitals.
+#[test]
+fn a_template_of_records_fits_the_roster() {
+    let study = parse(fill_shipped(OMOP, &roster(OMOP)[..3], Some(1.0)).expect("valid").text.as_bytes())
+        .expect("valid");
+    assert_eq!((study.sites.len(), study.privacy.training.quorum), (3, 3));
+    let Data::Records(records) = &study.data else { panic!("a study on records") };
+    assert_eq!(records.sets.len(), 11, "ten by name, and the one of BMI");
+}
+
+/// What the study of intensive care asks of its tables.
+#[test]
+fn the_study_of_intensive_care() {
+    let study = filled(EICU, 3.0);
+    let Data::Records(records) = &study.data else { panic!("a study on records") };
+    assert_eq!(records.outcome.at_risk, AtRisk::Stay);
+    assert_eq!(records.cohort.predict_after_hours, 24);
+    assert_eq!(records.cohort.exclude, [Rule::DiedBefore]);
+    let no_descendants = |set: &ConceptSet| set.include.iter().all(|member| !member.descendants);
+    assert!(records.sets.iter().all(no_descendants), "the tables have no concept_ancestor");
+    let distances = study.features.iter().filter(|f| matches!(f.encoding, Encoding::Distance { .. })).count();
+    assert_eq!((records.sets.len(), distances), (23, 10));
 }
 
 /// Each is the local study but for how it is trained.
@@ -111,8 +146,9 @@ fn a_distributed_template_fits_the_roster() {
             weight: 65_536 + u32::from(i),
         };
         let roster: Vec<_> = (1..=sites).map(site).collect();
-        let filled = fill(SELF_HARM_DISTRIBUTED, &roster, None);
-        let quorum = filled.map(|text| parse(text.as_bytes()).expect("valid").privacy.training.quorum);
+        let filled = fill_shipped(SELF_HARM_DISTRIBUTED, &roster, None);
+        let quorum =
+            filled.map(|filled| parse(filled.text.as_bytes()).expect("valid").privacy.training.quorum);
         assert_eq!(quorum.as_ref().ok(), expected.as_ref(), "{sites}: {quorum:?}");
     }
     check(2, None);

@@ -14,7 +14,7 @@ use consilium_common::ledger::bundle::{Manifest, Report, Trust, verify};
 use consilium_common::ledger::checkpoint::{COORDINATOR, Checkpoint};
 use consilium_common::ledger::entry::{Body, Caps, Entry, Participant};
 use consilium_common::ledger::merkle::{Tree, leaf_hash};
-use consilium_common::ledger::rules::{self, State};
+use consilium_common::ledger::rules::{self, Block, State};
 use consilium_common::ledger::tiles;
 use consilium_common::model::aggregate::WeightedSum;
 use consilium_common::model::blob::{self, ModelHeader, UpdateHeader};
@@ -117,6 +117,58 @@ pub fn write_ledger(
     );
 }
 
+/// The same ledger with other entries after the study's opening: what `change` makes of each. Entries that name
+/// others name them at their new places; masked vectors take the next use of a block, one of its own where there
+/// is none; a `recovered` says how long the ledger is by then; an `abort` of no old entry is of the last new one.
+pub fn rewritten(site: &Site, mut change: impl FnMut(&Body) -> Vec<Body>) -> Site {
+    let first = State::begin(&site.entries[0]).expect("legal");
+    let mut new = Site { entries: vec![site.entries[0].clone()], state: first, ..site.clone() };
+    let mut places = BTreeMap::from([(0, 0)]);
+    for (old, bytes) in (0_u64..).zip(&site.entries).skip(1) {
+        let body = Entry::from_bytes(bytes).expect("an entry").body;
+        for mut body in change(&body) {
+            let is_legal = refit(&site.state, &mut new, &mut body, &places);
+            if is_legal {
+                let at = new.append(body);
+                places.insert(old, at);
+            }
+        }
+    }
+    new
+}
+
+/// Makes an entry follow on those before it; whether it still says something.
+fn refit(old: &State, site: &mut Site, body: &mut Body, places: &BTreeMap<u64, u64>) -> bool {
+    match body {
+        Body::Commit { reserve, .. } => *reserve = places[reserve],
+        Body::Abort { reserve, .. } => {
+            *reserve = places.get(reserve).copied().unwrap_or(site.state.size() - 1)
+        }
+        Body::Sum { commit, .. } => *commit = places[commit],
+        Body::Recovered { entries } => *entries = site.state.size(),
+        Body::ReserveBlock { study, earmark, first, count } => {
+            let record = site.state.study(study).expect("open");
+            let (declared, burnt) = record.earmark(*earmark).expect("declared");
+            (*first, *count) = (burnt, (*count).min(declared.event.count() - burnt));
+            return *count > 0;
+        }
+        Body::CommitSum { reserve, index, .. } => {
+            let Block { study, earmark, .. } = *old.block(*reserve).expect("in the old ledger");
+            let open = |site: &Site| {
+                let mut blocks = site.state.blocks(&study);
+                let found = blocks.find(|(_, block)| block.earmark == earmark && block.next_use().is_some());
+                found.map(|(at, block)| (at, block.next_use().expect("there")))
+            };
+            (*reserve, *index) = open(site).unwrap_or_else(|| {
+                let first = site.state.next_unburnt(&study, earmark).expect("open");
+                (site.append(Body::ReserveBlock { study, earmark, first, count: 1 }), first)
+            });
+        }
+        _ => {}
+    }
+    true
+}
+
 /// Changes one entry; the others stay, so that the chain breaks behind it.
 pub fn edit(entries: &mut [Vec<u8>], at: usize, change: impl FnOnce(&mut Entry)) {
     let mut entry = Entry::from_bytes(&entries[at]).expect("an entry");
@@ -153,6 +205,7 @@ pub fn approval(study: &Study, site: &str, seed: u8, decision: Decision) -> Sign
         decision,
         time: time(0),
         approver: "Caldicott guardian".into(),
+        replaces: None,
     };
     Signed::new(&approval, &key(seed))
 }

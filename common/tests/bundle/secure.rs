@@ -49,10 +49,17 @@ pub struct Plan {
     pub untold: &'static [(u32, u32)],
     /// Done to every ledger before the study is closed in it.
     pub before_the_end: Option<fn(&mut Site, &Study)>,
+    /// Rounds of training, where they are more than the golden study's two.
+    pub rounds: Option<u32>,
 }
 
 pub fn study() -> Study {
     study::parse(STUDY.as_bytes()).expect("a study")
+}
+
+fn text(plan: &Plan) -> String {
+    let edit = |rounds: u32| STUDY.replace("rounds           = 2", &format!("rounds           = {rounds}"));
+    plan.rounds.map_or_else(|| STUDY.clone(), edit)
 }
 
 /// The bundle, and the ledgers in it.
@@ -61,9 +68,10 @@ pub fn make() -> (Map, Vec<Site>) {
 }
 
 pub fn make_with(plan: Plan) -> (Map, Vec<Site>) {
-    let study = study();
+    let text = text(&plan);
+    let study = study::parse(text.as_bytes()).expect("a study");
     let mut map = Map::new();
-    map.insert("study.toml".into(), STUDY.clone().into());
+    map.insert("study.toml".into(), text.into());
     let sites = begin(&study, &SITES, &mut map);
     let mut run = Run { study: &study, sites, rng: secret_rng([5; 32]), sessions: 0, untold: plan.untold };
 
@@ -72,8 +80,12 @@ pub fn make_with(plan: Plan) -> (Map, Vec<Site>) {
     let mut header = ModelHeader { schema: "model/1".into(), study: study.digest, round: 0, architecture };
     let mut session = run.open(Summed::Training);
     let digest = |header: &ModelHeader, values: &[i32]| Digest::of(&blob::encode(header, values));
-    for (round, attempts) in [(0, &[(0, &["dunmore"][..])][..]), (1, &[(0, &["corby", "dunmore"]), (1, &[])])]
-    {
+    for round in 0..study.privacy.training.rounds {
+        let attempts: &[(u32, &[&str])] = match round {
+            0 => &[(0, &["dunmore"])],
+            1 => &[(0, &["corby", "dunmore"]), (1, &[])],
+            _ => &[(0, &[])],
+        };
         let mut record = None;
         for &(attempt, lost) in attempts {
             let slot = Slot { step: round, attempt };
@@ -262,4 +274,50 @@ impl Run<'_> {
 
 fn seed(name: &SiteName) -> u8 {
     SITES.iter().find(|(site, _)| *site == name.as_str()).expect("takes part").1
+}
+
+/// Says how long the copy was where [`super::rewritten`] puts it.
+pub const RECOVERED: Body = Body::Recovered { entries: 0 };
+
+/// Earmark, step and attempt of a masked vector, or of its end.
+pub fn place(site: &Site, body: &Body) -> Option<(u32, u32, u32)> {
+    match body {
+        Body::CommitSum { reserve, step, attempt, .. } => {
+            Some((site.state.block(*reserve).expect("there").earmark, *step, *attempt))
+        }
+        // By the masked vector that it is the end of.
+        Body::Sum { commit, .. } => {
+            let (_, masked) =
+                site.state.masked(&study().digest).find(|(entry, _)| entry == commit).expect("there");
+            Some((masked.earmark, masked.step, masked.attempt))
+        }
+        _ => None,
+    }
+}
+
+/// A ledger without its records of these vectors, and with a `recovered` before the first entry after
+/// the first block for which `after` holds.
+pub fn loses(
+    site: &Site,
+    lost: &[(u32, u32, u32)],
+    after: impl Fn(&Body) -> bool,
+    block: impl Fn(&Body) -> Option<Body>,
+) -> Site {
+    let mut recovered = false;
+    super::rewritten(site, |body| {
+        let mut bodies = Vec::new();
+        if !place(site, body).is_some_and(|place| lost.contains(&place)) {
+            bodies.push(block(body).unwrap_or_else(|| body.clone()));
+        }
+        if !recovered && after(body) {
+            recovered = true;
+            bodies.push(RECOVERED);
+        }
+        bodies
+    })
+}
+
+/// After the block of this earmark that begins with this use.
+pub fn after_block(of: u32, from: u64) -> impl Fn(&Body) -> bool {
+    move |body| matches!(body, Body::ReserveBlock { earmark, first, .. } if (*earmark, *first) == (of, from))
 }

@@ -10,6 +10,7 @@ use consilium_common::model::{Architecture, blob, initial};
 use consilium_common::protocol::Decision;
 use consilium_common::protocol::invite::{Address, Invite};
 use consilium_common::study::secure::Summed;
+use consilium_common::time::Time;
 use consilium_proto::v1::list_sites_response::Site;
 use consilium_proto::v1::operator_server::Operator;
 use consilium_proto::v1::{self as wire};
@@ -178,7 +179,7 @@ impl Operator for OperatorApi {
 impl OperatorApi {
     fn described(&self, study: &StudyState) -> Value {
         let streams = self.hub.lobby.present(&study.study.digest);
-        describe(study, &self.hub.waiting(study), &streams)
+        describe(study, &self.hub.waiting(study), &streams, now())
     }
 }
 
@@ -249,7 +250,13 @@ fn summing(state: &StudyState, open: &Summing, streams: &BTreeSet<SiteName>) -> 
 }
 
 /// A study as `study status` shows it.
-fn describe(state: &StudyState, waiting: &BTreeMap<SiteName, String>, streams: &BTreeSet<SiteName>) -> Value {
+fn describe(
+    state: &StudyState,
+    waiting: &BTreeMap<SiteName, String>,
+    streams: &BTreeSet<SiteName>,
+    now: Time,
+) -> Value {
+    let outlook = state.outlook(streams, waiting, now);
     let sites: Vec<Value> = state
         .study
         .sites
@@ -293,5 +300,9 @@ fn describe(state: &StudyState, waiting: &BTreeMap<SiteName, String>, streams: &
         "detail": detail,
         "sites": sites,
         "waiting": waiting,
+        "absent": state.absent,
+        "missing": outlook.missing,
+        "needed": outlook.needed,
+        "next": outlook.next,
     })
 }

@@ -108,12 +108,18 @@ fn check_update(
     if header.site != *site || header.study != state.study.digest || header.round != round {
         return Err(wrong(format!(
             "the header is for site {}, study {}, round {}",
-            header.site, header.study, header.round
+            header.site,
+            header.study,
+            u64::from(header.round) + 1
         )));
     }
     let model = usize::try_from(round).ok().and_then(|r| state.models.get(r));
     if model != Some(&header.model) {
-        return Err(wrong(format!("round {round}: update is for model {}", header.model.short())));
+        return Err(wrong(format!(
+            "round {}: update is for model {}",
+            u64::from(round) + 1,
+            header.model.short()
+        )));
     }
     Ok(())
 }

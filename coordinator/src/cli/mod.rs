@@ -5,6 +5,8 @@ mod admin;
 mod output;
 mod study;
 mod study_new;
+mod study_text;
+mod template;
 
 use crate::demo;
 use crate::operator::CommandError;
@@ -16,7 +18,8 @@ pub(crate) use admin::{invite, sites, stopped};
 pub(crate) use output::table;
 pub use output::{Output, print_json};
 pub(crate) use study::{bundle_of, publish, read_study, start, watch};
-pub(crate) use study_new::{epsilon, fill, weigh_by_people};
+pub(crate) use study_new::{epsilon, weigh_by_people};
+pub(crate) use template::{Mode, Source, Template};
 
 /// Orchestrates the training of one clinical model over several hospitals, none of whose records
 /// leave the hospital.

@@ -1,13 +1,14 @@
 //! Studies: make, check, publish, start, watch, report.
 
-use super::output::{Output, line, table};
+use super::output::{Output, line};
+use super::study_text;
+use super::template::{Mode, Source, Template};
 use super::{Format, HomeArgs};
 use crate::home::Home;
 use crate::operator::{CommandError, dial};
 use crate::report::{AUDIT_BYTES_MAX, Audit};
 use crate::study::StudyEvent;
 use clap::Subcommand;
-use consilium_common::protocol::{Approval, Decision};
 use consilium_common::study;
 use consilium_proto::v1 as wire;
 use serde_json::{Value, json};
@@ -27,9 +28,15 @@ pub(super) enum StudyCommand {
         /// The file to write; it must not exist.
         #[arg(long)]
         out: PathBuf,
-        /// Start from this file instead of the built-in one.
-        #[arg(long)]
+        /// What the hospitals hold.
+        #[arg(long, value_enum, default_value = "table")]
+        source: Source,
+        /// Start from this file instead of a built-in one; a quorum that may stay stays.
+        #[arg(long, conflicts_with_all = ["privacy", "source"])]
         from: Option<PathBuf>,
+        /// Who is trusted with what; without it `local` for tables and `distributed` for OMOP records.
+        #[arg(long, value_enum)]
+        privacy: Option<Mode>,
         /// Calibrate the noise so that no person pays more than this.
         #[arg(long, allow_negative_numbers = true, value_parser = super::study_new::epsilon)]
         epsilon: Option<f64>,
@@ -106,8 +113,14 @@ pub(super) enum StudyCommand {
 
 pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), CommandError> {
     match command {
-        StudyCommand::New { out: path, from, epsilon, people, home } => {
-            super::study_new::new(&path, from.as_deref(), epsilon, &people, &home, out).await
+        StudyCommand::New { out: path, from, source, privacy, epsilon, people, home } => {
+            let template = match from {
+                None => Template::shipped(source, privacy),
+                Some(from) => {
+                    Template::read(&from).map_err(|error| CommandError::input(format!("--from {error}")))
+                }
+            };
+            super::study_new::new(&path, template, epsilon, &people, &home, out).await
         }
         StudyCommand::Check { file, outcome_share } => check(&file, outcome_share, out),
         StudyCommand::Publish { file, home } => {
@@ -119,7 +132,7 @@ pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), Comman
         }
         StudyCommand::Status { study, home } => {
             let studies = status(&Home::open(&home.home)?, study.unwrap_or_default()).await?;
-            out.print(&studies, || status_text(&studies))
+            out.print(&studies, || study_text::status(&studies))
         }
         StudyCommand::Start { study, home } => {
             let participants = start(&Home::open(&home.home)?, &study).await?;
@@ -135,7 +148,7 @@ pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), Comman
                 }
                 match out.format {
                     Format::Json => line(&serde_json::to_string(event).expect("plain data")),
-                    Format::Text => line(&event_text(event)),
+                    Format::Text => line(&study_text::event(event)),
                 }
             })
             .await?;
@@ -329,127 +342,4 @@ pub(crate) async fn bundle_of(home: &Home, study: &str) -> Result<PathBuf, Comma
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     Err(CommandError::Refused(format!("{study} ended before it started: there is nothing to report")))
-}
-
-/// Which attempt at a secure sum is open, and who is there.
-fn streams(detail: &Value) -> String {
-    let Some(there) = detail["on_stream"].as_array() else { return String::new() };
-    let there: Vec<&str> = there.iter().filter_map(Value::as_str).collect();
-    let there = if there.is_empty() { "nobody yet".to_owned() } else { there.join(", ") };
-    format!(", attempt {}; on a stream: {there}", detail["attempt"].as_u64().unwrap_or_default() + 1)
-}
-
-fn status_text(studies: &Value) -> String {
-    let Some(studies) = studies.as_array().filter(|list| !list.is_empty()) else {
-        return "No study has been published yet.".into();
-    };
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let blocks = studies.iter().map(|study| {
-        let rows = study["sites"].as_array().into_iter().flatten().map(|site| {
-            let reason = site["reason"].as_str().map(|r| format!(" ({r})")).unwrap_or_default();
-            vec![
-                text(&site["name"]),
-                text(&site["decision"]) + &reason,
-                if site["takes_part"] == true { "takes part".into() } else { String::new() },
-            ]
-        });
-        let progress = match text(&study["phase"]).as_str() {
-            "training" => {
-                let declined: Vec<&str> = study["detail"]["declined"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(Value::as_str)
-                    .collect();
-                let declined = if declined.is_empty() {
-                    String::new()
-                } else {
-                    format!(
-                        "; declined this round: {} (`study watch` says by which rule)",
-                        declined.join(", ")
-                    )
-                };
-                format!(
-                    "training: round {} of {}{}{declined}",
-                    study["detail"]["round"].as_u64().unwrap_or_default() + 1,
-                    study["detail"]["rounds"],
-                    streams(&study["detail"])
-                )
-            }
-            "evaluating" => match study["detail"]["grouping"].as_str() {
-                Some(grouping) => format!("evaluating: {grouping}{}", streams(&study["detail"])),
-                None => "evaluating".to_owned(),
-            },
-            "ended" => format!("ended: {}", text(&study["detail"]["reason"])),
-            phase => phase.to_owned(),
-        };
-        let waiting = study["waiting"].as_object().into_iter().flatten();
-        let waiting: String = waiting.map(|(site, why)| format!("\n{site} waits: {}", text(why))).collect();
-        let progress = progress + &waiting;
-        format!(
-            "{} {}  {}\n{}\n{}\n{}",
-            text(&study["id"]),
-            text(&study["version"]),
-            text(&study["title"]),
-            text(&study["digest"]),
-            progress,
-            table(&["site", "decision", ""], rows)
-        )
-    });
-    blocks.collect::<Vec<_>>().join("\n\n")
-}
-
-fn summed(earmark: u32, step: u32) -> String {
-    if earmark == 0 { format!("round {}", step + 1) } else { format!("grouping {earmark}") }
-}
-
-/// One event as a line.
-pub(crate) fn event_text(event: &StudyEvent) -> String {
-    let what = match event {
-        StudyEvent::Published { study, .. } => format!("published as {}", study.short()),
-        StudyEvent::Decided { site, approval, .. } => {
-            let decision = serde_json::from_str::<Approval>(&approval.statement).map(|a| a.decision);
-            let declined = matches!(decision, Ok(Decision::Decline { .. }));
-            format!("{site} {}", if declined { "declined" } else { "approved" })
-        }
-        StudyEvent::Started { participants, .. } => {
-            let names: Vec<_> = participants.iter().map(ToString::to_string).collect();
-            format!("started with {}", names.join(", "))
-        }
-        StudyEvent::RoundOpened { round, .. } => format!("round {} is open", round + 1),
-        StudyEvent::RoundReopened { round, .. } => {
-            format!("round {}: no quorum by the deadline, open again", round + 1)
-        }
-        StudyEvent::UpdateAccepted { site, round, .. } => format!("round {}: update from {site}", round + 1),
-        StudyEvent::TaskDeclined { site, rule, .. } => format!("{site} declined a task: {rule}"),
-        StudyEvent::RoundClosed { round, model, .. } => {
-            format!("round {} closed, model {}", round + 1, model.short())
-        }
-        StudyEvent::SessionOpened { number, .. } => format!("secure sums: session {number}"),
-        StudyEvent::SumRequested { earmark, .. } => format!("secure sum of grouping {earmark}"),
-        StudyEvent::AttemptFailed { earmark, step, attempt, failure, .. } => {
-            let failure = serde_json::to_value(failure).unwrap_or_default();
-            let why = failure.as_str().unwrap_or_default().replace('_', " ");
-            format!("{}: attempt {} failed ({why})", summed(*earmark, *step), attempt + 1)
-        }
-        StudyEvent::SiteDropped { site, rule, .. } => format!("{site} was dropped: {rule}"),
-        StudyEvent::SumClosed { earmark, step, attempt, survivors, .. } => format!(
-            "{}: secure sum of {} sites, attempt {}",
-            summed(*earmark, *step),
-            survivors.len(),
-            attempt + 1
-        ),
-        StudyEvent::GroupingGivenUp { earmark, .. } => {
-            format!("grouping {earmark} is not released: its uses are spent")
-        }
-        StudyEvent::EvaluationOpened { .. } => "evaluation is open".into(),
-        StudyEvent::HistogramAccepted { site, grouping, .. } => {
-            format!("evaluation by {grouping} from {site}")
-        }
-        StudyEvent::EvaluationClosed { .. } => "evaluation closed; sites hand in their ledgers".into(),
-        StudyEvent::Stopping { reason, .. } => reason.clone(),
-        StudyEvent::LedgerReceived { site, .. } => format!("ledger from {site}"),
-        StudyEvent::Ended { reason, .. } => reason.clone(),
-    };
-    format!("{}  {what}", event.time())
 }

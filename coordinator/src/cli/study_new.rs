@@ -2,6 +2,7 @@
 
 use super::HomeArgs;
 use super::output::Output;
+use super::template::Template;
 use crate::home::Home;
 use crate::operator::CommandError;
 use consilium_common::study::limits::{EPSILON_MAX, EPSILON_MIN};
@@ -10,12 +11,9 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The commented template that `study new` writes.
-const TEMPLATE: &str = include_str!("../../../docs/studies/synthetic-selfharm.toml");
-
 pub(super) async fn new(
     path: &Path,
-    from: Option<&Path>,
+    template: Result<Template, CommandError>,
     epsilon: Option<f64>,
     people: &[String],
     home: &HomeArgs,
@@ -29,22 +27,11 @@ pub(super) async fn new(
     if path.exists() {
         wrong.push(format!("--out {}: it exists already; give a new name", path.display()));
     }
-    let template = match from.map(|from| (from, std::fs::read(from).map(String::from_utf8))) {
-        None => TEMPLATE.to_owned(),
-        Some((_, Ok(Ok(text)))) => text,
-        Some((from, Ok(Err(_)))) => {
-            wrong.push(format!("--from {}: not UTF-8", from.display()));
-            String::new()
-        }
-        Some((from, Err(error))) => {
-            wrong.push(format!("--from {}: {error}", from.display()));
-            String::new()
-        }
-    };
+    let template = template.map_err(|error| wrong.push(error.to_string())).ok();
     let counts = counted(people, &sites, &mut wrong);
-    if !wrong.is_empty() {
+    let Some(template) = template.filter(|_| wrong.is_empty()) else {
         return Err(CommandError::Input(wrong.join("\n")));
-    }
+    };
     let mut roster = Vec::new();
     for site in enrolled.iter().filter(|site| site.state == "enrolled") {
         roster.push(RosterSite {
@@ -55,13 +42,20 @@ pub(super) async fn new(
         });
     }
     weigh_by_people(&mut roster);
-    let text = fill(&template, &roster, epsilon)?;
+    let filled = template.fill(&roster, epsilon)?;
     let cannot = |error| CommandError::input(format!("{}: {error}", path.display()));
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(cannot)?;
-    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(cannot)?;
+    std::io::Write::write_all(&mut file, filled.text.as_bytes()).map_err(cannot)?;
     let name = path.display().to_string();
-    out.print(&json!({"file": name, "sites": roster.len()}), || {
-        format!("{name} lists {} sites. Edit it, then: coordinator study check {name}", roster.len())
+    let choices: Vec<_> = filled
+        .choices
+        .iter()
+        .map(|choice| json!({"key": choice.key, "before": choice.before, "after": choice.after, "why": choice.why}))
+        .collect();
+    out.print(&json!({"file": name, "sites": roster.len(), "choices": choices}), || {
+        let chosen: String = filled.choices.iter().map(|choice| format!("  {choice}\n")).collect();
+        let chosen = if chosen.is_empty() { chosen } else { format!("chosen for this roster:\n{chosen}") };
+        format!("{name} lists {} sites.\n{chosen}Edit it, then: coordinator study check {name}", roster.len())
     })
 }
 
@@ -106,24 +100,6 @@ fn counted<'a>(people: &[String], sites: &[&'a str], wrong: &mut Vec<String>) ->
         ));
     }
     counts
-}
-
-/// [`study::fill`], with an ε that does not fit named as the option that it came from.
-///
-/// # Errors
-/// The filled study is not valid.
-pub(crate) fn fill(
-    template: &str,
-    roster: &[RosterSite],
-    epsilon: Option<f64>,
-) -> Result<String, CommandError> {
-    study::fill(template, roster, epsilon).map_err(|mistakes| match epsilon {
-        // The template is sound without it: the option alone is at fault, not the file's line.
-        Some(epsilon) if study::fill(template, roster, None).is_ok() => {
-            CommandError::input(format!("--epsilon {epsilon}: no valid study has it:\n{mistakes}"))
-        }
-        _ => CommandError::input(format!("the study would not be valid:\n{mistakes}")),
-    })
 }
 
 /// An ε that a study may have.
@@ -171,22 +147,10 @@ mod tests {
     }
 
     #[test]
-    fn an_epsilon_is_the_options_fault() {
+    fn an_epsilon_has_bounds() {
         for text in ["0", "-1", "nan", "inf", "1e9", "three"] {
             assert!(epsilon(text).expect_err(text).contains("0.001 to 100"), "{text}");
         }
         assert_eq!(epsilon("3"), Ok(3.0));
-        let site = |name: &str, seed| RosterSite {
-            name: name.parse().expect("a name"),
-            key: consilium_common::key::SecretKey::from_seed(&[seed; 32]).public(),
-            people_public: 500,
-            weight: 1 << 16,
-        };
-        let roster = [site("a", 1), site("b", 2)];
-        fill(TEMPLATE, &roster, Some(3.0)).expect("valid");
-        let said = fill(TEMPLATE, &roster, Some(1e-3)).expect_err("more noise than a study may have");
-        assert!(said.to_string().starts_with("--epsilon 0.001: "), "{said}");
-        let said = fill("schema = 3", &roster, Some(3.0)).expect_err("no study").to_string();
-        assert!(said.starts_with("the study would not be valid"), "{said}");
     }
 }

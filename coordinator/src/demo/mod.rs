@@ -4,27 +4,27 @@
 //! tables that are the user's to read, and are marked as not released.
 
 mod caps;
+mod hospitals;
 mod process;
 mod progress;
 
-use crate::cli::Output;
+use crate::cli::{Mode, Output, Source, Template};
 use crate::home::Home;
 use crate::operator::CommandError;
 use crate::results::Extras;
 use crate::simulate;
 use crate::study::StudyEvent;
 use caps::Caps;
-use clap::{Args, ValueEnum};
-use consilium_common::id::SiteName;
+use clap::Args;
 use consilium_common::secagg::{Refusal, SITES_MIN};
+use consilium_common::study::secure::Summed;
 use consilium_common::study::{self, RosterSite, Study};
+use hospitals::{Hospital, hospitals_in};
 use process::{Running, program, run as run_program};
 use progress::Progress;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-const SYNTHETIC_STUDY: &str = include_str!("../../../docs/studies/synthetic-selfharm.toml");
-const SYNTHETIC_DISTRIBUTED: &str = include_str!("../../../docs/studies/synthetic-selfharm-distributed.toml");
 /// The ε cap where neither --epsilon nor --study says another.
 const EPSILON: f64 = 3.0;
 
@@ -46,8 +46,8 @@ pub struct DemoArgs {
     /// Seed of the synthetic hospitals (never of noise).
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A folder with one folder per hospital, each with a table.csv. EVERY table in it is read in
-    /// this process for the references: give only data that are yours to read.
+    /// A folder with one folder per hospital, each with a table.csv or with OMOP tables. EVERY table in it is
+    /// read here for the references: give only data that are yours to read.
     #[arg(long, requires = "study")]
     data: Option<PathBuf>,
     /// The study file. Its roster is filled in with the sites of this run.
@@ -62,21 +62,6 @@ pub struct DemoArgs {
     /// Where results go: a new or empty folder.
     #[arg(long, default_value = "consilium-demo")]
     out: PathBuf,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Mode {
-    /// Each site's own noise makes its update private against everyone.
-    Local,
-    /// The noise is shared out: the coordinator sees the sum of all hospitals at each step, and nothing of one.
-    Distributed,
-}
-
-struct Hospital {
-    name: SiteName,
-    data: PathBuf,
-    home: PathBuf,
-    people: u64,
 }
 
 /// Runs the demo.
@@ -103,7 +88,7 @@ pub async fn run(args: DemoArgs, out: Output) -> Result<(), CommandError> {
 
 async fn train_and_report(
     args: &DemoArgs,
-    template: &str,
+    template: &Template,
     out: Output,
     work: &Path,
     say: &Progress,
@@ -116,10 +101,10 @@ async fn train_and_report(
     let mut hospitals = match &args.data {
         Some(data) => {
             say.warn(&format!(
-                "every table in {} is read in this process for the references beside the result",
+                "every table in {} is read here for the references beside the result",
                 data.display()
             ));
-            hospitals_in(data, work)?
+            hospitals_in(&agent, data, work).await?
         }
         None => {
             say.step("making synthetic hospitals");
@@ -129,7 +114,7 @@ async fn train_and_report(
             let arguments = ["synth".as_ref(), "--out".as_ref(), folder.as_os_str()];
             let more = ["--sites", &sites, "--people", &people, "--seed", &seed];
             run_program(&agent, arguments.into_iter().chain(more.iter().map(std::ffi::OsStr::new))).await?;
-            hospitals_in(&folder, work)?
+            hospitals_in(&agent, &folder, work).await?
         }
     };
 
@@ -152,7 +137,7 @@ async fn train_and_report(
     // 3. The study: published, and approved by each site.
     say.step("publishing the study; each site checks it against its policy");
     let epsilon = args.epsilon.or((args.study.is_none()).then_some(EPSILON));
-    let text = crate::cli::fill(template, &roster, epsilon)?;
+    let text = template.fill(&roster, epsilon)?.text;
     let study_path = work.join("study.toml");
     std::fs::write(&study_path, &text).map_err(CommandError::fault)?;
     let digest = crate::cli::publish(&home, text.clone().into_bytes(), &study_path).await?;
@@ -228,7 +213,7 @@ async fn train_and_report(
 }
 
 /// The study file to fill in: the shipped one of the asked mode, or the given one, which must be of it.
-fn template(args: &DemoArgs) -> Result<String, CommandError> {
+fn template(args: &DemoArgs) -> Result<Template, CommandError> {
     let distributed = args.privacy == Some(Mode::Distributed);
     let Some(path) = &args.study else {
         if distributed && args.sites < SITES_MIN as u32 {
@@ -238,10 +223,10 @@ fn template(args: &DemoArgs) -> Result<String, CommandError> {
                 args.sites
             )));
         }
-        return Ok(if distributed { SYNTHETIC_DISTRIBUTED } else { SYNTHETIC_STUDY }.to_owned());
+        return Template::shipped(Source::Table, args.privacy);
     };
-    let text = String::from_utf8(crate::cli::read_study(path)?)
-        .map_err(|_| CommandError::input(format!("{}: not UTF-8", path.display())))?;
+    let template = Template::read(path)?;
+    let Template::Own(text) = &template else { unreachable!("it was read from a file") };
     let document: Option<toml::Table> = text.parse().ok();
     let mode = document.as_ref().and_then(|d| d.get("privacy")?.get("mode")?.as_str());
     match (args.privacy, mode) {
@@ -254,7 +239,7 @@ fn template(args: &DemoArgs) -> Result<String, CommandError> {
             )))
         }
         // What else is wrong with the file is said where it is filled in.
-        _ => Ok(text),
+        _ => Ok(template),
     }
 }
 
@@ -278,49 +263,6 @@ fn working_folder() -> Result<PathBuf, CommandError> {
     crate::home::make_private_folder(&path)?;
     std::fs::create_dir(path.join("logs")).map_err(CommandError::fault)?;
     path.canonicalize().map_err(CommandError::fault)
-}
-
-/// One hospital per folder that holds a table.
-fn hospitals_in(data: &Path, work: &Path) -> Result<Vec<Hospital>, CommandError> {
-    let unreadable = |error| CommandError::input(format!("{}: {error}", data.display()));
-    if data.join("agent.toml").exists() || data.join("site-policy.toml").exists() {
-        return Err(CommandError::Refused(format!(
-            "demo.enrolled_agent: {} is the folder of an enrolled agent; the demo reads tables in the clear",
-            data.display()
-        )));
-    }
-    let mut hospitals = Vec::new();
-    for entry in std::fs::read_dir(data).map_err(unreadable)? {
-        let folder = entry.map_err(unreadable)?.path();
-        let table = folder.join("table.csv");
-        if !table.is_file() {
-            continue;
-        }
-        if folder.join("agent.toml").exists() || folder.join("site-policy.toml").exists() {
-            return Err(CommandError::Refused(format!(
-                "demo.enrolled_agent: {} is the folder of an enrolled agent; the demo reads tables in the clear",
-                folder.display()
-            )));
-        }
-        let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let name: SiteName =
-            name.parse().map_err(|e| CommandError::input(format!("{}: {e}", folder.display())))?;
-        let text =
-            std::fs::read(&table).map_err(|e| CommandError::input(format!("{}: {e}", table.display())))?;
-        let rows = csv::Reader::from_reader(&text[..]).byte_records().count() as u64;
-        let home = work.join("sites").join(name.as_str());
-        let data = table.canonicalize().map_err(CommandError::fault)?;
-        hospitals.push(Hospital { name, data, home, people: rows });
-    }
-    hospitals.sort_by(|a, b| a.name.cmp(&b.name));
-    if hospitals.len() < 2 {
-        return Err(CommandError::input(format!(
-            "{}: expected at least two folders with a table.csv, one per hospital; found {}",
-            data.display(),
-            hospitals.len()
-        )));
-    }
-    Ok(hospitals)
 }
 
 async fn wait_for(home: &Home, coordinator: &mut Running) -> Result<(), CommandError> {
@@ -374,8 +316,7 @@ fn introduce(hospitals: &[Hospital], roster: &[RosterSite], study: &Study) -> Re
         for site in roster {
             known[site.name.as_str()] = toml_edit::value(site.key.to_string());
         }
-        policy["data"].or_insert(toml_edit::table())["person_id"] =
-            toml_edit::value(study.data.person_id.as_str());
+        policy["data"].or_insert(toml_edit::table())["person_id"] = toml_edit::value(study.person_id());
         let caps = policy["caps"].or_insert(toml_edit::table());
         caps["epsilon_per_study"] = toml_edit::value(epsilon_per_study);
         caps["epsilon_total"] = toml_edit::value(epsilon_total);
@@ -404,10 +345,15 @@ async fn follow(
             StudyEvent::RoundReopened { round, .. } => {
                 say.warn(&format!("round {}: no quorum by the deadline, open again", round + 1));
             }
-            StudyEvent::AttemptFailed { step, .. } => {
-                say.warn(&format!("step {}: too few hospitals answered, tried again", step + 1));
+            StudyEvent::AttemptFailed { earmark, step, .. } => {
+                let what = Summed::of_earmark(*earmark).words(*step);
+                say.warn(&format!("{what}: too few hospitals answered, tried again"));
             }
             StudyEvent::SiteDropped { site, rule, .. } => say.warn(&format!("{site} was dropped: {rule}")),
+            StudyEvent::SiteLeft { site, earmark, step, attempt, .. } => {
+                let what = Summed::of_earmark(*earmark).attempt_words(*step, *attempt);
+                say.warn(&format!("{site} left during {what}"));
+            }
             StudyEvent::EvaluationOpened { .. } => say.step("evaluating on people who were never trained on"),
             StudyEvent::Ended { reason, .. } => ended.borrow_mut().clone_from(reason),
             _ => {}

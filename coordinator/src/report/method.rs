@@ -7,7 +7,7 @@ use super::{Cosigners, ReportData};
 use crate::metrics::Sums;
 use consilium_common::ledger::entry::{Account, Earmark};
 use consilium_common::privacy::mechanism::Event;
-use consilium_common::study::{Mode, ModelFamily, SplitBy, earmarks};
+use consilium_common::study::{Data, Mode, ModelFamily, SplitBy, describe, earmarks};
 use std::collections::BTreeSet;
 
 pub(super) fn section(data: &ReportData) -> Html {
@@ -45,7 +45,13 @@ fn facts(data: &ReportData) -> Vec<(&'static str, String)> {
         "everybody is in every step".to_owned()
     };
     let mut facts = vec![
-        ("Outcome", format!("{} (column {})", study.task.name, study.task.column)),
+        (
+            "Outcome",
+            match &study.data {
+                Data::Table(table) => format!("{} (column {})", study.task.name, table.outcome.column),
+                Data::Records(records) => describe::outcome(study, records),
+            },
+        ),
         ("Inputs", format!("{} features: {}", names.len(), listed(&names))),
         (
             "Missing values",
@@ -145,6 +151,12 @@ fn seen(data: &ReportData) -> String {
     let Some(sums) = &data.metrics.privacy.sums else {
         return "each site’s own update and histogram, each with that site’s noise".into();
     };
+    if sums.sites_of_rounds.is_empty() && sums.evaluations == 0 {
+        return format!(
+            "nothing of any site: no secure sum was made. {} attempts ended in none; a site lost at most {} paid uses",
+            sums.attempts_failed, sums.uses_lost_max
+        );
+    }
     let Sums { threshold, colluding, sites_of_rounds, evaluations, attempts_failed, uses_lost_max } = sums;
     format!(
         "sums only: {} of training{}, and {} of the evaluation; a sum over fewer than {threshold} sites (t) does not exist. ε holds as long as at most {colluding} of the sites (n_C) help the \

@@ -1,5 +1,5 @@
 use super::*;
-use consilium_common::study::SplitBy;
+use consilium_common::study::{Data, SplitBy};
 
 fn sample_html() -> String {
     html(&sample::report())
@@ -176,7 +176,9 @@ fn hostile_text_stays_text() {
         (approval.kind, approval.reference, approval.changed) = (evil(), evil(), Some(evil()));
     }
     study.task.name = evil();
-    study.task.column = evil();
+    if let Data::Table(table) = &mut study.data {
+        table.outcome.column = evil();
+    }
     study.features[0].name = evil();
     study.report = vec![(evil(), evil())];
     study.split.by = SplitBy::Column { column: evil(), train: evil(), evaluate: evil() };

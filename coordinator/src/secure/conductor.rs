@@ -63,6 +63,11 @@ pub enum Ask {
         /// Which rule.
         rule: String,
     },
+    /// A site's stream ended in the middle of the open attempt: answered by [`Conductor::noted`].
+    Left {
+        /// Who.
+        site: SiteName,
+    },
     /// A site refused: answered by [`Conductor::noted`].
     Declined {
         /// Who.

@@ -184,6 +184,11 @@ impl Driver {
             self.perform(acts)?;
             self.show();
         }
+        // A site may have refused before it came to a stream: who is not asked is not waited for.
+        if let Some(open) = self.open()? {
+            let acts = self.conductor.noted(open, self.now_ms());
+            self.perform(acts)?;
+        }
         Ok(())
     }
 
@@ -238,6 +243,12 @@ impl Driver {
             Ask::Dropped { site, rule } => {
                 tracing::warn!(%site, study = %self.study.short(), rule, "site dropped from a secure sum");
                 self.keep(|state, now| state.decide_dropped(&site, &rule, now))?;
+                self.next(Conductor::noted)
+            }
+            Ask::Left { site } => {
+                let of = self.open()?.map(|open| open.summed.attempt_words(open.step, open.attempt));
+                tracing::warn!(%site, study = %self.study.short(), of, "site left in the middle of an attempt");
+                self.keep(|state, now| state.decide_left(&site, now))?;
                 self.next(Conductor::noted)
             }
             Ask::Declined { site, rule } => {

@@ -2,7 +2,7 @@
 
 use super::round::Collecting;
 use super::summing::{ClosedSum, Summing};
-use super::{Phase, StudyEvent, StudyState};
+use super::{Phase, StudyEvent, StudyState, absence};
 use consilium_common::study::secure::Summed;
 
 impl StudyState {
@@ -13,6 +13,7 @@ impl StudyState {
     #[must_use]
     pub fn apply(mut self, event: StudyEvent) -> Self {
         self.version += 1;
+        absence::note(&mut self.absent, &event);
         match event {
             StudyEvent::Published { .. } => {}
             StudyEvent::Decided { site, approval, .. } => {
@@ -40,17 +41,14 @@ impl StudyState {
             StudyEvent::UpdateAccepted { site, digest, .. } => {
                 if let Phase::Training { collecting, .. } = &mut self.phase {
                     collecting.declined.remove(&site);
+                    collecting.unready.remove(&site);
                     collecting.answers.insert(site, digest);
                 }
             }
             StudyEvent::TaskDeclined { site, rule, .. } => match &mut self.phase {
                 Phase::Summing(summing) => summing.refused(site, &rule),
-                Phase::Training { collecting, .. } => {
-                    collecting.declined.insert(site);
-                }
-                Phase::Evaluating { collecting } => {
-                    collecting.declined.insert(site);
-                }
+                Phase::Training { collecting, .. } => collecting.refused(site, &rule),
+                Phase::Evaluating { collecting } => collecting.refused(site, &rule),
                 _ => {}
             },
             StudyEvent::RoundClosed { model, .. } => {
@@ -68,6 +66,7 @@ impl StudyState {
             StudyEvent::SumRequested { .. } => self.open_mut().requested = true,
             StudyEvent::AttemptFailed { requested, .. } => self.open_mut().fail(requested),
             StudyEvent::SiteDropped { site, .. } => self.open_mut().strike(site),
+            StudyEvent::SiteLeft { .. } => {}
             StudyEvent::SumClosed { earmark, attempt, survivors, sum, .. } => {
                 self.open_mut().survived(&survivors);
                 let closed = ClosedSum { attempt, survivors, sum };

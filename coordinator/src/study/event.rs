@@ -130,6 +130,19 @@ pub enum StudyEvent {
         /// When.
         time: Time,
     },
+    /// A site's stream ended in the middle of an attempt: its agent stopped, or the connection broke. It may come back.
+    SiteLeft {
+        /// Who.
+        site: SiteName,
+        /// Which sums: the index of their earmark.
+        earmark: u32,
+        /// The round of training, or the grouping's earmark.
+        step: u32,
+        /// Counted from 0 in the step.
+        attempt: u32,
+        /// When.
+        time: Time,
+    },
     /// A secure sum (a blob) is there; in training, the events that follow name the model that it made.
     SumClosed {
         /// Which sums: the index of their earmark.
@@ -219,6 +232,7 @@ impl StudyEvent {
             | Self::SumRequested { time, .. }
             | Self::AttemptFailed { time, .. }
             | Self::SiteDropped { time, .. }
+            | Self::SiteLeft { time, .. }
             | Self::SumClosed { time, .. }
             | Self::GroupingGivenUp { time, .. }
             | Self::EvaluationOpened { time, .. }

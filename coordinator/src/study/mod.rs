@@ -2,13 +2,17 @@
 //! evaluating → closing → ended; with secure sums, training and evaluating are one phase, sum by sum. No clock, no store, no socket: the caller decides, keeps the
 //! events durably, applies them, and then acts.
 
+mod absence;
 mod apply;
 pub mod event;
+mod outlook;
 mod refusal;
 mod round;
 pub mod summing;
 
+pub use absence::Absence;
 pub use event::StudyEvent;
+pub use outlook::Outlook;
 pub use refusal::StudyRefusal;
 pub use summing::{ClosedSum, Failure, Summing};
 
@@ -52,6 +56,8 @@ pub struct StudyState {
     pub sessions: u64,
     /// Sites whose ledger came in.
     pub ledgers: BTreeSet<SiteName>,
+    /// Why participants are not in what is open; forgotten once they contribute again.
+    pub absent: BTreeMap<SiteName, Absence>,
     /// Events so far.
     pub version: u64,
 }
@@ -122,6 +128,7 @@ impl StudyState {
             grouping_sums: BTreeMap::new(),
             sessions: 0,
             ledgers: BTreeSet::new(),
+            absent: BTreeMap::new(),
             version: 1,
         }
     }
@@ -293,10 +300,8 @@ impl StudyState {
                     }
                 }
             }
-            Phase::Training { round: open, .. } => {
-                Err(StudyRefusal::Late { came: round, open: open.to_string() })
-            }
-            _ => Err(StudyRefusal::Late { came: round, open: "none".into() }),
+            Phase::Training { round: open, .. } => Err(StudyRefusal::Late { came: round, open: Some(*open) }),
+            _ => Err(StudyRefusal::Late { came: round, open: None }),
         }
     }
 
@@ -344,9 +349,11 @@ impl StudyState {
         now: Time,
     ) -> Result<Vec<StudyEvent>, StudyRefusal> {
         self.require_participant(site)?;
+        let said = |unready: &BTreeSet<SiteName>| absence::is_mendable(rule) && unready.contains(site);
         let awaited = match &self.phase {
-            Phase::Training { collecting, .. } => collecting.awaits(site),
-            Phase::Evaluating { .. } | Phase::Summing(_) => self.task_for(site).is_some(),
+            Phase::Training { collecting, .. } => collecting.awaits(site) && !said(&collecting.unready),
+            Phase::Evaluating { collecting } => self.task_for(site).is_some() && !said(&collecting.unready),
+            Phase::Summing(open) => self.task_for(site).is_some() && !said(&open.unready),
             _ => false,
         };
         let rule: String = rule.chars().take(80).collect();
@@ -407,6 +414,9 @@ impl StudyState {
                         model,
                         updates: collecting.answers.clone(),
                     });
+                }
+                if now < collecting.deadline && !collecting.unready.is_empty() {
+                    return None;
                 }
                 let reachable = self.participants.len() - collecting.declined.len();
                 let event = if reachable < self.sites_needed() {

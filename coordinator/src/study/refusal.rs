@@ -36,12 +36,12 @@ pub enum StudyRefusal {
     #[error("study.participants: site {0} does not take part in this study")]
     NotTakingPart(SiteName),
     /// For another round, or a round that is closed.
-    #[error("round.late: round {came} is not open (open: {open})")]
+    #[error("round.late: round {} is not open (open: {})", u64::from(*.came) + 1, counted(*.open))]
     Late {
-        /// The update's.
+        /// The update's, counted from 0.
         came: u32,
-        /// The open one.
-        open: String,
+        /// The open one, counted from 0, if any is.
+        open: Option<u32>,
     },
     /// Other bytes than the ones received before.
     #[error("round.duplicate: site {0} has already answered with other bytes")]
@@ -60,6 +60,11 @@ pub enum StudyRefusal {
         /// Last day.
         until: String,
     },
+}
+
+/// A round as people count.
+fn counted(round: Option<u32>) -> String {
+    round.map_or_else(|| "none".to_owned(), |round| (u64::from(round) + 1).to_string())
 }
 
 fn named(sites: &[SiteName]) -> String {

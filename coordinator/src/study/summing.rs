@@ -5,6 +5,7 @@
 //! Invariant: the attempts of a step rise, over sessions and restarts, since sites refuse one that they
 //! have seen.
 
+use super::absence::is_mendable;
 use super::{Phase, StudyEvent, StudyRefusal, StudyState};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::study::Mode;
@@ -42,6 +43,8 @@ pub struct Summing {
     pub burnt: u32,
     /// Who is not asked any more for this kind of sum.
     pub declined: BTreeSet<SiteName>,
+    /// Who refused by a rule that is over once a person there has mended something: still asked, and not waited for.
+    pub unready: BTreeSet<SiteName>,
     strikes: BTreeMap<SiteName, Strikes>,
 }
 
@@ -97,6 +100,7 @@ impl Summing {
             failed: 0,
             burnt: 0,
             declined: BTreeSet::new(),
+            unready: BTreeSet::new(),
             strikes: BTreeMap::new(),
         }
     }
@@ -124,9 +128,11 @@ impl Summing {
 
     /// A site's own refusal. One by the rules of the secure sum may be another's fault, and be over with
     /// the attempt; a policy that could not be read may be in the middle of being saved; one by its policy,
-    /// its ledger or the study is not over.
+    /// its ledger or the study is not over. One before anything was spent, which a person there mends, is none against it.
     pub(super) fn refused(&mut self, site: SiteName, rule: &str) {
-        if rule.starts_with("secagg.") || rule == POLICY_UNREADABLE {
+        if is_mendable(rule) {
+            self.unready.insert(site);
+        } else if rule.starts_with("secagg.") || rule == POLICY_UNREADABLE {
             self.strike(site);
         } else {
             self.declined.insert(site);
@@ -135,6 +141,7 @@ impl Summing {
 
     pub(super) fn survived(&mut self, survivors: &[SiteName]) {
         for site in survivors {
+            self.unready.remove(site);
             if let Some(strikes) = self.strikes.get_mut(site) {
                 strikes.sums_since += 1;
                 if strikes.sums_since >= SUMS_THAT_CLEAR {
@@ -265,6 +272,18 @@ impl StudyState {
         after.strike(site.clone());
         let dropped = StudyEvent::SiteDropped { site: site.clone(), rule: rule.to_owned(), time: now };
         Ok(self.unless_too_few(dropped, &after, now))
+    }
+
+    /// A site's stream ended in the middle of the open attempt: it is named, and nothing is held against it.
+    ///
+    /// # Errors
+    /// Not a participant.
+    pub fn decide_left(&self, site: &SiteName, now: Time) -> Result<Vec<StudyEvent>, StudyRefusal> {
+        self.require_participant(site)?;
+        // With the last sum the study goes on to something else.
+        let Some(open) = self.summing() else { return Ok(vec![]) };
+        let (earmark, step, attempt) = (open.summed.earmark(), open.step, open.attempt);
+        Ok(vec![StudyEvent::SiteLeft { site: site.clone(), earmark, step, attempt, time: now }])
     }
 
     pub(super) fn decide_refused(

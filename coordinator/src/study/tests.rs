@@ -1,5 +1,7 @@
 //! The life of a study, step by step, without clock, store or socket.
 
+mod absences;
+
 use super::*;
 use consilium_common::key::SecretKey;
 use consilium_common::study::{RosterSite, fill, parse};
@@ -40,7 +42,7 @@ fn published() -> StudyState {
         })
         .collect::<Vec<_>>()
         .join("\n");
-    let text = fill(&template, &roster, Some(3.0)).expect("valid");
+    let text = fill(&template, &roster, Some(3.0)).expect("valid").text;
     StudyState::new(parse(text.as_bytes()).expect("valid"))
 }
 
@@ -52,6 +54,7 @@ fn approval(state: &StudyState, site: &str, decision: Decision, signer: &str) ->
         decision,
         time: time(0),
         approver: String::new(),
+        replaces: None,
     };
     Signed::new(&approval, &key(signer))
 }

@@ -63,7 +63,7 @@ pub(super) enum Command {
     /// Looks at everything that serving needs, one line each; exit 1 if anything is amiss
     #[command(after_help = "Example:\n  site-agent doctor --data /srv/consilium/table.csv")]
     Doctor {
-        /// The table or its folder, instead of agent.toml's
+        /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
         #[arg(long, value_name = "PATH")]
         data: Option<PathBuf>,
     },
@@ -94,7 +94,7 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeArgs {
-    /// The table or its folder, instead of agent.toml's
+    /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
     /// How log lines are written
@@ -113,15 +113,25 @@ pub(super) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DataCommand {
-    /// Reads the table as a study would, or says what is in a folder of OMOP tables; mistakes name row and column,
-    /// never a value
+    /// Reads the table or the OMOP tables as a study would, or says what is in a hospital's OMOP tables; mistakes name
+    /// row and column, never a value
     #[command(
         after_help = "Examples:\n  site-agent data check --study self-harm.toml --data /srv/consilium/table.csv\n  \
-        site-agent data check --omop /srv/omop\n\n\
+        site-agent data check --omop /srv/omop\n  site-agent data check --omop source.toml\n\n\
         A folder of OMOP CDM 5.3 or 5.4 holds person.csv, person.csv.gz, person.parquet or a folder person/ of such files, \
-        and so on for each table. It needs neither a study nor an agent's home. What is printed stays here."
+        and so on for each table; a file source.toml says where a PostgreSQL database is. Neither needs a study or an agent's \
+        home. What is printed stays here."
     )]
     Check(DataArgs),
+    /// Prints every query that would be asked of a database, about how many rows and how long; reads no table
+    #[command(after_help = "Example:\n  site-agent data plan --omop source.toml")]
+    Plan(PlanArgs),
+    /// Prints the SQL by which a database's administrator allows exactly the columns that are read, and nothing else
+    #[command(after_help = "Examples:\n  site-agent data grants --omop source.toml > grants.sql\n  \
+        site-agent data grants --omop source.toml --cdm 5.4 --role consilium > grants.sql\n\n\
+        With --cdm it needs no connection, and names the columns of that version of the data model. Without it the names are \
+        those of the database; the role must be able to connect for that, and needs no other right yet.")]
+    Grants(GrantsArgs),
     /// Writes a study's encoded examples, un-noised, for tables that are yours to read
     #[command(
         after_help = "Example:\n  site-agent data export --examples --study self-harm.toml --data table.csv --out ashford.examples"
@@ -134,16 +144,47 @@ pub(super) struct DataArgs {
     /// A study file
     #[arg(long, value_name = "FILE", required_unless_present = "omop")]
     pub(super) study: Option<PathBuf>,
-    /// The table or its folder, instead of agent.toml's
+    /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
-    /// A folder of OMOP tables, looked at without a study
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["study", "data"])]
+    /// A folder of OMOP tables, or the source.toml of a database, looked at without a study
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["study", "data"])]
     pub(super) omop: Option<PathBuf>,
     /// Where intermediate files go when the tables do not fit in memory, instead of the system's temporary folder. They
     /// hold patient data, unencrypted, in a private folder that is removed afterwards
     #[arg(long, value_name = "DIR", requires = "omop", conflicts_with_all = ["study", "data"])]
     pub(super) scratch: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PlanArgs {
+    /// The source.toml of a database
+    #[arg(long, value_name = "FILE")]
+    pub(super) omop: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct GrantsArgs {
+    /// The source.toml of a database
+    #[arg(long, value_name = "FILE")]
+    pub(super) omop: PathBuf,
+    /// The role that may read, instead of source.toml's user
+    #[arg(long, value_name = "NAME")]
+    pub(super) role: Option<String>,
+    /// The version of the data model, to print the script without a connection
+    #[arg(long, value_enum)]
+    pub(super) cdm: Option<Cdm>,
+}
+
+/// A version of the data model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Cdm {
+    /// OMOP CDM 5.3
+    #[value(name = "5.3")]
+    V5_3,
+    /// OMOP CDM 5.4
+    #[value(name = "5.4")]
+    V5_4,
 }
 
 #[derive(Debug, clap::Args)]
@@ -154,12 +195,24 @@ pub(super) struct ExportArgs {
     /// A study file
     #[arg(long, value_name = "FILE")]
     pub(super) study: PathBuf,
-    /// The table or its folder
+    /// The table, its folder or the folder of the OMOP tables
     #[arg(long, value_name = "PATH")]
     pub(super) data: PathBuf,
     /// The file to write; it must not exist
     #[arg(long, value_name = "FILE")]
     pub(super) out: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ApproveArgs {
+    /// An id or a digest
+    pub(super) study: String,
+    /// Who decided, in their own words; it is published with the approval
+    #[arg(long, value_name = "NAME", value_parser = approver)]
+    pub(super) approver: String,
+    /// Signs in the place of an approval by somebody else; the new one names it
+    #[arg(long)]
+    pub(super) again: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -177,13 +230,7 @@ pub(super) enum StudyCommand {
     #[command(
         after_help = "Example:\n  site-agent study approve self-harm --approver 'Dr A. Bird, Caldicott Guardian'"
     )]
-    Approve {
-        /// An id or a digest
-        study: String,
-        /// Who decided, in their own words; it is published with the approval
-        #[arg(long, value_name = "NAME", value_parser = approver)]
-        approver: String,
-    },
+    Approve(ApproveArgs),
     /// Says no, by a code that tells nothing of the data
     #[command(after_help = "Example:\n  site-agent study decline self-harm --reason governance")]
     Decline {
@@ -252,7 +299,8 @@ pub(super) enum LedgerCommand {
     #[command(
         after_help = "Examples:\n  site-agent ledger recover\n  site-agent ledger recover --from bundle/sites/st-elsewhere/ledger\n\n\
         Without --from the coordinator's copy. It must be signed by this site's own key and continue everything that \
-        is still here: nothing is un-spent. The old folder is kept beside the new."
+        is still here: nothing is un-spent. The old folder is kept beside the new. An entry `recovered` is written \
+        after the copy's last: uses left in open blocks stay burnt, and auditors see what was lost."
     )]
     Recover {
         /// A folder that `ledger export` wrote, or the ledger of this site in an audit bundle
@@ -298,6 +346,10 @@ mod tests {
         check("site-agent data check --omop d --study s.toml", false);
         check("site-agent data check --omop d --data t.csv", false);
         check("site-agent data check --study s.toml --scratch e", false);
+        check("site-agent data plan --omop s.toml", true);
+        check("site-agent data plan", false);
+        check("site-agent data grants --omop s.toml --role r --cdm 5.3", true);
+        check("site-agent data grants --omop s.toml --cdm 6", false);
         check("site-agent study approve x", false);
         check("site-agent study approve x --approver=", false);
         check("site-agent study approve x --approver=\t", false);

@@ -2,6 +2,7 @@
 
 use super::args::ExportArgs;
 use super::output::Output;
+use super::records;
 use crate::approval::STUDY_BYTES_MAX;
 use crate::data::export::export_examples;
 use crate::data::{self, SplitKey};
@@ -9,7 +10,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::home::Home;
 use crate::synth::{self, SynthArgs};
-use consilium_common::study::{self, Study};
+use consilium_common::study::{self, Data, Study};
 use serde_json::json;
 use std::path::Path;
 
@@ -19,7 +20,11 @@ pub(super) fn check(home: &Home, study: &Path, data: Option<&Path>, output: &Out
     let config = home.config()?;
     let path = data.or(config.data.as_deref());
     let path = path.ok_or_else(|| Failure::input("no data: give --data, or `data` in agent.toml"))?;
-    let (_, summary) = data::load_strict(path, &study, &SplitKey::from_bytes(*home.split_key()?))?;
+    let key = SplitKey::from_bytes(*home.split_key()?);
+    if let Data::Records(records) = &study.data {
+        return records::check(path, &study, records, &key, output);
+    }
+    let summary = data::summary(path, &study, &key)?;
     if summary.people == 0 {
         return Err(Failure::refused(format!(
             "data.people: {} has the columns of study {}, and no people: expected one row per person below the \

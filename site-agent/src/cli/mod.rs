@@ -5,7 +5,9 @@ mod args;
 mod data;
 mod init;
 mod omop;
+mod omop_source;
 mod output;
+mod records;
 mod recover;
 mod rotate;
 mod serve;
@@ -51,25 +53,25 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
         }
         Command::Serve(serve) => serve::serve(open(args)?, serve, clock),
         Command::Data(DataCommand::Check(check)) => match (&check.omop, &check.study) {
-            (Some(folder), _) => omop::check(folder, check.scratch.as_deref(), output),
+            (Some(path), _) => omop::check(path, check.scratch.as_deref(), output),
             (None, study) => {
                 let study = study.as_deref().expect("clap requires it");
                 data::check(&open(args)?, study, check.data.as_deref(), output)
             }
         },
+        Command::Data(DataCommand::Plan(plan)) => omop_source::plan(plan, output),
+        Command::Data(DataCommand::Grants(grants)) => omop_source::grants(grants, output),
         Command::Data(DataCommand::Export(export)) => data::export(&open(args)?, export, output),
         Command::Study(StudyCommand::List) => study::list(&open(args)?, output),
         Command::Study(StudyCommand::Show { study }) => study::show(&open(args)?, study, output, clock),
-        Command::Study(StudyCommand::Approve { study, approver }) => {
-            study::approve(&open(args)?, study, approver, output, clock)
-        }
+        Command::Study(StudyCommand::Approve(asked)) => study::approve(&open(args)?, asked, output, clock),
         Command::Study(StudyCommand::Decline { study, reason, approver }) => {
             study::decline(&open(args)?, study, (*reason).into(), approver, output, clock)
         }
         Command::Budget => show::budget(&open(args)?, clock(), output),
         Command::Ledger(LedgerCommand::Export { out }) => show::export_ledger(&open(args)?, out, output),
         Command::Ledger(LedgerCommand::Recover { from }) => {
-            recover::recover(&open(args)?, from.as_deref(), output)
+            recover::recover(&open(args)?, from.as_deref(), output, clock)
         }
         Command::Ledger(LedgerCommand::RotateKey) => rotate::rotate_key(&open(args)?, output, clock),
         Command::Synth(synth) => data::synth(synth, output),

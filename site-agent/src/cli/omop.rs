@@ -1,27 +1,28 @@
 //! `data check --omop`: what is in a hospital's OMOP tables, for this hospital's eyes.
 
+use super::omop_source::Opened;
 use super::output::{Output, table};
 use crate::data::omop::check::{Check, GROUPS_SHOWN, PeopleCheck, UnitMix, check as read};
-use crate::data::omop::{ConceptId, Fault, Folder, Reading, Table, TableCounts};
+use crate::data::omop::{ConceptId, Fault, Reading, Table, TableCounts, units as unit_texts};
 use crate::failure::Failure;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
 /// Reads every table once and says, here and nowhere else, what it found.
-pub(super) fn check(root: &Path, scratch: Option<&Path>, output: &Output) -> Result<(), Failure> {
-    let folder = Folder::open(root)?;
-    let found = read(&folder, &Reading { scratch, ..Reading::default() })?;
+pub(super) fn check(path: &Path, scratch: Option<&Path>, output: &Output) -> Result<(), Failure> {
+    let opened = Opened::open(path)?;
+    let found = read(&opened, &Reading { scratch, ..Reading::default() })?;
+    let place = opened.place();
     if found.people.people == 0 {
         return Err(Failure::refused(format!(
-            "data.people: {} has OMOP tables, and nobody in table person who can be used",
-            root.display()
+            "data.people: {place} has OMOP tables, and nobody in table person who can be used"
         )));
     }
-    output.result(&human(root, &found), &json(root, &found))
+    output.result(&human(&place, &found), &json(path, &found))
 }
 
-fn human(root: &Path, found: &Check) -> String {
-    let mut parts = vec![format!("OMOP tables in {}", root.display()), tables(found)];
+fn human(place: &str, found: &Check) -> String {
+    let mut parts = vec![format!("OMOP tables in {place}"), tables(found)];
     if !found.missing.is_empty() {
         let missing: Vec<&str> = found.missing.iter().map(|table| table.name()).collect();
         parts.push(format!("missing: {}", missing.join(", ")));
@@ -105,7 +106,13 @@ fn units(found: &Check) -> String {
             let mix: Vec<String> = units
                 .iter()
                 .take(4)
-                .map(|(unit, of_unit)| format!("{} {}", named(found, *unit), percent(*of_unit, *count)))
+                .map(|(unit, of_unit)| {
+                    let name = match (found.names.get(unit), unit_texts::code(*unit)) {
+                        (None, Some(code)) => code.to_owned(),
+                        _ => named(found, *unit),
+                    };
+                    format!("{name} {}", percent(*of_unit, *count))
+                })
                 .collect();
             let name =
                 if measurement.is_some() { named(found, *measurement) } else { "not mapped".to_owned() };
@@ -222,6 +229,7 @@ fn is_mapped(table: Table) -> bool {
 fn named(found: &Check, concept: ConceptId) -> String {
     match found.names.get(&concept) {
         Some(name) => name.clone(),
+        None if unit_texts::is_text(concept) => "another text".to_owned(),
         None if concept.is_some() => format!("concept {}", concept.0),
         None => "not recorded".to_owned(),
     }
@@ -244,6 +252,7 @@ fn percent(part: u64, of: u64) -> String {
 mod tests {
     use super::*;
     use crate::cli::args::Format;
+    use crate::data::omop::Folder;
     use std::fs;
 
     const PERSON: &str = "person_id,gender_concept_id,year_of_birth,race_concept_id,ethnicity_concept_id\n";
@@ -288,7 +297,7 @@ mod tests {
         assert_eq!(measurement["faults"], json!({ "unknown_person": 1, "unmapped": 1, "no_unit": 1 }));
         assert_eq!(json["measurements"][0]["name"], "Body temperature");
         assert_eq!(json["measurements"][0]["numbers"], 2);
-        let text = human(dir.path(), &found);
+        let text = human("the folder", &found);
         for part in [
             "measurement\t3\t2\t2020 to 2021\t66.6 %\t33.3 %\t33.3 %",
             "3\tBody temperature\t2\tnot recorded 50.0 %; concept 9 50.0 %",

@@ -9,11 +9,17 @@ use crate::home::Home;
 use crate::ledger::LedgerStore;
 use consilium_common::ledger::checkpoint::{NOTE_BYTES_MAX, Note};
 use consilium_common::ledger::tiles;
+use consilium_common::time::Time;
 use serde_json::json;
 use std::borrow::Cow;
 use std::path::Path;
 
-pub(super) fn recover(home: &Home, from: Option<&Path>, output: &Output) -> Result<(), Failure> {
+pub(super) fn recover(
+    home: &Home,
+    from: Option<&Path>,
+    output: &Output,
+    clock: fn() -> Time,
+) -> Result<(), Failure> {
     let (note, entries) = match from {
         Some(folder) => read(folder)?,
         None => in_runtime(async {
@@ -22,20 +28,23 @@ pub(super) fn recover(home: &Home, from: Option<&Path>, output: &Output) -> Resu
             Ok::<_, Failure>((parse(note.as_bytes(), "the coordinator's copy")?, entries))
         })??,
     };
-    let done = LedgerStore::recover(&OsDisk, &home.ledger_dir(), &home.ledger_key()?, &note, &entries)?;
+    let (dir, key) = (home.ledger_dir(), home.ledger_key()?);
+    let done = LedgerStore::recover(&OsDisk, &dir, &key, &note, &entries, clock())?;
     let before = done.before.map_or_else(|| "none that could be read".to_owned(), |size| size.to_string());
     let aside =
         done.aside.as_ref().map_or_else(String::new, |path| format!("\nold folder:  {}", path.display()));
     let human = format!(
-        "entries:     {} (before: {before})\n\
-         unfinished:  {} reserves without an output; they stay burnt{aside}\n\
+        "entries:     {} (before: {before}), the last of which says that the ledger was recovered\n\
+         unfinished:  {} reserves without an output and blocks with uses left; they stay burnt\n\
+         lost:        records of up to {} masked vectors that may have left since the last cosignature{aside}\n\
          Next: site-agent budget, then site-agent serve",
-        done.after, done.unfinished
+        done.after, done.unfinished, done.uses
     );
     let json = json!({
         "entries": done.after,
         "entries_before": done.before,
         "unfinished": done.unfinished,
+        "uses_lost_max": done.uses,
         "old_folder": done.aside,
     });
     output.result(&human, &json)

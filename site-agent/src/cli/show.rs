@@ -7,16 +7,20 @@ use crate::home::Home;
 use crate::ledger_view::LedgerView;
 use crate::policy::epsilon;
 use consilium_common::ledger::entry::Role;
-use consilium_common::ledger::rules::StudyRecord;
+use consilium_common::ledger::rules::{State, StudyRecord};
 use consilium_common::privacy::accountant::{Accountant, epsilon_by};
 use consilium_common::privacy::mechanism::Event;
 use consilium_common::time::Time;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 
 pub(super) fn budget(home: &Home, now: Time, output: &Output) -> Result<(), Failure> {
-    let view = LedgerView::read(home)?;
-    let state = &view.state;
+    let (human, json) = spent_and_left(&LedgerView::read(home)?.state, now);
+    output.result(&human, &json)
+}
+
+/// For people, and for programs.
+fn spent_and_left(state: &State, now: Time) -> (String, Value) {
     let caps = state.caps();
     let mut known: Vec<(Vec<Event>, f64)> = Vec::new();
     // Studies of one kind have the same lists: each is priced once.
@@ -76,18 +80,10 @@ pub(super) fn budget(home: &Home, now: Time, output: &Output) -> Result<(), Fail
         (counted, cap)
     });
     let year_line = in_year.map_or_else(String::new, |(counted, cap)| {
-        format!("\ncharged to anyone by studies opened in {year}: at most {counted:.3} of {cap}")
+        format!("\ncharged to anyone by studies opened in {year}: at most epsilon {counted:.3} of the year's cap of {cap}")
     });
-    let human = format!(
-        "{}\n\nepsilon of one person at delta {:e}: of each study by PLD, of all studies by RDP, which is some per cent \
-         more. A person either trains or evaluates; charged is what the caps count (all that an open study may still \
-         use), for all studies at the Rényi order that was fixed before the first.\nmost charged to anyone: {person_max:.3} of {}; left: {left:.3}, which is {share_left:.1} % of what \
-         studies may use{year_line}",
-        table(&headers, &rows),
-        caps.delta,
-        caps.epsilon_total,
-        share_left = 100.0 * share_left,
-    );
+    let totals = totals(person_max, caps.epsilon_total, left, share_left);
+    let human = format!("{}\n\n{}\n{totals}{year_line}", table(&headers, &rows), columns(caps.delta));
     let json = json!({
         "delta": caps.delta,
         // Of each study's figures; those over all studies and the year are by the other.
@@ -104,7 +100,27 @@ pub(super) fn budget(home: &Home, now: Time, output: &Output) -> Result<(), Fail
         "share_left": share_left,
         "studies": studies,
     });
-    output.result(&human, &json)
+    (human, json)
+}
+
+/// What the columns hold.
+fn columns(delta: f64) -> String {
+    format!(
+        "spent: the epsilon of what was released or reserved so far; charged: what the caps count, which is all that an open \
+         study may still use.\nOf one person at delta {delta:e}, who either trains or evaluates; of each study by PLD, of \
+         all studies by RDP, which is some per cent more (at the order that was fixed before the first study)."
+    )
+}
+
+/// What is left, and of what.
+fn totals(person_max: f64, cap: f64, left: f64, share_left: f64) -> String {
+    format!(
+        "charged to the person who paid most: epsilon {person_max:.3} of the cap of {cap} over all studies \
+         (epsilon_total in site-policy.toml)\nleft of that cap:  epsilon {left:.3} for all further studies together\n\
+         share of it left:  {:.1} % of the privacy loss that the cap allows. Epsilon does not add up from study to study, this \
+         share does: equal studies take equal shares of it, so it says how many more of one kind fit.",
+        100.0 * share_left
+    )
 }
 
 pub(super) fn export_ledger(home: &Home, out: &Path, output: &Output) -> Result<(), Failure> {
@@ -122,4 +138,44 @@ pub(super) fn export_ledger(home: &Home, out: &Path, output: &Output) -> Result<
     }
     let human = format!("{} entries in {} files under {}", view.state.size(), files.len(), out.display());
     output.result(&human, &json!({ "entries": view.state.size(), "files": files.len(), "out": out }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Ledger, now, policy};
+
+    #[test]
+    fn left_says_of_what_and_programs_find_their_keys() {
+        let (said, json) = spent_and_left(&Ledger::new(policy(&[]).caps).0, now());
+        let cap = json["epsilon_total_cap"].as_f64().expect("a cap");
+        assert_eq!((json["left"].as_f64(), json["share_left"].as_f64()), (Some(cap), Some(1.0)));
+        for part in [
+            "spent: the epsilon of what was released",
+            "charged: what the caps count",
+            &format!("of the cap of {cap} over all studies (epsilon_total in site-policy.toml)"),
+            &format!("left of that cap:  epsilon {cap:.3} for all further studies"),
+            "share of it left:  100.0 % of the privacy loss that the cap allows",
+        ] {
+            assert!(said.contains(part), "{said:?} has no {part:?}");
+        }
+        let mut keys: Vec<&str> = json.as_object().expect("an object").keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        let expected = [
+            "accountant",
+            "accountant_total",
+            "delta",
+            "epsilon_per_study_cap",
+            "epsilon_per_year_cap",
+            "epsilon_person_max",
+            "epsilon_total_cap",
+            "evaluation",
+            "left",
+            "share_left",
+            "studies",
+            "training",
+            "year",
+        ];
+        assert_eq!(keys, expected);
+    }
 }

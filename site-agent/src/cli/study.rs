@@ -1,5 +1,6 @@
 //! `study list`, `show`, `approve`, `decline`.
 
+use super::args::ApproveArgs;
 use super::output::Output;
 use super::{Clock, connect, in_runtime};
 use crate::approval::{self, APPROVER_BYTES_MAX, KeptStudy};
@@ -13,10 +14,11 @@ use consilium_common::id::Digest;
 use consilium_common::key::PublicKey;
 use consilium_common::ledger::entry::Role;
 use consilium_common::ledger::rules::State;
-use consilium_common::protocol::{Decision, DeclineReason};
+use consilium_common::protocol::{Approval, Decision, DeclineReason};
+use consilium_common::signed::Signed;
 use consilium_common::study::{Study, describe, earmarks};
 use consilium_common::time::Time;
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(super) fn list(home: &Home, output: &Output) -> Result<(), Failure> {
     in_runtime(async {
@@ -58,7 +60,7 @@ pub(super) fn show(home: &Home, which: &str, output: &Output, clock: Clock) -> R
     });
     human.extend(strangers_note(&strangers));
     if let Some((decision, _)) = &kept.decision {
-        human.push(format!("this site decided: {} at {}", said(decision.decision), decision.time));
+        human.push(format!("this site decided: {}", in_words(decision)));
     }
     let json = json!({
         "id": study.id,
@@ -79,16 +81,21 @@ pub(super) fn show(home: &Home, which: &str, output: &Output, clock: Clock) -> R
 
 pub(super) fn approve(
     home: &Home,
-    which: &str,
-    approver: &str,
+    asked: &ApproveArgs,
     output: &Output,
     clock: Clock,
 ) -> Result<(), Failure> {
     let site = Site::open(home)?;
-    let kept = match as_digest(which) {
+    let kept = match as_digest(&asked.study) {
         Some(digest) => in_runtime(site.kept_or_fetched(&digest, None))??,
-        None => shown(home, which, &site.own.key)?,
+        None => shown(home, &asked.study, &site.own.key)?,
     };
+    let before = kept.decision.as_ref().map(|(before, signed)| (&**before, signed));
+    if let Some((before, signed)) = before
+        && approved_already(before, asked)?
+    {
+        return site.send_again(&kept.study, before, signed, output);
+    }
     if let Some(path) = &site.config.data {
         data::check_columns(path, &kept.study)?;
     }
@@ -97,7 +104,32 @@ pub(super) fn approve(
     if !violations.is_empty() {
         return Err(Failure::violations(&violations));
     }
-    site.decide(&kept.study, Decision::Approve, approver, output, clock())
+    let before = before.map(|(before, _)| before);
+    site.decide(&kept.study, (Decision::Approve, &asked.approver), before, output, clock())
+}
+
+/// Whether the approval that is kept is the one that is asked for, and only has to be sent.
+///
+/// # Errors
+/// Somebody else approved: nobody's signature is taken away in passing.
+fn approved_already(before: &Approval, asked: &ApproveArgs) -> Result<bool, Failure> {
+    if before.decision != Decision::Approve || asked.again {
+        return Ok(false);
+    }
+    if before.approver == asked.approver {
+        return Ok(true);
+    }
+    Err(Failure::refused(format!(
+        "approve.again: this site has {} these bytes; nothing was signed or sent. To sign in their place add --again: \
+         the new approval will name theirs",
+        in_words(before)
+    )))
+}
+
+/// `approved by Dr A. Bird at 2027-03-01T09:00:00.000Z`.
+fn in_words(decision: &Approval) -> String {
+    let by = if decision.approver.is_empty() { "nobody named" } else { &decision.approver };
+    format!("{} by {by} at {}", said(decision.decision), decision.time)
 }
 
 pub(super) fn decline(
@@ -113,7 +145,8 @@ pub(super) fn decline(
     if site.state.study(&kept.study.digest).is_some() {
         return Err(Failure::refused("study.open: the study has started here, and its budget is earmarked"));
     }
-    site.decide(&kept.study, Decision::Decline { reason }, approver, output, clock())
+    let before = kept.decision.as_ref().map(|(before, _)| &**before);
+    site.decide(&kept.study, (Decision::Decline { reason }, approver), before, output, clock())
 }
 
 /// What a decision at this site looks at.
@@ -184,12 +217,45 @@ impl<'a> Site<'a> {
         study.sites.iter().filter(unknown).map(|site| (site.name.to_string(), site.key.to_string())).collect()
     }
 
-    /// Signs, keeps durably, then sends. Sending again after a failure is the same command again.
+    /// Sends a decision. One that is refused (the study has started) must not count here.
+    fn send(&self, signed: &Signed<Approval>) -> Result<(), Failure> {
+        in_runtime(async {
+            let (mut link, _) = connect(self.home, &self.config).await?;
+            match link.submit_approval(signed).await {
+                // The rule is for the person who decides; the call's name and code are not.
+                Err(CallError::Refused { message, .. }) => {
+                    Err(Failure::refused(format!("the coordinator does not take the decision: {message}")))
+                }
+                sent => sent.map_err(Failure::from).map(drop),
+            }
+        })?
+    }
+
+    /// The decision that is kept here once more, to a coordinator that may have lost it; nothing new is signed.
+    fn send_again(
+        &self,
+        study: &Study,
+        before: &Approval,
+        signed: &Signed<Approval>,
+        output: &Output,
+    ) -> Result<(), Failure> {
+        self.send(signed)?;
+        let human = format!(
+            "already {}: {} version {}\nexact bytes:       {}\nthe same signature was sent again",
+            in_words(before),
+            study.id,
+            study.version,
+            study.digest
+        );
+        output.result(&human, &decision_json(study, before))
+    }
+
+    /// Signs, sends, then keeps durably. Sending again after a failure is the same command again.
     fn decide(
         &self,
         study: &Study,
-        decision: Decision,
-        approver: &str,
+        (decision, approver): (Decision, &str),
+        before: Option<&Approval>,
         output: &Output,
         now: Time,
     ) -> Result<(), Failure> {
@@ -199,19 +265,10 @@ impl<'a> Site<'a> {
             )));
         }
         let key = self.home.ledger_key()?;
-        let signed = approval::sign(study, &self.own.site, decision, approver, now, &key);
+        let signed = approval::sign_over(study, &self.own.site, (decision, approver), now, &key, before);
         // The coordinator first: a decision that it refuses (the study has started) must not count here.
         // A crash in between is mended by deciding again.
-        in_runtime(async {
-            let (mut link, _) = connect(self.home, &self.config).await?;
-            match link.submit_approval(&signed).await {
-                // The rule is for the person who decides; the call's name and code are not.
-                Err(CallError::Refused { message, .. }) => {
-                    Err(Failure::refused(format!("the coordinator does not take the decision: {message}")))
-                }
-                sent => sent.map_err(Failure::from).map(drop),
-            }
-        })??;
+        self.send(&signed)?;
         approval::keep_decision(self.home, &study.digest, &signed)?;
         let mut human = vec![
             format!("{} {} version {}: {}", said(decision), study.id, study.version, study.title),
@@ -228,12 +285,20 @@ impl<'a> Site<'a> {
             ));
             human.push(format!("approved by:       {approver}"));
         }
-        let json = json!({
-            "id": study.id, "version": study.version, "title": study.title, "digest": study.digest,
-            "decision": said(decision), "approver": approver,
-        });
-        output.result(&human.join("\n"), &json)
+        human.extend(before.map(|before| format!("replaces:          {}", in_words(before))));
+        let made: Approval = serde_json::from_str(&signed.statement).expect("it was made here");
+        output.result(&human.join("\n"), &decision_json(study, &made))
     }
+}
+
+fn decision_json(study: &Study, made: &Approval) -> Value {
+    let replaces = made.replaces.as_ref().map(|replaced| {
+        json!({"decision": said(replaced.decision), "approver": replaced.approver, "time": replaced.time})
+    });
+    json!({
+        "id": study.id, "version": study.version, "title": study.title, "digest": study.digest,
+        "decision": said(made.decision), "approver": made.approver, "time": made.time, "replaces": replaces,
+    })
 }
 
 /// Why an approval waits for a telephone call: what is signed names these keys.
@@ -354,6 +419,44 @@ mod tests {
         let path = home.study_dir(&one.digest).join("study.toml");
         std::fs::write(path, &texts[1]).expect("written");
         assert!(shown(&home, id, &own).is_err());
+    }
+
+    #[test]
+    fn an_approval_is_not_replaced_in_passing() {
+        use crate::testing::{key, now, site, study as example};
+        let study = example(&[]);
+        let signed = |decision, approver: &str, before: Option<&Approval>| -> Approval {
+            let signed = approval::sign_over(&study, &site(0), (decision, approver), now(), &key(0), before);
+            signed.verify(&key(0).public()).map(|verified| (*verified).clone()).expect("signed")
+        };
+        let yes = signed(Decision::Approve, "A. Bird", None);
+        assert_eq!(yes.replaces, None);
+        let no = signed(Decision::Decline { reason: DeclineReason::Governance }, "A. Bird", None);
+        let asked =
+            |approver: &str, again| ApproveArgs { study: "s".into(), approver: approver.into(), again };
+        let check = |before: &Approval, asked: &ApproveArgs, expected: Result<bool, &str>| match (
+            approved_already(before, asked),
+            expected,
+        ) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+            (Err(failure), Err(part)) => {
+                assert_eq!(failure.kind.exit_code(), 1);
+                assert!(failure.message.starts_with("approve.again: ") && failure.message.contains(part));
+            }
+            (found, _) => panic!("{found:?}"),
+        };
+        check(&yes, &asked("A. Bird", false), Ok(true));
+        check(&yes, &asked("C. Fox", false), Err("approved by A. Bird at 20"));
+        check(&yes, &asked("C. Fox", false), Err("--again"));
+        check(&yes, &asked("C. Fox", true), Ok(false));
+        check(&no, &asked("C. Fox", false), Ok(false));
+        // Whoever signs again names who signed before, and how.
+        let again = signed(Decision::Approve, "C. Fox", Some(&no));
+        let replaced = again.replaces.expect("there was one");
+        assert_eq!(
+            (replaced.approver.as_str(), replaced.decision, replaced.time),
+            ("A. Bird", no.decision, no.time)
+        );
     }
 
     #[test]

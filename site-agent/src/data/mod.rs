@@ -1,21 +1,25 @@
-//! From a hospital's own table to the examples of a study. Everything in here stays at the site: errors
+//! From a hospital's own table or OMOP records to the examples of a study. Everything in here stays at the site: errors
 //! name rows and columns, never a cell, and nothing of it is printed by `Debug`.
 
 pub mod encode;
 pub mod export;
+pub mod extract;
 mod lines;
 pub mod omop;
+mod source;
 pub mod split;
 pub mod table;
 
-pub use split::SplitKey;
-pub use table::{
-    Fault, Faults, InvalidTable, Loaded, Summary, check_columns, check_person_column, load_strict,
-    load_tolerant,
+pub use source::{
+    Faults, InvalidData, check_columns, check_person_column, load_strict, load_tolerant, main_file, summary,
 };
+pub use split::SplitKey;
+pub use table::{Fault, InvalidTable, Loaded, Summary};
 
 use consilium_common::examples::Examples;
 use consilium_common::id::Digest;
+use consilium_common::privacy::clip::Lattice;
+use consilium_common::study::Study;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use std::io;
@@ -31,6 +35,11 @@ pub fn commitment(nonce: &[u8; 32], training: &Examples, evaluation: &Examples) 
     let mut mac = Keyed(Hmac::<Sha256>::new_from_slice(nonce).expect("a key of any length"));
     training.write(&mut mac).and_then(|()| evaluation.write(&mut mac)).expect("a hash takes all bytes");
     Digest::from_bytes(mac.0.finalize().into_bytes().into())
+}
+
+/// Everybody may join a step: the most training people for whom the study's integer arithmetic is proven.
+fn training_people_max(study: &Study) -> usize {
+    Lattice::for_dimension(study.architecture().parameters()).batch_max()
 }
 
 /// Lets examples be hashed without a second copy in memory.

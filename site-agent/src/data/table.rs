@@ -10,9 +10,9 @@ pub use fault::{FAULTS_MAX, Fault, Faults, InvalidTable};
 use super::encode::{encode, outcome};
 use super::lines::{Line, Lines};
 use super::split::{Pseudonym, SplitKey};
+use super::training_people_max;
 use consilium_common::examples::Examples;
-use consilium_common::privacy::clip::Lattice;
-use consilium_common::study::{SplitBy, Study, cell};
+use consilium_common::study::{Data, SplitBy, Study, TableData, cell};
 use csv::ByteRecord;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -85,7 +85,7 @@ pub fn load_tolerant(path: &Path, study: &Study, key: &SplitKey) -> Result<(Load
 pub fn check_columns(path: &Path, study: &Study) -> Result<(), InvalidTable> {
     with_file(path, |file| {
         let header = header(&mut Lines::new(file))?;
-        Columns::of(&header, study).map(|_| ()).map_err(Stop::Faults)
+        Columns::of(&header, study, of_table(study)?).map(|_| ()).map_err(Stop::Faults)
     })
 }
 
@@ -103,6 +103,13 @@ pub fn check_person_column(path: &Path, person_id: &str) -> Result<(), InvalidTa
 }
 
 const PERSON: &str = "the person";
+
+fn of_table(study: &Study) -> Result<&TableData, Stop> {
+    match &study.data {
+        Data::Table(table) => Ok(table),
+        Data::Records(_) => Err(Stop::Faults(vec![Fault::NoRecords])),
+    }
+}
 
 fn with_file<T>(path: &Path, read: impl FnOnce(std::fs::File) -> Result<T, Stop>) -> Result<T, InvalidTable> {
     let path = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
@@ -128,8 +135,9 @@ impl From<io::Error> for Stop {
 fn strict(input: impl Read, study: &Study, key: &SplitKey) -> Result<(Loaded, Summary), Stop> {
     let mut lines = Lines::new(input);
     let header = header(&mut lines)?;
-    let columns = Columns::of(&header, study).map_err(Stop::Faults)?;
-    let mut load = Load::new(study, key, columns);
+    let table = of_table(study)?;
+    let columns = Columns::of(&header, study, table).map_err(Stop::Faults)?;
+    let mut load = Load::new(study, table, key, columns);
     while load.faults.count < FAULTS_MAX as u64 && load.next(&mut lines, header.len())? {}
     if load.faults.count > 0 {
         return Err(Stop::Faults(load.faults.shown));
@@ -141,8 +149,9 @@ fn strict(input: impl Read, study: &Study, key: &SplitKey) -> Result<(Loaded, Su
 fn tolerant(input: impl Read, study: &Study, key: &SplitKey) -> Result<(Loaded, Faults), Stop> {
     let mut lines = Lines::new(input);
     let header = header(&mut lines)?;
-    let columns = Columns::of(&header, study).map_err(Stop::Faults)?;
-    let mut load = Load::new(study, key, columns);
+    let table = of_table(study)?;
+    let columns = Columns::of(&header, study, table).map_err(Stop::Faults)?;
+    let mut load = Load::new(study, table, key, columns);
     while load.next(&mut lines, header.len())? {}
     load.leave_out_repeated();
     check_training(study, &load.loaded)?;
@@ -157,9 +166,8 @@ fn header(lines: &mut Lines<impl Read>) -> Result<ByteRecord, Stop> {
     }
 }
 
-/// Everybody may join a step.
 fn check_training(study: &Study, loaded: &Loaded) -> Result<(), Stop> {
-    let people_max = Lattice::for_dimension(study.architecture().parameters()).batch_max();
+    let people_max = training_people_max(study);
     if loaded.training.people() > people_max {
         return Err(Stop::Faults(vec![Fault::TooManyTraining { people_max }]));
     }
@@ -176,11 +184,11 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(header: &ByteRecord, study: &Study) -> Result<Self, Vec<Fault>> {
+    fn of(header: &ByteRecord, study: &Study, table: &TableData) -> Result<Self, Vec<Fault>> {
         let mut finder = Finder::new(header)?;
         let columns = Self {
-            person: finder.find(&study.data.person_id, PERSON.to_owned()),
-            outcome: finder.find(&study.task.column, format!("the outcome {}", study.task.name)),
+            person: finder.find(&table.person_id, PERSON.to_owned()),
+            outcome: finder.find(&table.outcome.column, format!("the outcome {}", study.task.name)),
             role: match &study.split.by {
                 SplitBy::SiteHash => None,
                 SplitBy::Column { column, .. } => {
@@ -190,12 +198,14 @@ impl Columns {
             features: study
                 .features
                 .iter()
-                .map(|f| finder.find(&f.column, format!("the feature {}", f.name)))
+                .zip(&table.features)
+                .map(|(f, at)| finder.find(&at.column, format!("the feature {}", f.name)))
                 .collect(),
             attributes: study
                 .attributes
                 .iter()
-                .map(|a| finder.find(&a.column, format!("the attribute {}", a.name)))
+                .zip(&table.attributes)
+                .map(|(a, column)| finder.find(column, format!("the attribute {}", a.name)))
                 .collect(),
         };
         finder.result(columns)
@@ -252,6 +262,7 @@ impl<'h> Finder<'h> {
 
 struct Load<'a> {
     study: &'a Study,
+    table: &'a TableData,
     key: &'a SplitKey,
     columns: Columns,
     /// Each person so far, by a keyed fingerprint: ids are not kept.
@@ -270,7 +281,7 @@ struct Seen {
 }
 
 impl<'a> Load<'a> {
-    fn new(study: &'a Study, key: &'a SplitKey, columns: Columns) -> Self {
+    fn new(study: &'a Study, table: &'a TableData, key: &'a SplitKey, columns: Columns) -> Self {
         let width = study.architecture().inputs;
         let summary = Summary {
             people: 0,
@@ -282,7 +293,7 @@ impl<'a> Load<'a> {
         };
         let loaded = Loaded { training: Examples::new(width), evaluation: Examples::new(width) };
         let faults = Faults { count: 0, shown: Vec::new() };
-        Self { study, key, columns, people: HashMap::new(), faults, loaded, summary }
+        Self { study, table, key, columns, people: HashMap::new(), faults, loaded, summary }
     }
 
     /// Takes the next row in; `false` after the last.
@@ -308,30 +319,29 @@ impl<'a> Load<'a> {
         let Some(trains) = self.trains(row, record, pseudonym) else { return };
         let mut inputs = Vec::with_capacity(self.loaded.training.width());
         let summary = &mut self.summary;
-        for ((feature, &at), (_, not_recorded)) in
-            self.study.features.iter().zip(&self.columns.features).zip(&mut summary.not_recorded)
-        {
-            match text(record, at, row, &feature.column, &mut self.faults)
-                .map(|cell| encode(feature, self.study.missing, cell, &mut inputs))
+        let features = self.study.features.iter().zip(&self.table.features).zip(&self.columns.features);
+        for (((feature, column), &at), (_, not_recorded)) in features.zip(&mut summary.not_recorded) {
+            match text(record, at, row, &column.column, &mut self.faults)
+                .map(|cell| encode(feature, column, self.study.missing, cell, &mut inputs))
             {
                 Some(Ok(missed)) => *not_recorded += u64::from(missed),
-                Some(Err(_)) => self.faults.note(Fault::NotANumber { row, column: feature.column.clone() }),
+                Some(Err(_)) => self.faults.note(Fault::NotANumber { row, column: column.column.clone() }),
                 None => {}
             }
         }
         let mut groups = Vec::with_capacity(self.study.attributes.len());
-        for ((attribute, &at), (_, unknown)) in
-            self.study.attributes.iter().zip(&self.columns.attributes).zip(&mut summary.unknown)
-        {
-            if let Some(cell) = text(record, at, row, &attribute.column, &mut self.faults) {
+        let attributes =
+            self.study.attributes.iter().zip(&self.table.attributes).zip(&self.columns.attributes);
+        for (((attribute, column), &at), (_, unknown)) in attributes.zip(&mut summary.unknown) {
+            if let Some(cell) = text(record, at, row, column, &mut self.faults) {
                 let group = attribute.values.index_of(cell);
                 *unknown += u64::from(usize::from(group) + 1 == attribute.values.count());
                 groups.push(group);
             }
         }
-        let task = &self.study.task;
-        let outcome = text(record, self.columns.outcome, row, &task.column, &mut self.faults)
-            .map(|cell| outcome(task, cell));
+        let column = &self.table.outcome;
+        let outcome = text(record, self.columns.outcome, row, &column.column, &mut self.faults)
+            .map(|cell| outcome(column, cell));
         let Some(outcome) = outcome.filter(|_| self.faults.count == faults_before) else { return };
         summary.people += 1;
         let Some(label) = outcome else {
@@ -353,7 +363,7 @@ impl<'a> Load<'a> {
     /// Who, noted down before anything else of the row can be at fault: a person who comes twice
     /// contributes nothing, whichever row is the bad one.
     fn person(&mut self, row: u64, record: &ByteRecord) -> Option<([u8; 16], Pseudonym)> {
-        let column = &self.study.data.person_id;
+        let column = &self.table.person_id;
         let id = text(record, self.columns.person, row, column, &mut self.faults)?;
         if id.trim().is_empty() {
             self.faults.note(Fault::NoPerson { row, column: column.clone() });

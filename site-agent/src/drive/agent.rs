@@ -6,10 +6,9 @@ use super::failed::{Stop, TaskError};
 use super::mutated;
 use super::round;
 use super::sums;
-use crate::approval::{KeptStudy, all_kept, kept};
-use crate::data::{self, InvalidTable, Loaded, SplitKey};
+use crate::approval::kept;
+use crate::data::{self, InvalidData, Loaded, SplitKey};
 use crate::disk::{Disk, OsDisk};
-use crate::failure::Failure;
 use crate::files;
 use crate::home::{Config, Coordinator, Home, HomeError, entropy};
 use crate::ledger::LedgerStore;
@@ -27,7 +26,7 @@ use consilium_common::time::Time;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
@@ -340,7 +339,8 @@ impl Agent {
         self.held.entry(digest).or_insert(Held { study, data: None, dataset_version: None }).clone()
     }
 
-    async fn open_study(&mut self, link: &mut Link, study: &Study) -> Result<(), TaskError> {
+    pub(super) async fn open_study(&mut self, link: &mut Link, study: &Arc<Study>) -> Result<(), TaskError> {
+        self.check_columns(study).await?;
         let kept = kept(&self.home, &study.digest, &self.own.key)?.ok_or_else(not_approved)?;
         let (_, approval) = kept.decision.ok_or_else(not_approved)?;
         let (start, bytes) = link.fetch_start(&study.digest).await?;
@@ -355,38 +355,9 @@ impl Agent {
         Ok(())
     }
 
-    /// Where the table is.
-    pub(super) fn data_path(&self) -> Result<&Path, TaskError> {
-        self.data_path
-            .as_deref()
-            .ok_or_else(|| TaskError::Local("no data: give `data` in agent.toml, or --data".into()))
-    }
-
-    /// Reads the header of the table, no person's row, and holds it against the policy and every
-    /// study that this site approved and that has not ended: what is wrong there would otherwise
-    /// burn reserves.
-    ///
-    /// # Errors
-    /// The table cannot be read, or a column is missing. No table given is a warning only.
-    pub fn check_table(&self) -> Result<(), Failure> {
-        let Ok(path) = self.data_path() else {
-            tracing::warn!("no data: rounds are refused until `data` is given in agent.toml, or --data");
-            return Ok(());
-        };
-        data::check_person_column(path, &self.home.policy()?.person_id)?;
-        for digest in all_kept(&self.home)? {
-            let closed = self.store.state().study(&digest).is_some_and(|record| record.closed.is_some());
-            let Some(KeptStudy { study, decision: Some((decision, _)) }) =
-                kept(&self.home, &digest, &self.own.key)?
-            else {
-                continue;
-            };
-            let ended = closed || self.now().day() > study.governance.valid_until;
-            if decision.decision == Decision::Approve && !ended {
-                data::check_columns(path, &study)?;
-            }
-        }
-        Ok(())
+    /// Whether the study's examples were read already.
+    pub(super) fn has_examples(&self, study: &Digest) -> bool {
+        self.held.get(study).is_some_and(|held| held.data.is_some())
     }
 
     /// The study's examples, read once while this program runs, and only with a begun reserve in
@@ -404,7 +375,7 @@ impl Agent {
         let load = move || {
             let (data, faults) = data::load_tolerant(&path, &study, &key)?;
             let commitment = data::commitment(&load_nonce, &data.training, &data.evaluation);
-            Ok::<_, InvalidTable>((data, faults, commitment))
+            Ok::<_, InvalidData>((data, faults, commitment))
         };
         let loaded = tokio::task::spawn_blocking(load).await;
         // A panic's text could hold anything: it is not repeated.
@@ -413,7 +384,7 @@ impl Agent {
         #[cfg(feature = "mutants")]
         mutated::refuse(&faults)?;
         for fault in &faults.shown {
-            tracing::warn!(study = %held.study.id, "this person contributes nothing: {fault}");
+            tracing::warn!(study = %held.study.id, "this contributes nothing: {fault}");
         }
         if faults.count > faults.shown.len() as u64 {
             tracing::warn!(study = %held.study.id, "more rows have faults; see: site-agent data check");

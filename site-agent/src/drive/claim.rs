@@ -1,9 +1,9 @@
 //! One table, one agent, one ledger: two agents on the same people under two ledgers would each spend
-//! a whole budget. While it serves, an agent holds the operating system's lock on the table's file,
-//! which every reader of this machine may still read.
+//! a whole budget. While it serves, an agent holds the operating system's lock on the table's file (of
+//! OMOP tables that of `person`), which every reader of this machine may still read.
 
 use super::agent::Agent;
-use crate::data::table::FILE_NAME;
+use crate::data;
 use crate::failure::Failure;
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -25,7 +25,7 @@ impl Agent {
 /// # Errors
 /// Another agent serves it.
 fn claim(path: &Path) -> Result<Option<File>, Failure> {
-    let path = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
+    let path = data::main_file(path);
     let Ok(file) = File::open(&path) else { return Ok(None) };
     // Elsewhere such a lock would keep the agent itself from reading.
     if cfg!(not(unix)) {
@@ -47,6 +47,7 @@ fn claim(path: &Path) -> Result<Option<File>, Failure> {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use crate::data::table::FILE_NAME;
 
     #[test]
     fn a_table_has_one_agent() {
@@ -60,6 +61,18 @@ mod tests {
             assert!(said.starts_with("data.in_use"), "{said}");
         }
         assert_eq!(std::fs::read(&table).expect("still readable"), b"person_id\n");
+        drop(first);
+        assert!(claim(dir.path()).expect("free again").is_some());
+    }
+
+    #[test]
+    fn a_folder_of_records_has_one_agent() {
+        let dir = tempfile::tempdir().expect("folder");
+        for table in ["PERSON.csv", "death.csv"] {
+            std::fs::write(dir.path().join(table), "person_id\n").expect("written");
+        }
+        let first = claim(dir.path()).expect("free").expect("locked");
+        assert!(claim(dir.path()).expect_err("taken").message.starts_with("data.in_use"));
         drop(first);
         assert!(claim(dir.path()).expect("free again").is_some());
     }

@@ -2,7 +2,7 @@
 
 use crate::approval::KeptError;
 use crate::compute::InvalidNoise;
-use crate::data::InvalidTable;
+use crate::data::InvalidData;
 use crate::files::FileError;
 use crate::home::HomeError;
 use crate::ledger::LedgerError;
@@ -73,7 +73,7 @@ macro_rules! local {
         })*
     };
 }
-local!(FileError, HomeError, KeptError, InvalidNoise, PricingError, InvalidTable);
+local!(FileError, HomeError, KeptError, InvalidNoise, PricingError, InvalidData);
 
 impl From<LedgerError> for TaskError {
     fn from(error: LedgerError) -> Self {

@@ -55,7 +55,7 @@ pub(super) async fn train(
     // What can go wrong without data goes wrong before anything is burnt.
     let values = fetch_model(link, study, model, Some(round)).await?;
     let site = listed(study, agent)?;
-    agent.data_path()?;
+    agent.check_columns(study).await?;
     let reserve = match source {
         Source::Burn(body) => agent.reserve(*body)?,
         Source::GoOn(reserve) => reserve,
@@ -71,7 +71,7 @@ pub(super) async fn train(
     for output in outputs {
         submit(agent, link, study, &of, output).await?;
     }
-    tracing::info!(study = %study.id, round, "update sent");
+    tracing::info!(study = %study.id, round = u64::from(round) + 1, "update sent");
     Ok(())
 }
 
@@ -151,7 +151,7 @@ pub(super) async fn evaluate(
     } else {
         let values = fetch_model(link, study, model, None).await?;
         let site = listed(study, agent)?;
-        agent.data_path()?;
+        agent.check_columns(study).await?;
         let mut burnt = agent.reserve_all(burns)?;
         agent.cosign(link, &study.digest).await?;
         let (mut reserves, mut begun) = (Vec::new(), Vec::new());

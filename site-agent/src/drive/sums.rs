@@ -70,7 +70,7 @@ pub(super) async fn serve(
 ) -> Result<(), TaskError> {
     let policy = agent.policy()?;
     task::sums::join(&agent.facts(&study, &policy))?;
-    agent.data_path()?;
+    agent.check_columns(&study).await?;
     let identity = Arc::new(agent.home.ledger_key()?);
     let digest = study.digest;
     let stream = link.secure_sum(&digest, limits(&study)).await?;

@@ -4,6 +4,7 @@ use super::agent::{Agent, Held};
 use super::failed::TaskError;
 use super::round::{commit, give_up, update};
 use crate::compute::Round;
+use crate::data::extract::tests::folders;
 use crate::data::{Fault, InvalidTable};
 use crate::home::{Coordinator, Home};
 use crate::ledger::{Genesis, LedgerStore};
@@ -197,4 +198,42 @@ fn the_header_is_checked_before_any_task() {
     check(Some("person_id,age\n"), Some("column bmi is missing"));
     let faulty = InvalidTable::Faulty { path: PathBuf::from("t.csv"), faults: vec![Fault::Empty] };
     check(Some(""), Some(faulty.to_string().trim_start_matches("t.csv: ")));
+}
+
+/// The same steps as from a table: the examples are committed to before the first output made from them.
+#[tokio::test]
+async fn an_agent_trains_on_records() {
+    let mut site = Site::new(None);
+    let folder = folders::write(&folders::hospital(60));
+    site.agent.data_path = Some(folder.path().to_owned());
+    // The approved bytes ask for a table.
+    let refused = site.agent.check_table().expect_err("records");
+    assert!(refused.message.contains("these are OMOP tables"), "{refused}");
+    site.study = Arc::new(folders::asking_as(Study::clone(&site.study)));
+    let began = Instant::now();
+    let (reserve, held, made) = site.compute(0).await;
+    let output = made.expect("computes");
+    let study = Arc::clone(&site.study);
+    commit(&mut site.agent, &study, vec![(reserve, output)], began).await.expect("committed");
+    assert!(matches!(site.outcome(reserve), Outcome::Committed { output: kept, .. } if *kept == output));
+    assert!(site.version().is_some());
+    let begun = super::agent::Begun::new();
+    let loaded = site.agent.examples(&held, &begun).await.expect("read once");
+    assert!(loaded.training.people() > 20);
+}
+
+#[tokio::test]
+async fn records_that_do_not_fit_make_no_output() {
+    let mut site = Site::new(None);
+    let mut tables = folders::hospital(20);
+    tables.retain(|table| table.name != "measurement");
+    let folder = folders::write(&tables);
+    site.agent.data_path = Some(folder.path().to_owned());
+    site.study = Arc::new(folders::asking_as(Study::clone(&site.study)));
+    let (_, _, made) = site.compute(0).await;
+    let error = made.expect_err("a table is missing");
+    assert!(
+        matches!(&error, TaskError::Local(what) if what.contains("table measurement is missing")),
+        "{error}"
+    );
 }

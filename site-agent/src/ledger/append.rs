@@ -184,11 +184,7 @@ impl LedgerStore {
     /// seconds, since others read the ledger: an entry's time is not to tell how long this machine
     /// took for what came before it.
     pub(super) fn not_before_the_last_entry(&self, now: Time) -> Result<Time, LedgerError> {
-        let last = self.state.time();
-        if last.unix_ms() - now.unix_ms() > CLOCK_BACK_MAX_MS {
-            return Err(LedgerError::Clock { now, last });
-        }
-        Ok(now.whole_second().max(last))
+        entry_time(now, self.state.time())
     }
 
     /// The fence behind the lock: what lies there must be what this process signed last. Locks do not
@@ -230,4 +226,12 @@ impl LedgerStore {
             }
         }
     }
+}
+
+/// The time of an entry that is written `now`, after one of `last`.
+pub(super) fn entry_time(now: Time, last: Time) -> Result<Time, LedgerError> {
+    if last.unix_ms() - now.unix_ms() > CLOCK_BACK_MAX_MS {
+        return Err(LedgerError::Clock { now, last });
+    }
+    Ok(now.whole_second().max(last))
 }

@@ -4,7 +4,7 @@ use super::LedgerError;
 use crate::disk::{Disk, DiskFile};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Why a file was not replaced.
 pub(super) enum Replace {
@@ -67,33 +67,85 @@ pub(super) fn read_range(dir: &Path, name: &str, start: u64, end: u64) -> Result
     read().map_err(io(&path, "reading"))
 }
 
-/// Makes a folder with these files under another name beside it, then renames it into place; what
-/// was there before gets the name `aside`.
-pub(super) fn put_folder(
+/// Makes a folder with these files under another name beside it, then renames it into place, where there is
+/// none.
+pub(super) fn put_folder(disk: &dyn Disk, dir: &Path, files: &[(&str, &[u8])]) -> Result<(), LedgerError> {
+    let new = beside(dir, "new");
+    write_folder(disk, &new, files)?;
+    rename_into_place(disk, &new, dir)
+}
+
+/// As [`put_folder`], where there is one: that gets the name `aside`. There is no one step that gives two
+/// folders their names. So the new one, whole and durable, gets a name of its own first, under which
+/// [`finish_replacing`] finds it where the power went between the two.
+pub(super) fn replace_folder(
     disk: &dyn Disk,
     dir: &Path,
     files: &[(&str, &[u8])],
-    aside: Option<&Path>,
+    aside: &Path,
 ) -> Result<(), LedgerError> {
-    let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or("ledger");
-    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let new = parent.join(format!(".{name}.new"));
-    std::fs::create_dir_all(parent).map_err(io(parent, "making the folder"))?;
-    if let Err(error) = std::fs::remove_dir_all(&new)
-        && error.kind() != ErrorKind::NotFound
-    {
-        return Err(io(&new, "removing what an interrupted start left")(error));
+    let (new, ready) = (beside(dir, "new"), beside(dir, READY));
+    remove_left(&ready)?;
+    write_folder(disk, &new, files)?;
+    rename_into_place(disk, &new, &ready)?;
+    disk.rename(dir, aside).map_err(io(dir, "putting the old folder aside"))?;
+    sync_folder(disk, parent(dir))?;
+    rename_into_place(disk, &ready, dir)
+}
+
+/// After an interrupted [`replace_folder`]: the new folder, if the old one has given up the name, and nothing
+/// of it otherwise.
+pub(super) fn finish_replacing(disk: &dyn Disk, dir: &Path) -> Result<(), LedgerError> {
+    let ready = beside(dir, READY);
+    if is_absent_or_empty(&ready)? {
+        return Ok(());
     }
-    disk.create_folder(&new).map_err(io(&new, "making the folder"))?;
+    if !is_absent_or_empty(dir)? {
+        return remove_left(&ready);
+    }
+    // An empty folder in the way of the rename.
+    if dir.exists() {
+        std::fs::remove_dir(dir).map_err(io(dir, "removing the empty folder"))?;
+    }
+    rename_into_place(disk, &ready, dir)
+}
+
+/// A new folder that is to take the place of an old one, whole.
+const READY: &str = "recovered";
+
+fn parent(dir: &Path) -> &Path {
+    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn beside(dir: &Path, what: &str) -> PathBuf {
+    let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or("ledger");
+    parent(dir).join(format!(".{name}.{what}"))
+}
+
+fn remove_left(folder: &Path) -> Result<(), LedgerError> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(io(folder, "removing what an interrupted start left")(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A folder of these files, each durable in it.
+fn write_folder(disk: &dyn Disk, new: &Path, files: &[(&str, &[u8])]) -> Result<(), LedgerError> {
+    let above = parent(new);
+    std::fs::create_dir_all(above).map_err(io(above, "making the folder"))?;
+    remove_left(new)?;
+    disk.create_folder(new).map_err(io(new, "making the folder"))?;
     for (name, bytes) in files {
         write_new(disk, &new.join(name), bytes)?;
     }
-    sync_folder(disk, &new)?;
-    if let Some(aside) = aside {
-        disk.rename(dir, aside).map_err(io(dir, "putting the old folder aside"))?;
-    }
-    disk.rename(&new, dir).map_err(io(dir, "renaming the new folder into place"))?;
-    sync_folder(disk, parent)
+    sync_folder(disk, new)
+}
+
+fn rename_into_place(disk: &dyn Disk, new: &Path, dir: &Path) -> Result<(), LedgerError> {
+    disk.rename(new, dir).map_err(io(dir, "renaming the new folder into place"))?;
+    sync_folder(disk, parent(dir))
 }
 
 /// Opens the entries for writing, cut to their signed length.

@@ -11,7 +11,7 @@ use crate::disk::{Disk, DiskFile};
 use consilium_common::id::Digest;
 use consilium_common::key::PublicKey;
 use consilium_common::ledger::checkpoint::{Checkpoint, NOTE_BYTES_MAX, Note};
-use consilium_common::ledger::entry::Body;
+use consilium_common::ledger::entry::{Body, Entry};
 use consilium_common::ledger::merkle::{Tree, leaf_hash};
 use consilium_common::ledger::tiles;
 use consilium_common::time::Time;
@@ -179,6 +179,19 @@ pub(super) fn settle(disk: &dyn Disk, dir: &Path, key: &PublicKey) -> Result<(),
     disk::write_at(&mut *file, length, &framed).map_err(disk::io(&path, "writing what the journal has"))?;
     disk::replace(disk, dir, "checkpoint", newest.to_string().as_bytes())
         .map_err(|(disk::Replace::NotDone(error) | disk::Replace::Unknown(error))| error)
+}
+
+/// Of the bytes behind the signed entries: a masked vector's entry is there after the sync of its record in the
+/// journal, so that one without a record says that the journal is gone.
+pub(super) fn check_not_missing(mut unsigned: &[u8]) -> Result<(), String> {
+    while let Some(entry) = tiles::take_entry(&mut unsigned) {
+        if let Ok(Entry { body: Body::CommitSum { step, attempt, .. }, .. }) = Entry::from_bytes(entry) {
+            return Err(format!(
+                "journal: the record of the masked vector for step {step}, attempt {attempt} is missing"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What a journal has beyond a checkpoint.

@@ -109,7 +109,7 @@ mod tests {
         let new = copy(&store);
         drop(store);
         let recover = |key: &SecretKey, (note, entries): &(Note, Vec<Vec<u8>>)| {
-            LedgerStore::recover(&crate::disk::OsDisk, &path, key, note, entries)
+            LedgerStore::recover(&crate::disk::OsDisk, &path, key, note, entries, time(9))
         };
         let error = recover(&other(2), &old).expect_err("before the change").to_string();
         assert!(error.contains("it belongs to the key"), "{error}");
@@ -120,7 +120,7 @@ mod tests {
         let error = recover(&key(), &new).expect_err("the identity is of before, too").to_string();
         assert!(error.contains("older") && error.contains("backup"), "{error}");
         let done = recover(&other(2), &new).expect("continues");
-        assert_eq!((done.before, done.after), (Some(2), 4));
+        assert_eq!((done.before, done.after), (Some(2), 5));
         assert_eq!(open(dir.path(), other(2)).expect("sound").state().key(), other(2).public());
     }
 }

@@ -4,6 +4,7 @@ use consilium_common::ledger::checkpoint::COORDINATOR;
 use consilium_common::ledger::merkle::verify_consistency;
 use std::fs::OpenOptions;
 
+mod damaged;
 mod together;
 
 pub(super) fn key() -> SecretKey {
@@ -367,8 +368,9 @@ fn a_copy_takes_the_place_of_an_older_ledger_only() {
     store.append(refusal("three"), time(3)).expect("legal");
     cosign(&mut store);
     let (long, long_entries) = copy(&store);
-    let recover =
-        |note: &Note, entries: &[Vec<u8>]| LedgerStore::recover(&OsDisk, &path, &key(), note, entries);
+    let recover = |note: &Note, entries: &[Vec<u8>]| {
+        LedgerStore::recover(&OsDisk, &path, &key(), note, entries, time(9))
+    };
     let refused = |result: Result<Recovered, LedgerError>| match result {
         Err(LedgerError::Copy(why)) => why,
         other => panic!("{other:?}"),
@@ -391,7 +393,7 @@ fn a_copy_takes_the_place_of_an_older_ledger_only() {
     // The disk comes back as it was before the last entry; and is lost altogether.
     std::fs::remove_dir_all(&path).expect("there");
     let done = recover(&long, &long_entries).expect("nothing is here");
-    assert_eq!((done.before, done.after, done.aside), (None, 4, None));
+    assert_eq!((done.before, done.after, done.aside), (None, 5, None));
     let older = |dir: &Path| {
         let mut framed = Vec::new();
         short_entries.iter().for_each(|entry| tiles::push_entry(&mut framed, entry));
@@ -401,8 +403,10 @@ fn a_copy_takes_the_place_of_an_older_ledger_only() {
     };
     older(&path);
     let done = recover(&long, &long_entries).expect("it continues what is here");
-    assert_eq!((done.before, done.after), (Some(3), 4));
+    assert_eq!((done.before, done.after, done.unfinished, done.uses), (Some(3), 5, 0, 0));
     assert!(done.aside.expect("kept").join("entries").exists());
     let store = open(dir.path()).expect("sound");
-    assert_eq!((store.state().size(), store.checkpoint().checkpoint.clone()), (4, long.checkpoint.clone()));
+    let recoveries: Vec<u64> = store.state().recoveries().map(|(entry, _)| entry).collect();
+    assert_eq!((store.state().size(), recoveries), (5, vec![4]), "it says that it was recovered");
+    assert!(!store.is_contradicted_by(&long), "and continues the copy");
 }

@@ -8,7 +8,7 @@ use consilium_common::ledger::entry::{Earmark, Participant, Role};
 use consilium_common::ledger::rules::State;
 use consilium_common::privacy::accountant::{self, Accountant, InvalidEvent};
 use consilium_common::privacy::mechanism::Event;
-use consilium_common::study::{ModelFamily, Study};
+use consilium_common::study::{Data, ModelFamily, Study};
 use consilium_common::time::Time;
 
 /// One thing that a study asks for and the site does not give.
@@ -121,10 +121,10 @@ pub fn decide(
             edit("require.sites_min"),
         );
     }
-    if study.data.person_id != policy.person_id {
+    if study.person_id() != policy.person_id {
         refuse(
             "policy.person_id",
-            format!("persons by column {}", study.data.person_id),
+            format!("persons by column {}", study.person_id()),
             policy.person_id.clone(),
             "ask the consortium for another study; a changed data.person_id in site-policy.toml changes who is a person"
                 .into(),
@@ -143,8 +143,12 @@ pub fn decide(
         refuse("policy.model_families", family.into(), allowed, edit("allow.model_families"));
     }
     if let Some(allowed) = &policy.features {
-        for feature in study.features.iter().filter(|feature| !allowed.contains(&feature.column)) {
-            refuse("policy.features", feature.column.clone(), allowed.join(", "), edit("allow.features"));
+        let asked: Vec<&String> = match &study.data {
+            Data::Table(table) => table.features.iter().map(|feature| &feature.column).collect(),
+            Data::Records(_) => study.features.iter().map(|feature| &feature.name).collect(),
+        };
+        for asked in asked.into_iter().filter(|asked| !allowed.contains(asked)) {
+            refuse("policy.features", asked.clone(), allowed.join(", "), edit("allow.features"));
         }
     }
     if let Some(allowed) = &policy.attributes {

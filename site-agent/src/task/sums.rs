@@ -105,11 +105,11 @@ pub fn share(study: &Study, state: &State, summed: Summed, slot: Slot) -> Result
     let rounds = study.privacy.training.rounds;
     match summed {
         Summed::Training if slot.step >= rounds => {
-            let why = format!("asked step {}, the study has {rounds} (counted from 0)", slot.step);
+            let why = format!("asked {}, the study has {rounds}", summed.words(slot.step));
             return Err(Refusal { rule: "study.rounds", why });
         }
         Summed::Grouping(earmark) if slot.step != earmark => {
-            let why = format!("asked step {}, this grouping is step {earmark}", slot.step);
+            let why = format!("asked step {} of {}", slot.step, Summed::Grouping(earmark).words(slot.step));
             return Err(Refusal { rule: "task.step", why });
         }
         _ => {}
@@ -117,8 +117,9 @@ pub fn share(study: &Study, state: &State, summed: Summed, slot: Slot) -> Result
     if let Some((step, attempt)) = state.last_attempt(&study.digest, summed.earmark())
         && slot <= (Slot { step, attempt })
     {
-        let last = Slot { step, attempt };
-        return Err(Refusal { rule: "task.attempt", why: format!("asked {slot}, after {last}") });
+        let asked = summed.attempt_words(slot.step, slot.attempt);
+        let why = format!("asked {asked}, after {}", summed.attempt_words(step, attempt));
+        return Err(Refusal { rule: "task.attempt", why });
     }
     Ok(())
 }

@@ -232,6 +232,11 @@ impl Disk for FaultyDisk {
             if from.is_file() {
                 model.inode(from);
                 model.inode(to);
+            } else {
+                // A folder takes what lies in it along.
+                for item in std::fs::read_dir(from)? {
+                    model.inode(&item?.path());
+                }
             }
             OsDisk.rename(from, to)?;
             let moved: Vec<PathBuf> =

@@ -11,6 +11,7 @@
 
 mod coordinator;
 mod disk;
+mod recovery;
 mod rotation;
 mod together;
 
@@ -133,7 +134,7 @@ fn study_text() -> String {
     for (i, site) in (0..).zip(roster.iter_mut()) {
         site.key = key(i).public();
     }
-    let text = study::fill(STUDY, &roster, None).expect("fits");
+    let text = study::fill(STUDY, &roster, None).expect("fits").text;
     let text = consilium_tests::replace(&text, "rounds", "2");
     let text = consilium_tests::replace(&text, "local_steps", "1");
     let text = consilium_tests::replace(&text, "spare_rounds", "6");

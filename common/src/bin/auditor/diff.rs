@@ -54,6 +54,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 fn text(found: &Difference) -> String {
     let mut out = String::new();
     let mut line = |text: std::fmt::Arguments<'_>| writeln!(out, "{text}").expect("writing to a string");
+    line(format_args!("{}", summary(found)));
     if !found.same_study {
         line(format_args!("two studies: their ledgers are compared, not their models"));
     }
@@ -85,6 +86,32 @@ fn text(found: &Difference) -> String {
     out
 }
 
+/// What changed, in one line.
+fn summary(found: &Difference) -> String {
+    if !found.broken.is_empty() {
+        let things = figures::counted(found.broken.len(), "thing was", "things were");
+        return format!("The new bundle does NOT follow from the old one: {things} removed or changed.");
+    }
+    let entries: usize = found.sites.iter().map(|site| site.added.len()).sum();
+    let sites = found.sites.iter().filter(|site| !site.added.is_empty()).count();
+    let rounds = found.rounds.map_or(0, |[old, new]| new.saturating_sub(old));
+    let mut added = Vec::new();
+    if entries > 0 {
+        let sites = figures::counted(sites, "ledger", "ledgers");
+        added.push(format!("{} to {sites}", figures::counted(entries, "entry", "entries")));
+    }
+    if rounds > 0 {
+        added.push(figures::counted(rounds as usize, "round", "rounds"));
+    }
+    if !found.files_added.is_empty() {
+        added.push(figures::counted(found.files_added.len(), "file", "files"));
+    }
+    match added.is_empty() {
+        true => "Nothing changed: the new bundle holds what the old one holds.".to_owned(),
+        false => format!("The new bundle adds {}, and changes nothing of the old one.", added.join(", ")),
+    }
+}
+
 fn grown(site: &SiteDifference) -> String {
     let name = &site.site;
     let charged = |epsilon: Option<f64>| epsilon.map_or_else(|| "nothing".to_owned(), figures::epsilon);
@@ -106,7 +133,7 @@ fn worth_a_line(site: &SiteDifference) -> Vec<String> {
     }
     let counts: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let summary = (!counts.is_empty()).then(|| format!("added: {}", counts.join(", ")));
-    let routine = ["reserve", "release", "commit", "dataset_version"];
+    let routine = ["reserve", "release", "commit", "dataset_version", "reserve_block", "commit_sum", "sum"];
     let lines = site
         .added
         .iter()

@@ -88,6 +88,7 @@ fn text(trace: &Trace, report: &Report, path: &Path) -> String {
     let mut out = String::new();
     let mut line = |text: std::fmt::Arguments<'_>| writeln!(out, "{text}").expect("writing to a string");
     let study = &trace.study;
+    line(format_args!("{}\n", summary(trace)));
     line(format_args!("model       {} ({})", path.display(), trace.model));
     let which = if trace.is_final { "the final model" } else { "an intermediate model" };
     line(format_args!(
@@ -136,7 +137,7 @@ fn text(trace: &Trace, report: &Report, path: &Path) -> String {
         line(format_args!("    key {}{}", site.key, if site.key_pinned { " (pinned)" } else { "" }));
     }
     for round in &trace.rounds {
-        line(format_args!("\nround {} from model {}", round.round, round.model.short()));
+        line(format_args!("\nround {} from model {}", u64::from(round.round) + 1, round.model.short()));
         for update in &round.updates {
             let weight = (update.weight * 1e4).round() / 1e4;
             line(format_args!("  {}, weight {weight}", paid(update, "steps")));
@@ -159,6 +160,30 @@ fn text(trace: &Trace, report: &Report, path: &Path) -> String {
     out
 }
 
+/// What the model rests on, in one line.
+fn summary(trace: &Trace) -> String {
+    if trace.rounds_in_it == 0 {
+        return "This is the public model that training starts from: nothing of any hospital is in it."
+            .to_owned();
+    }
+    let rounds = figures::counted(trace.rounds_in_it as usize, "round", "rounds");
+    let sites = figures::counted(trace.sites.len(), "hospital", "hospitals");
+    let updates: usize = trace.rounds.iter().map(|round| round.updates.len()).sum();
+    let smallest = trace.rounds.iter().filter_map(|round| Some(round.sum.as_ref()?.survivors.len())).min();
+    let from = match smallest {
+        Some(smallest) => format!("one secure sum each, none over fewer than {smallest} of them"),
+        None => format!("{} that they committed to", figures::counted(updates, "update", "updates")),
+    };
+    let declined = trace.decisions.iter().filter(|decision| !decision.took_part).count();
+    let others = match declined {
+        0 => String::new(),
+        n => format!(" ({} decided and took no part)", figures::counted(n, "other", "others")),
+    };
+    format!(
+        "This model rests on {rounds} of training by {sites} that approved the study{others}, from {from}."
+    )
+}
+
 fn decided(decision: &DecisionLine) -> String {
     let word = match decision.decision {
         Decision::Approve if decision.took_part => "approved".to_owned(),
@@ -169,13 +194,24 @@ fn decided(decision: &DecisionLine) -> String {
         }
     };
     let by = if decision.approver.is_empty() { "no name given" } else { &plain(&decision.approver) };
-    format!("{}: {word} at {} by {by}", decision.site, decision.time)
+    let before = decision.replaces.as_ref().map_or_else(String::new, |before| {
+        let by =
+            if before.approver.is_empty() { "no name given".to_owned() } else { plain(&before.approver) };
+        let word = if before.decision == Decision::Approve { "approved" } else { "declined" };
+        format!("; in the place of: {word} at {} by {by}", before.time)
+    });
+    format!("{}: {word} at {} by {by}{before}", decision.site, decision.time)
 }
 
 /// A secure sum: who is in it, and the entries of each.
 fn summed(sum: &SumLine) -> Vec<String> {
-    let sites = sum.survivors.len();
-    let head = format!("{}: sum of {sites} sites, attempt {}, {}", sum.file, sum.attempt, sum.digest.short());
+    let sites = sum.survivors.len() + sum.lost.len();
+    let head = format!(
+        "{}: sum of {sites} sites, attempt {}, {}",
+        sum.file,
+        u64::from(sum.attempt) + 1,
+        sum.digest.short()
+    );
     let site = |line: &MaskedLine| {
         let reserved = line.reserved.map_or_else(String::new, |time| format!(" at {time}"));
         let ended = line.ended.map_or_else(
@@ -186,7 +222,7 @@ fn summed(sum: &SumLine) -> Vec<String> {
             "  {}: use {} of the block paid for{reserved} (entry {}), masked vector {} committed to at {} (entry {}), \
              {ended}",
             line.site,
-            line.use_index,
+            line.use_index + 1,
             line.reserve,
             line.masked.short(),
             line.committed,
@@ -194,8 +230,11 @@ fn summed(sum: &SumLine) -> Vec<String> {
         )
     };
     let gone = |site: &SiteName| format!("  {site}: masked a vector and dropped out; it is in no sum");
+    let lost =
+        |site: &SiteName| format!("  {site}: in it; its record was lost with its disk (auditor verify)");
     std::iter::once(head)
         .chain(sum.survivors.iter().map(site))
+        .chain(sum.lost.iter().map(lost))
         .chain(sum.dropped_out.iter().map(gone))
         .collect()
 }

@@ -4,6 +4,7 @@ use crate::source::Source;
 use crate::{BAD_INPUT, Format, print_answer, refuse};
 use consilium_common::id::SiteName;
 use consilium_common::ledger::bundle::Report;
+use consilium_common::study::Mode;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -41,6 +42,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
+fn is_distributed(report: &Report) -> bool {
+    report.study.as_ref().is_some_and(|study| matches!(study.privacy.mode, Mode::Distributed { .. }))
+}
+
 fn text(report: &Report) -> String {
     let mut out = String::new();
     let mut line = |text: std::fmt::Arguments<'_>| writeln!(out, "{text}").expect("writing to a string");
@@ -48,12 +53,15 @@ fn text(report: &Report) -> String {
         line(format_args!("study       {} version {} ({})", study.id, study.version, study.digest));
         line(format_args!("rounds      {} of {}", report.rounds, study.privacy.training.rounds));
     }
-    if !report.sums.is_empty() {
-        let fewest = report.sums.iter().map(|sum| sum.survivors.len()).min().unwrap_or(0);
-        line(format_args!(
+    match report.sums.iter().map(|sum| sum.survivors.len()).min() {
+        Some(fewest) => line(format_args!(
             "sums        {} secure sums, each over at least {fewest} sites",
             report.sums.len()
-        ));
+        )),
+        None if is_distributed(report) => {
+            line(format_args!("sums        none was made: nothing of any site could be read"));
+        }
+        None => {}
     }
     for site in &report.sites {
         let entries =

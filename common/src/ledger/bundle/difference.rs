@@ -7,6 +7,8 @@ use crate::id::SiteName;
 use crate::ledger::budget::{Budget, charged_in_all};
 use crate::ledger::entry::{Body, Entry};
 use crate::ledger::merkle::verify_consistency;
+use crate::ledger::rules::State;
+use crate::study::secure::Summed;
 use crate::time::Time;
 use serde::Serialize;
 
@@ -109,7 +111,10 @@ fn compare(old: Side<'_>, new: Side<'_>, name: &SiteName, broken: &mut Vec<Strin
     let mut added = Vec::new();
     if let Some((entries, _)) = &after {
         let from = sizes[0].unwrap_or(0);
-        added.extend((0..).zip(entries).skip_while(|(index, _)| *index < from).map(|(i, e)| line(i, e)));
+        let state = new.1.and_then(|site| site.ledger.as_ref());
+        added.extend(
+            (0..).zip(entries).skip_while(|(index, _)| *index < from).map(|(i, e)| line(i, e, state)),
+        );
     }
     if let (Some((_, before)), Some((_, after))) = (&before, &after) {
         let (was, is) = (before.size(), after.size());
@@ -152,14 +157,15 @@ fn files(old: &Files<'_>, new: &Files<'_>, broken: &mut Vec<String>) -> Vec<Stri
     new.paths().filter(|path| !grows(path) && !old.has(path)).cloned().collect()
 }
 
-fn line(index: u64, bytes: &[u8]) -> Added {
+fn line(index: u64, bytes: &[u8], state: Option<&State>) -> Added {
     let entry = Entry::from_bytes(bytes).expect("the ledger was replayed");
     let value = serde_json::to_value(&entry.body).expect("an entry is plain data");
     let kind = value["kind"].as_str().unwrap_or_default().to_owned();
-    Added { entry: index, time: entry.time, what: words(&entry.body), kind }
+    Added { entry: index, time: entry.time, what: words(&entry.body, state), kind }
 }
 
-fn words(body: &Body) -> String {
+/// Rounds and attempts are counted from 1: words are for people.
+fn words(body: &Body, state: Option<&State>) -> String {
     match body {
         Body::Genesis { dataset, software, .. } => {
             format!("the ledger of dataset {dataset} begins ({software})")
@@ -173,17 +179,26 @@ fn words(body: &Body) -> String {
         }
         Body::StudyOpen { study_id, study, .. } => format!("study {study_id} ({}) opened", study.short()),
         Body::DatasetVersion { .. } => "commitment to the examples".to_owned(),
-        Body::Reserve { round, count, .. } => format!("round {round}: {count} steps paid for"),
+        Body::Reserve { round, count, .. } => {
+            format!("round {}: {count} steps paid for", u64::from(*round) + 1)
+        }
         Body::Release { earmark, count, .. } => {
             format!("release of earmark {earmark}: {count} uses paid for")
         }
         Body::Commit { reserve, output } => format!("output {} for entry {reserve}", output.short()),
         Body::ReserveBlock { count, .. } => format!("{count} attempts at secure sums paid for"),
-        Body::CommitSum { step, attempt, .. } => format!("masked vector for step {step}, attempt {attempt}"),
+        Body::CommitSum { reserve, step, attempt, .. } => {
+            let block = state.and_then(|state| state.block(*reserve));
+            let summed = block.map_or(Summed::Training, |block| Summed::of_earmark(block.earmark));
+            format!("masked vector for {}", summed.attempt_words(*step, *attempt))
+        }
         Body::Sum { commit, survivors, .. } => {
             format!("entry {commit} ended in a sum of {} sites", survivors.len())
         }
         Body::Abort { reserve, reason } => format!("entry {reserve} ended without an output: {reason}"),
+        Body::Recovered { entries } => {
+            format!("recovered from a copy of {entries} entries; what was open in it stays burnt")
+        }
         Body::Refusal { rule, count, .. } => format!("{count} requests refused by {rule}"),
         Body::Close { study, reason } => format!("study {} closed: {reason}", study.short()),
     }

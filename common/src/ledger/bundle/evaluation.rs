@@ -48,7 +48,7 @@ impl Audit<'_> {
             return;
         }
         let Some(bytes) = self.take(file) else { return };
-        if let Err(what) = is_committed(committed, &bytes) {
+        if let Err(what) = is_committed(ledger, &study.digest, slot, &bytes) {
             self.found_as("commitment", file, what);
         }
         self.outputs.push(Output::of(site, slot, file, &bytes));

@@ -104,8 +104,10 @@ impl Audit<'_> {
             if !self.files.has(&file) {
                 if let Some((_, entry)) = committed {
                     let name = &site.name;
-                    self.notes
-                        .push(format!("{name}: the update of round {round} (entry {entry}) was not used"));
+                    self.notes.push(format!(
+                        "{name}: the update of round {} (entry {entry}) was not used",
+                        u64::from(round) + 1
+                    ));
                 }
                 continue;
             }
@@ -161,7 +163,7 @@ impl Audit<'_> {
         }
         if let Some(ledger) = &site.ledger {
             let slot = Slot::Round(round);
-            if let Err(what) = is_committed(ledger.committed(&study.digest, slot), &bytes) {
+            if let Err(what) = is_committed(ledger, &study.digest, slot, &bytes) {
                 self.found_as("commitment", file, what);
             }
             if let Some((entry, burn)) =
@@ -189,7 +191,8 @@ impl Audit<'_> {
                 {
                     let name = &site.name;
                     self.notes.push(format!(
-                        "{name}: burnt for round {round} (entry {index}), which is not in the bundle"
+                        "{name}: burnt for round {} (entry {index}), which is not in the bundle",
+                        u64::from(round) + 1
                     ));
                 }
             }

@@ -60,6 +60,7 @@ impl Audit<'_> {
         self.unsigned(place, &checkpoint, signed);
         self.kept_elsewhere(trust, roster, of_roster, &note, &tree);
         self.key_changes(&roster.name, &report.history);
+        self.recoveries(&roster.name, &report.history);
         self.build(&folder, &report.history);
         match replayed {
             Ok(state) => {
@@ -95,6 +96,17 @@ impl Audit<'_> {
             let day = time.day();
             self.notes.push(format!(
                 "{site}: entry {entry} of {day} changed its ledger key from {old} to {new}, signed by both"
+            ));
+        }
+    }
+
+    /// So is a disk that was lost.
+    fn recoveries(&mut self, site: &SiteName, history: &History) {
+        for (entry, time) in &history.recovered {
+            let day = time.day();
+            self.notes.push(format!(
+                "{site}: entry {entry} of {day} says that the ledger was recovered from a copy of {entry} entries; \
+                 later ones were lost, and what was open stays burnt"
             ));
         }
     }
@@ -351,7 +363,7 @@ impl Audit<'_> {
         for (index, burn) in state.burns(&study.digest) {
             let (what, whole) = match burn.slot {
                 Slot::Round(round) => {
-                    (format!("round {round}"), u64::from(study.privacy.training.local_steps))
+                    (format!("round {}", u64::from(round) + 1), u64::from(study.privacy.training.local_steps))
                 }
                 Slot::Grouping(_) => ("a release".to_owned(), 1),
             };
@@ -430,13 +442,25 @@ pub(super) fn ledger_folder(site: &SiteName) -> String {
 }
 
 /// The output that a site committed to is the file's exact bytes; a finding otherwise.
-pub(super) fn is_committed(committed: Option<(Digest, u64)>, bytes: &[u8]) -> Result<(), String> {
+///
+/// # Privacy
+/// A `commit` that was lost with a disk is not explained by a `recovered`, as a lost masked vector may be: an
+/// output of one site carries no signature of that site, so that nothing but its ledger's `commit` says whose it
+/// is and which reserve paid for it. An agent sends one only after its `commit` was cosigned; whoever cosigned
+/// has a copy with the `commit` in it.
+pub(super) fn is_committed(ledger: &State, study: &Digest, slot: Slot, bytes: &[u8]) -> Result<(), String> {
     let found = Digest::of(bytes);
-    match committed {
+    match ledger.committed(study, slot) {
         Some((output, _)) if output == found => Ok(()),
         Some((output, entry)) => {
             Err(format!("its digest is {found}, entry {entry} of the ledger committed to {output}"))
         }
-        None => Err("the site's ledger has no commit for it".to_owned()),
+        None => Err(match ledger.recoveries().last() {
+            None => "the site's ledger has no commit for it".to_owned(),
+            Some((entry, _)) => format!(
+                "the site's ledger has no commit for it; it was recovered at entry {entry}, which explains nothing \
+                 here: an output leaves when its commit is cosigned, so that a newer copy has it"
+            ),
+        }),
     }
 }

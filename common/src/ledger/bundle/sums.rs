@@ -1,18 +1,25 @@
 //! Distributed mode: each secure sum against the ledger of every survivor, and the models recomputed from
 //! the sums and the public initial model.
 
-use super::rounds::{FinalModel, header_of};
+mod ends;
+mod faults;
+mod lost;
+mod survivors;
+
+use super::rounds::header_of;
 use super::{Audit, Finding, SiteReport};
 use crate::id::{Digest, SiteName};
-use crate::ledger::rules::{Masked, Slot};
-use crate::model::blob;
+use crate::ledger::rules::{Masked, Slot, State};
+use crate::model::blob::{self, ModelHeader};
 use crate::model::initial::initial_parameters;
 use crate::model::step::ServerStep;
 use crate::privacy::clip::Lattice;
-use crate::secagg::{Agreement, InvalidRecord, SumRecord, Transcript};
+use crate::secagg::{Agreement, InvalidRecord, SumRecord};
 use crate::study::secure::{self, Summed};
 use crate::study::{RosterSite, Study};
-use std::collections::{BTreeMap, BTreeSet};
+use faults::Faults;
+use lost::Losses;
+use std::collections::BTreeMap;
 
 /// A secure sum that the bundle holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +40,8 @@ pub struct SumReport {
     pub model: Digest,
     /// Whose masked vectors are in it, by name in order.
     pub survivors: Vec<SiteName>,
+    /// Those of them whose ledger lost its record of it with a disk.
+    pub lost: Vec<SiteName>,
 }
 
 /// A sum that was read, and whether nothing in it is at fault.
@@ -62,6 +71,14 @@ struct Compared<'s> {
     study: &'s Study,
     participants: Vec<&'s RosterSite>,
     vectors: Vectors<'s>,
+    ledgers: BTreeMap<&'s SiteName, &'s State>,
+}
+
+/// What was found on the way.
+#[derive(Default)]
+struct Checked {
+    faults: Faults,
+    losses: Losses,
 }
 
 impl Audit<'_> {
@@ -71,59 +88,70 @@ impl Audit<'_> {
     /// # Privacy
     /// What a site masked is in at most one sum, over at least t sites: so the signatures on the survivors
     /// say, each survivor's ledger, and that no ledger knows of a sum which is not here. What it masked
-    /// in vain was for a model of this study as well.
+    /// in vain was for a model of this study as well. Where a ledger lost its record with a disk: [`lost`].
     pub(super) fn sums(&mut self, study: &Study, sites: &[SiteReport]) -> u32 {
         let place = |m: &Masked| (m.earmark, m.step, m.attempt);
-        let vectors = sites
+        let ledgers: BTreeMap<_, _> =
+            sites.iter().filter_map(|site| Some((&site.name, site.ledger.as_ref()?))).collect();
+        let vectors = ledgers
             .iter()
-            .filter_map(|site| {
-                let masked = site.ledger.as_ref()?.masked(&study.digest);
-                Some((&site.name, masked.map(|(entry, m)| (place(m), (entry, m))).collect()))
+            .map(|(site, ledger)| {
+                let masked = ledger.masked(&study.digest);
+                (*site, masked.map(|(entry, m)| (place(m), (entry, m))).collect())
             })
             .collect();
         let participants = sites.iter().filter_map(|site| study.site(&site.name)).collect();
-        let compared = Compared { study, participants, vectors };
-        let (rounds, models) = self.training_sums(&compared);
-        self.grouping_sums(&compared, models.last);
-        self.loose_ends(&compared, &models);
+        let compared = Compared { study, participants, vectors, ledgers };
+        let mut checked = Checked::default();
+        let (rounds, models) = self.training_sums(&compared, &mut checked);
+        self.grouping_sums(&compared, models.last, &mut checked);
+        self.loose_ends(&compared, &models, &mut checked.faults);
+        self.notes.extend(checked.losses.notes());
+        self.notes.extend(checked.faults.note());
         rounds
     }
 
-    fn training_sums(&mut self, compared: &Compared<'_>) -> (u32, Models) {
+    fn training_sums(&mut self, compared: &Compared<'_>, checked: &mut Checked) -> (u32, Models) {
         let study = compared.study;
-        let agreement = self.agreement(compared, Summed::Training);
+        let planned = study.privacy.training.rounds;
+        let agreement = self.agreement(compared, Summed::Training, checked);
+        let due = self.rounds_due(compared);
         let mut values = Some(initial_parameters(&study.architecture(), &study.digest));
         let mut round = 0;
         let mut models = Vec::new();
-        loop {
+        while round < due || self.files.has(&file(round)) {
             let model = values.as_ref().map(|values| model_digest(study, round, values));
-            models.push(model);
-            if let Some(model) = model {
-                let came_from = if round == 0 {
-                    "the initial model".to_owned()
-                } else {
-                    format!("after {}", file(round - 1))
-                };
-                self.models.push((came_from, model));
-            }
-            if !self.files.has(&file(round)) {
-                break;
-            }
-            let read = agreement.as_ref().and_then(|agreement| {
-                self.sum(&file(round), compared, agreement, Summed::Training, round, model)
-            });
+            self.recomputed(round, model, &mut models, checked);
+            let is_there = self.files.has(&file(round));
+            let read = if is_there {
+                agreement.as_ref().and_then(|agreement| {
+                    self.sum(&file(round), compared, agreement, Summed::Training, round, model, checked)
+                })
+            } else {
+                self.missing_rounds(compared, round, due);
+                None
+            };
             self.seen.insert(file(round));
             if read.as_ref().is_some_and(|read| read.sound && !read.told) {
-                self.untold_round(study, round);
+                self.untold_round(study, round, due);
             }
             // Later models are then not compared: one fault, one finding.
-            values = read.filter(|read| read.sound).zip(values).and_then(|(read, values)| {
+            let sound = read.filter(|read| read.sound);
+            if sound.is_none() {
+                checked.faults.at(&file(round), (Summed::Training.earmark(), round));
+            }
+            values = sound.zip(values).and_then(|(read, values)| {
                 let next = step(compared, &read.record, &values, &read.values);
-                next.map_err(|error| self.found(&file(round), error)).ok()
+                next.map_err(|error| {
+                    checked.faults.at(&file(round), (Summed::Training.earmark(), round));
+                    self.found(&file(round), error);
+                })
+                .ok()
             });
             round += 1;
         }
-        let planned = study.privacy.training.rounds;
+        let last = values.as_ref().map(|values| model_digest(study, round, values));
+        self.recomputed(round, last, &mut models, checked);
         if round > planned {
             let what = format!("the study has {planned} rounds, the bundle {round}");
             self.found(&file(planned), what);
@@ -131,19 +159,67 @@ impl Audit<'_> {
             self.notes.push(format!("{round} of {planned} rounds: training stopped early"));
         }
         let last = self.last_model(study, round, values.as_deref());
-        (round, Models { rounds: models, last: last.map(|model| model.digest) })
+        (round, Models { rounds: models, last })
+    }
+
+    /// The model that a round starts from, or that the last one leads to: none after a fault.
+    fn recomputed(
+        &mut self,
+        round: u32,
+        model: Option<Digest>,
+        models: &mut Vec<Option<Digest>>,
+        checked: &mut Checked,
+    ) {
+        models.push(model);
+        let Some(model) = model else {
+            checked.faults.models += 1;
+            return;
+        };
+        let came_from =
+            if round == 0 { "the initial model".to_owned() } else { format!("after {}", file(round - 1)) };
+        self.models.push((came_from, model));
+    }
+
+    /// Rounds that there were: a later sum is here, a ledger says how one ended, or the final model comes
+    /// after it. No more than the study has.
+    fn rounds_due(&self, compared: &Compared<'_>) -> u32 {
+        let planned = compared.study.privacy.training.rounds;
+        let here = (0..planned).rev().find(|round| self.files.has(&file(*round))).map_or(0, |last| last + 1);
+        let ended = compared.ended(Summed::Training).map(|(_, _, masked)| masked.step.saturating_add(1));
+        let due = ended.max().unwrap_or(0).min(planned).max(here);
+        if due == planned {
+            return due;
+        }
+        let last = self.files.has(LAST).then(|| self.files.read(LAST).ok()).flatten();
+        let header = last.and_then(|bytes| blob::decode::<ModelHeader>(&bytes).ok());
+        header.map_or(due, |(header, _)| if header.round <= planned { due.max(header.round) } else { due })
+    }
+
+    /// One finding for all sums that are missing in a row.
+    fn missing_rounds(&mut self, compared: &Compared<'_>, round: u32, due: u32) {
+        if round > 0 && !self.files.has(&file(round - 1)) {
+            return;
+        }
+        let next = (round..due).find(|later| self.files.has(&file(*later))).unwrap_or(due);
+        let known = compared.ended(Summed::Training).find(|(.., masked)| masked.step == round);
+        let mut what = missing(known).unwrap_or_else(|| "missing: what comes after it is there".to_owned());
+        if next > round + 1 {
+            what += &format!("; nor are those after it, up to {}", file(next - 1));
+        }
+        self.found_as("missing", &file(round), what);
     }
 
     /// A coordinator that stops after it has kept a sum, and before it has told the survivors, leaves no
     /// end in any ledger. At least t ledgers have the model of the next step, though, which is compared
     /// with the one that these integers lead to: they are fixed up to the rounding of the step.
-    fn untold_round(&mut self, study: &Study, round: u32) {
+    fn untold_round(&mut self, study: &Study, round: u32, due: u32) {
         let mut groupings = study.groupings().into_iter();
         if self.files.has(&file(round + 1)) || groupings.any(|name| self.files.has(&grouping_file(&name))) {
             self.notes.push(format!(
                 "round {round}: no ledger recorded its end; fixed by the model of the next step"
             ));
-        } else {
+        } else if round + 1 >= due {
+            // Otherwise the next one is missing, which is a finding.
             self.untold(&file(round));
         }
     }
@@ -154,48 +230,73 @@ impl Audit<'_> {
         self.found_as("transcript", file, what);
     }
 
-    /// The final model is the one that the sums lead to, to the byte.
-    fn last_model(&mut self, study: &Study, round: u32, values: Option<&[i32]>) -> Option<FinalModel> {
-        const FILE: &str = "final/model";
+    /// The final model is the one that the sums lead to, to the byte. The digest of the model that groupings
+    /// are released of, unless that is in doubt.
+    fn last_model(&mut self, study: &Study, round: u32, values: Option<&[i32]>) -> Option<Digest> {
         // The file itself takes the place of the model that was recomputed to be the same.
         let recomputed = values.and_then(|_| self.models.pop());
-        let last = self.model(FILE, study, round, values)?;
+        let expected = recomputed.map(|(_, expected)| expected);
+        let Some(last) = self.model(LAST, study, round, values) else { return expected };
         self.export(study, round, &last);
         let digest = last.digest();
-        if let Some((_, expected)) = recomputed.filter(|(_, expected)| *expected != digest)
-            && !self.findings.iter().any(|finding| finding.file == FILE)
+        let doubted = self.findings.iter().any(|finding| finding.file == LAST);
+        if let Some(expected) = expected.filter(|expected| *expected != digest)
+            && !doubted
         {
-            self.found_as("aggregate", FILE, format!("its digest is {digest}, expected {expected}"));
+            self.found_as("aggregate", LAST, format!("its digest is {digest}, expected {expected}"));
         }
-        Some(FinalModel { digest })
+        expected.or_else(|| (!doubted).then_some(digest))
     }
 
-    fn grouping_sums(&mut self, compared: &Compared<'_>, model: Option<Digest>) {
+    fn grouping_sums(&mut self, compared: &Compared<'_>, model: Option<Digest>, checked: &mut Checked) {
         for (earmark, name) in (1_u32..).zip(compared.study.groupings()) {
             let file = grouping_file(&name);
+            let summed = Summed::Grouping(earmark);
+            let place = (summed.earmark(), earmark);
             if !self.files.has(&file) {
-                self.notes.push(format!("no release for {name}"));
+                match missing(compared.ended(summed).next()) {
+                    Some(what) => {
+                        self.found_as("missing", &file, what);
+                        checked.faults.at(&file, place);
+                    }
+                    None => self.notes.push(format!("no release for {name}")),
+                }
                 continue;
             }
-            let summed = Summed::Grouping(earmark);
-            if let Some(agreement) = self.agreement(compared, summed) {
-                let read = self.sum(&file, compared, &agreement, summed, earmark, model);
-                if read.is_some_and(|read| read.sound && !read.told) {
-                    self.untold(&file);
+            let agreement = self.agreement(compared, summed, checked);
+            let read = agreement
+                .and_then(|agreement| self.sum(&file, compared, &agreement, summed, earmark, model, checked));
+            match read {
+                Some(Read { sound: true, told, .. }) => {
+                    if !told {
+                        self.untold(&file);
+                    }
                 }
+                _ => checked.faults.at(&file, place),
             }
             self.seen.insert(file);
         }
     }
 
     /// What all participants agreed on; a finding where the study's numbers allow no sum.
-    fn agreement(&mut self, compared: &Compared<'_>, summed: Summed) -> Option<Agreement> {
+    fn agreement(
+        &mut self,
+        compared: &Compared<'_>,
+        summed: Summed,
+        checked: &mut Checked,
+    ) -> Option<Agreement> {
+        const FILE: &str = "study.toml";
         secure::agreement(compared.study, &compared.participants, summed)
-            .map_err(|refusal| self.found("study.toml", format!("no secure sum: {refusal}")))
+            .map_err(|refusal| {
+                checked.faults.begin(FILE);
+                self.found(FILE, format!("no secure sum: {refusal}"));
+            })
             .ok()
     }
 
-    /// One sum: its header, its survivors' signatures, and what each of their ledgers says of it.
+    /// One sum: its header, its survivors' signatures, and what each of their ledgers says of it. Where its
+    /// own signatures do not hold, what ledgers say otherwise is the same fault.
+    #[expect(clippy::too_many_arguments, reason = "what a sum is compared with")]
     fn sum(
         &mut self,
         file: &str,
@@ -204,6 +305,7 @@ impl Audit<'_> {
         summed: Summed,
         step: u32,
         model: Option<Digest>,
+        checked: &mut Checked,
     ) -> Option<Read> {
         let bytes = self.take(file)?;
         let before = self.findings.len();
@@ -212,20 +314,24 @@ impl Audit<'_> {
             self.found(file, format!("expected the sum of step {step}, came {}", record.step));
             return None;
         }
-        if let Some(model) = model.filter(|model| *model != record.model) {
-            let what = format!("starts from model {}, what came before leads to {model}", record.model);
-            self.found_as("aggregate", file, what);
-        }
-        let transcript = match record.transcript(agreement, &values) {
-            Ok(transcript) => Some(transcript),
-            Err(error) => {
-                self.found_as(kind_of(&error), file, error);
-                None
+        let other_model = model.filter(|model| *model != record.model);
+        let other_model = other_model
+            .map(|model| format!("starts from model {}, what came before leads to {model}", record.model));
+        let transcript = record.transcript(agreement, &values);
+        let survivors = self.survivors(file, compared, summed, &record, transcript.as_ref().ok(), checked);
+        match transcript {
+            Ok(_) => {
+                if let Some(what) = other_model {
+                    self.found_as("aggregate", file, what);
+                }
+                self.findings.extend(survivors.findings(file));
             }
-        };
-        let mut told = false;
-        for survivor in &record.survivors {
-            told |= self.survivor(file, compared, summed, (&record, &survivor.site), transcript.as_ref());
+            Err(error) => {
+                let clue = other_model
+                    .or_else(|| survivors.clue())
+                    .map_or_else(String::new, |clue| format!("; {clue}"));
+                self.found_as(kind_of(&error), file, format!("{error}{clue}"));
+            }
         }
         self.sums.push(SumReport {
             slot: summed.slot(step),
@@ -236,135 +342,35 @@ impl Audit<'_> {
             attempt: record.attempt,
             model: record.model,
             survivors: record.survivors.iter().map(|survivor| survivor.site.clone()).collect(),
+            lost: survivors.lost,
         });
         let sound = self.findings.len() == before;
-        Some(Read { record, values, sound, told })
-    }
-
-    /// One survivor's ledger against the sum; whether it has recorded its end.
-    fn survivor(
-        &mut self,
-        file: &str,
-        compared: &Compared<'_>,
-        summed: Summed,
-        (record, site): (&SumRecord, &SiteName),
-        transcript: Option<&Transcript>,
-    ) -> bool {
-        // A site that is no participant, or has no ledger, is a finding already.
-        let Some(vectors) = compared.vectors.get(site) else { return false };
-        let Some((entry, masked)) = vectors.get(&(summed.earmark(), record.step, record.attempt)) else {
-            let what = format!(
-                "its ledger has no masked vector for step {}, attempt {}",
-                record.step, record.attempt
-            );
-            self.differs("commitment", file, site, what);
-            return false;
-        };
-        let survivor = record.survivors.iter().find(|survivor| survivor.site == *site);
-        let output = survivor.expect("it is one of them").masked;
-        for (what, own, found) in [
-            ("the masked vector", masked.output, output),
-            ("the session", masked.session, record.session),
-            ("the model", masked.model, record.model),
-        ] {
-            if own != found {
-                let what = format!("entry {entry} of its ledger has {what} {own}, the sum {found}");
-                self.differs("commitment", file, site, what);
-                return false;
-            }
-        }
-        let Some(ended) = &masked.ended else {
-            self.notes.push(format!("{site}: its ledger does not say how entry {entry} ended, {file} does"));
-            return false;
-        };
-        let Some(transcript) = transcript else { return true };
-        let at = ended.entry;
-        if !ended.survivors.iter().eq(record.survivors.iter().map(|survivor| &survivor.site)) {
-            let names = ended.survivors.iter().map(SiteName::as_str).collect::<Vec<_>>().join(", ");
-            self.differs(
-                "transcript",
-                file,
-                site,
-                format!("entry {at} of its ledger has the survivors {names}"),
-            );
-        } else if ended.sum != transcript.sum {
-            let (own, found) = (ended.sum, transcript.sum);
-            let what = format!("entry {at} of its ledger has the sum {own}, the integers here make {found}");
-            self.differs("transcript", file, site, what);
-        } else if ended.transcript != transcript.digest() {
-            let (own, found) = (ended.transcript, transcript.digest());
-            let what = format!("entry {at} of its ledger has the transcript {own}, this file makes {found}");
-            self.differs("transcript", file, site, what);
-        }
-        true
-    }
-
-    /// Every sum that a ledger knows of is in the bundle; masked vectors that ended in none are for the model of
-    /// their step, and counted.
-    fn loose_ends(&mut self, compared: &Compared<'_>, models: &Models) {
-        let place = |sum: &SumReport| match sum.slot {
-            Slot::Round(round) => (0, round, sum.attempt),
-            Slot::Grouping(earmark) => (earmark, earmark, sum.attempt),
-        };
-        let held: BTreeMap<Place, BTreeSet<SiteName>> =
-            self.sums.iter().map(|sum| (place(sum), sum.survivors.iter().cloned().collect())).collect();
-        for (&site, vectors) in &compared.vectors {
-            let mut lost = 0_u64;
-            for (place, (entry, masked)) in vectors {
-                let (_, step, attempt) = place;
-                match (held.get(place), &masked.ended) {
-                    (Some(survivors), _) if survivors.contains(site) => {}
-                    (Some(_), Some(ended)) => self.found_in(
-                        &super::site::ledger_folder(site),
-                        ended.entry,
-                        format!("says that it is in the sum of step {step}, attempt {attempt}, which is without it"),
-                    ),
-                    (None, Some(ended)) => {
-                        let what = format!("the sum of step {step}, attempt {attempt} is not in the bundle");
-                        let folder = super::site::ledger_folder(site);
-                        self.findings.push(Finding::new("missing", &folder, Some(ended.entry), what));
-                    }
-                    (_, None) => {
-                        lost += 1;
-                        self.masked_in_vain(site, *entry, masked, models);
-                    }
-                }
-            }
-            if lost > 0 {
-                self.notes.push(format!("{site}: masked vectors in no sum (failed, or without it): {lost}"));
-            }
-        }
-    }
-
-    /// What came to no sum was asked for the model that the sums before lead to, and no other.
-    fn masked_in_vain(&mut self, site: &SiteName, entry: u64, masked: &Masked, models: &Models) {
-        let (step, attempt, own) = (masked.step, masked.attempt, masked.model);
-        let model = if masked.earmark == Summed::Training.earmark() {
-            // Unknown is not the same as one that there cannot be.
-            usize::try_from(step).ok().and_then(|step| models.rounds.get(step)).map_or_else(
-                || Some(Err(format!("the bundle has no sum of step {}", step.saturating_sub(1)))),
-                |model| model.map(Ok),
-            )
-        } else {
-            models.last.map(Ok)
-        };
-        let what = match model {
-            None => return,
-            Some(Ok(model)) if model == own => return,
-            Some(Ok(model)) => format!("the model {own}, what came before leads to {model}"),
-            Some(Err(why)) => format!("the model {own}, {why}"),
-        };
-        let what = format!("has a masked vector of step {step}, attempt {attempt} for {what}");
-        let folder = super::site::ledger_folder(site);
-        self.findings.push(Finding::new("commitment", &folder, Some(entry), what));
-    }
-
-    /// A finding about a site's ledger and a sum that do not fit together.
-    fn differs(&mut self, kind: &'static str, file: &str, site: &SiteName, what: String) {
-        let finding = Finding::new(kind, file, None, format!("{site}: {what}"));
-        self.findings.push(Finding { site: Some(site.clone()), ..finding });
+        Some(Read { record, values, sound, told: survivors.told })
     }
 }
+
+impl<'s> Compared<'s> {
+    /// Masked vectors whose ledger says how they ended, with their sites and entries.
+    fn ended(&self, summed: Summed) -> impl Iterator<Item = (&'s SiteName, u64, &'s Masked)> {
+        self.vectors.iter().flat_map(move |(site, vectors)| {
+            let of_it = move |masked: &Masked| masked.earmark == summed.earmark() && masked.ended.is_some();
+            vectors.values().filter(move |(_, masked)| of_it(masked)).map(|(entry, m)| (*site, *entry, *m))
+        })
+    }
+}
+
+/// A sum that is not in the bundle, as the first ledger that knows of it has it.
+fn missing(known: Option<(&SiteName, u64, &Masked)>) -> Option<String> {
+    let (site, _, masked) = known?;
+    let (entry, step, attempt) = (masked.ended.as_ref()?.entry, masked.step, masked.attempt);
+    Some(format!(
+        "the sum of step {step}, attempt {attempt} is not in the bundle; entry {entry} of {site}'s ledger says \
+         how it ended"
+    ))
+}
+
+/// The file of the model after the last round.
+const LAST: &str = "final/model";
 
 /// The file of a round's sum.
 fn file(round: u32) -> String {

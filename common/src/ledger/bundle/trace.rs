@@ -6,7 +6,7 @@ use crate::id::{Digest, SiteName, StudyId};
 use crate::key::PublicKey;
 use crate::ledger::entry::Caps;
 use crate::ledger::rules::{Masked, Slot};
-use crate::protocol::Decision;
+use crate::protocol::{Decision, Replaced};
 use crate::study::Study;
 use crate::time::Time;
 use serde::Serialize;
@@ -78,6 +78,9 @@ pub struct DecisionLine {
     pub decision: Decision,
     /// Who signed at the hospital, in their own words.
     pub approver: String,
+    /// The decision that this one took the place of, if the site had signed one before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaced>,
     /// When.
     pub time: Time,
     /// Whether the site took part.
@@ -135,6 +138,9 @@ pub struct SumLine {
     pub survivors: Vec<MaskedLine>,
     /// Sites that masked a vector for this attempt which is not in it.
     pub dropped_out: Vec<SiteName>,
+    /// Sites that are in it, and whose ledger lost its record of it with a disk.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<SiteName>,
 }
 
 /// A site's part in a secure sum.
@@ -230,6 +236,7 @@ impl Trace {
                         decision: approval.decision,
                         approver,
                         time: approval.time,
+                        replaces: approval.replaces.clone(),
                         took_part,
                     }
                 })
@@ -307,6 +314,7 @@ pub(super) fn outputs(
 fn sums(report: &Report, study: &Study, is_wanted: impl Fn(Slot, Digest) -> bool) -> Vec<SumLine> {
     let line = |sum: &super::SumReport| {
         let (mut survivors, mut dropped_out) = (Vec::new(), Vec::new());
+        let lost = sum.lost.clone();
         for site in &report.sites {
             let Some(ledger) = &site.ledger else { continue };
             let of_it =
@@ -338,6 +346,7 @@ fn sums(report: &Report, study: &Study, is_wanted: impl Fn(Slot, Digest) -> bool
             session: sum.session,
             survivors,
             dropped_out,
+            lost,
         }
     };
     report.sums.iter().filter(|sum| is_wanted(sum.slot, sum.model)).map(line).collect()

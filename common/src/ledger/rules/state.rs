@@ -3,6 +3,7 @@
 mod caps;
 mod keys;
 
+use super::recovered::Recovery;
 use super::sums::{Block, Ended, Sums};
 use super::{Owner, REPLAY_SLACK};
 use crate::id::{Digest, SiteName, StudyId};
@@ -36,6 +37,8 @@ pub struct State {
     slots: BTreeMap<(Digest, Slot), u64>,
     /// What secure sums have burnt and sent.
     pub(super) sums: Sums,
+    /// Every `recovered`, by its index.
+    pub(super) recoveries: BTreeMap<u64, Recovery>,
     /// The refusals recorded on the last entry's day.
     refusals: BTreeSet<(String, Option<Digest>)>,
 }
@@ -128,6 +131,7 @@ impl State {
             burns: BTreeMap::new(),
             slots: BTreeMap::new(),
             sums: Sums::default(),
+            recoveries: BTreeMap::new(),
             refusals: BTreeSet::new(),
         }
     }
@@ -363,6 +367,7 @@ impl State {
                     self.finish(*reserve, Outcome::Aborted);
                 }
             }
+            Body::Recovered { .. } => self.recover(entry.time),
             Body::Refusal { rule, study, .. } => {
                 self.refusals.insert((rule.clone(), *study));
             }
@@ -410,7 +415,7 @@ impl State {
         self.slots.insert((study, slot), self.size);
     }
 
-    fn finish(&mut self, reserve: u64, outcome: Outcome) {
+    pub(super) fn finish(&mut self, reserve: u64, outcome: Outcome) {
         self.burns.get_mut(&reserve).expect("checked: the burn is there").outcome = outcome;
     }
 

@@ -25,6 +25,8 @@ pub struct Block {
     /// The first use that has no masked vector.
     next: u64,
     aborted: bool,
+    /// The `recovered` that ended it.
+    recovered: Option<u64>,
 }
 
 /// A `commit_sum`: a masked vector that may have been sent.
@@ -78,13 +80,23 @@ pub(super) struct Sums {
 
 impl Block {
     pub(super) const fn new(study: Digest, earmark: u32, first: u64, count: u64, time: Time) -> Self {
-        Self { study, earmark, first, count, time, next: first, aborted: false }
+        Self { study, earmark, first, count, time, next: first, aborted: false, recovered: None }
     }
 
     /// The next use that a masked vector may be committed on.
     #[must_use]
     pub const fn next_use(&self) -> Option<u64> {
-        if self.aborted || self.next == self.first + self.count { None } else { Some(self.next) }
+        let ended = self.aborted || self.recovered.is_some();
+        if ended || self.next == self.first + self.count { None } else { Some(self.next) }
+    }
+
+    /// How many uses have no masked vector and may still have one.
+    #[must_use]
+    pub const fn uses_left(&self) -> u64 {
+        match self.next_use() {
+            Some(next) => self.first + self.count - next,
+            None => 0,
+        }
     }
 }
 
@@ -135,6 +147,11 @@ impl Sums {
     pub(super) fn abort(&mut self, entry: u64) -> bool {
         self.blocks.get_mut(&entry).map(|block| block.aborted = true).is_some()
     }
+
+    /// A block that was open at the `recovered` at this entry.
+    pub(super) fn end_recovered(&mut self, block: u64, entry: u64) {
+        self.blocks.get_mut(&block).expect("listed").recovered = Some(entry);
+    }
 }
 
 impl State {
@@ -173,6 +190,9 @@ impl State {
         self.open_study(&block.study)?;
         if block.aborted {
             return broken(rule, format!("entry {entry} is aborted already"));
+        }
+        if let Some(at) = block.recovered {
+            return broken(rule, format!("entry {entry} is from before the recovery at entry {at}"));
         }
         if block.next_use().is_none() {
             return broken(rule, format!("every use of entry {entry} has its masked vector"));

@@ -1,3 +1,4 @@
+mod recovered;
 mod sums;
 mod total;
 
@@ -64,6 +65,7 @@ pub(super) fn approval(study: Digest, decision: Decision, by: &SecretKey) -> Sig
         decision,
         time: time(0),
         approver: String::new(),
+        replaces: None,
     };
     Signed::new(&approval, by)
 }

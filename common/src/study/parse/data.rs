@@ -1,19 +1,44 @@
-//! `[data]`, `[[task]]`, `[features]`, `[missing]`, `[split]`, `[model]`: from a table's cells to a
-//! model's inputs.
+//! `[data]`, `[[task]]`, `[features]` of plain tables: from a table's cells to a model's inputs. And `[missing]`,
+//! `[split]`, `[model]` of all studies.
 
 use super::super::limits::{
     FEATURES_MAX, HIDDEN_LAYERS_MAX, HIDDEN_WIDTH_MAX, LEVELS_MAX, PARAMETERS_MAX, TRAINING_SHARE,
     TRAINING_SHARE_MAX, TRAINING_SHARE_MIN,
 };
 use super::super::raw::{Ask, Section, Value, ask};
-use super::super::{Data, Encoding, Feature, Missing, ModelFamily, Split, SplitBy, Study, Task, cell};
+use super::super::{
+    Data, Encoding, Feature, FeatureColumn, Missing, ModelFamily, OutcomeColumn, Split, SplitBy, Study,
+    TableData, Task, cell,
+};
 use super::people::distinct;
-use super::{distinct_cells, label, name, section, sections};
+use super::{Parts, distinct_cells, evaluation, label, name, section, sections};
 
-pub(super) fn data(top: &Section<'_>) -> Option<Data> {
+/// Of a study on plain tables.
+pub(super) fn parts(top: &Section<'_>) -> Parts {
+    let person_id = data(top);
+    let task = task(top);
+    let features = features(top);
+    let attributes = evaluation::attributes(top);
+    let (task, outcome) = task.unzip();
+    let (features, of_features): (Option<Vec<_>>, Option<Vec<_>>) =
+        features.map(|both| both.into_iter().unzip()).unzip();
+    let (attributes, of_attributes): (Option<Vec<_>>, Option<Vec<_>>) =
+        attributes.map(|both| both.into_iter().unzip()).unzip();
+    let table = || {
+        Some(Data::Table(TableData {
+            person_id: person_id?,
+            outcome: outcome?,
+            features: of_features?,
+            attributes: of_attributes?,
+        }))
+    };
+    Parts { data: table(), task, features, attributes }
+}
+
+fn data(top: &Section<'_>) -> Option<String> {
     const FORMAT: Ask = ask(
         "format",
-        "[\"table\"]: this version reads plain tables, one row per person",
+        "[\"table\"], plain tables with one row per person, or OMOP records, [\"omop-cdm-5.4\"]",
         r#"format = ["table"]"#,
     );
     const PERSON: Ask = ask("person_id", "the column with a stable pseudonym", r#"person_id = "person_id""#);
@@ -21,11 +46,11 @@ pub(super) fn data(top: &Section<'_>) -> Option<Data> {
         let format = section.required(FORMAT, |v| v.list(1..=1, |item| item.word(&["table"])));
         let person_id = section.required(PERSON, name);
         format?;
-        Some(Data { person_id: person_id? })
+        person_id
     })
 }
 
-pub(super) fn task(top: &Section<'_>) -> Option<Task> {
+fn task(top: &Section<'_>) -> Option<(Task, OutcomeColumn)> {
     const TASK: Ask = ask("task", "one [[task]]: this version trains one model per study", "[[task]]");
     const OUTCOME: Ask = ask(
         "outcome",
@@ -47,24 +72,23 @@ pub(super) fn task(top: &Section<'_>) -> Option<Task> {
                     distinct_cells(v, &both)?;
                     Some(negative)
                 });
-                Some((column?, positive?, negative?))
+                Some(OutcomeColumn { column: column?, positive: positive?, negative: negative? })
             });
-            let (column, positive, negative) = outcome?;
-            Some(Task { name: task?, column, positive, negative })
+            Some((Task { name: task? }, outcome?))
         })
-        .and_then(|tasks| <[Task; 1]>::try_from(tasks).ok().or_else(|| value.wrong()))
+        .and_then(|tasks| <[_; 1]>::try_from(tasks).ok().or_else(|| value.wrong()))
     });
     tasks.map(|[task]| task)
 }
 
-pub(super) fn features(top: &Section<'_>) -> Option<Vec<Feature>> {
+fn features(top: &Section<'_>) -> Option<Vec<(Feature, FeatureColumn)>> {
     const COLUMNS: Ask = ask("column", "1 to 4096 tables [[features.column]]", "[[features.column]]");
     section(top, ask("features", "tables [[features.column]]", "[[features.column]]"), |section| {
         section.required(COLUMNS, |value| {
             let mut names = Vec::new();
             let features = sections(value, |section| {
                 let feature = feature(section)?;
-                distinct(section, "name", &mut names, feature.name.clone());
+                distinct(section, "name", &mut names, feature.0.name.clone());
                 Some(feature)
             })?;
             if !(1..=FEATURES_MAX).contains(&features.len()) {
@@ -75,12 +99,18 @@ pub(super) fn features(top: &Section<'_>) -> Option<Vec<Feature>> {
     })
 }
 
-fn feature(section: &Section<'_>) -> Option<Feature> {
+pub(super) const RANGE: Ask = ask("range", "[low, high], public numbers, low below high", "range = [18, 90]");
+
+pub(super) fn range(value: &Value<'_>) -> Option<(f64, f64)> {
+    let range = value.list(2..=2, |item| item.number(|_| true))?;
+    if range[0] < range[1] { Some((range[0], range[1])) } else { value.wrong() }
+}
+
+fn feature(section: &Section<'_>) -> Option<(Feature, FeatureColumn)> {
     const COLUMN: Ask = ask("column", "the table's column", r#"column = "age""#);
     const UNIT: Ask = ask("unit", "the unit of the cells", r#"unit = "mmHg""#);
     const MISSING: Ask =
         ask("missing", "a list of cell texts that mean \"not recorded\"", r#"missing = ["0"]"#);
-    const RANGE: Ask = ask("range", "[low, high], public numbers, low below high", "range = [18, 90]");
     const LEVELS: Ask = ask(
         "levels",
         "2 to 256 cell texts that differ, the reference level first",
@@ -90,10 +120,7 @@ fn feature(section: &Section<'_>) -> Option<Feature> {
     let column = section.required(COLUMN, name);
     let unit = section.optional(UNIT, name);
     let missing_values = section.optional(MISSING, |v| v.list(0..=LEVELS_MAX, Value::cell));
-    let range = section.optional(RANGE, |v| {
-        let range = v.list(2..=2, |item| item.number(|_| true))?;
-        if range[0] < range[1] { Some((range[0], range[1])) } else { v.wrong() }
-    });
+    let range = section.optional(RANGE, range);
     let levels = section.optional(LEVELS, |v| {
         let levels = v.list(2..=LEVELS_MAX, Value::cell)?;
         distinct_cells(v, &levels)?;
@@ -109,13 +136,8 @@ fn feature(section: &Section<'_>) -> Option<Feature> {
             None
         }
     };
-    Some(Feature {
-        name: feature?,
-        column: column?,
-        unit: unit?,
-        encoding: encoding?,
-        missing_values: missing_values?.unwrap_or_default(),
-    })
+    let column = FeatureColumn { column: column?, missing_values: missing_values?.unwrap_or_default() };
+    Some((Feature { name: feature?, unit: unit?, encoding: encoding? }, column))
 }
 
 pub(super) fn missing(top: &Section<'_>) -> Option<Missing> {
@@ -221,22 +243,28 @@ pub(super) fn model(top: &Section<'_>) -> Option<ModelFamily> {
 /// What only shows once all parts are there: a column in two roles, and the model's size.
 pub(super) fn check_columns(top: &Section<'_>, study: &Study) {
     const OUTCOME: &str = "task[1].outcome.column";
-    let mut roles = vec![("data.person_id", &study.data.person_id)];
-    if let SplitBy::Column { column, .. } = &study.split.by {
-        roles.push(("split.internal.column", column));
-    }
-    roles.push((OUTCOME, &study.task.column));
-    let expected = "a column with no other role";
-    for (i, (role, column)) in roles.iter().enumerate() {
-        if let Some((other, _)) = roles[..i].iter().find(|(_, before)| before == column) {
-            top.wrong(role, expected, &format!("{column:?}, also {other}"), "name another column");
+    if let Data::Table(table) = &study.data {
+        let mut roles = vec![("data.person_id", &table.person_id)];
+        if let SplitBy::Column { column, .. } = &study.split.by {
+            roles.push(("split.internal.column", column));
         }
-        for (j, _) in study.features.iter().enumerate().filter(|(_, feature)| feature.column == **column) {
-            let path = format!("features.column[{}].column", j + 1);
-            let found = format!("{column:?}, also {role}");
-            let instead =
-                if *role == OUTCOME { "a model must not see its own outcome" } else { "remove the feature" };
-            top.wrong(&path, expected, &found, instead);
+        roles.push((OUTCOME, &table.outcome.column));
+        let expected = "a column with no other role";
+        for (i, (role, column)) in roles.iter().enumerate() {
+            if let Some((other, _)) = roles[..i].iter().find(|(_, before)| before == column) {
+                top.wrong(role, expected, &format!("{column:?}, also {other}"), "name another column");
+            }
+            for (j, _) in table.features.iter().enumerate().filter(|(_, feature)| feature.column == **column)
+            {
+                let path = format!("features.column[{}].column", j + 1);
+                let found = format!("{column:?}, also {role}");
+                let instead = if *role == OUTCOME {
+                    "a model must not see its own outcome"
+                } else {
+                    "remove the feature"
+                };
+                top.wrong(&path, expected, &found, instead);
+            }
         }
     }
     let parameters = study.architecture().parameters();

@@ -6,7 +6,7 @@ use super::super::limits::{
 };
 use super::super::raw::{Ask, Section, Value, ask};
 use super::super::{
-    Attribute, AttributeValues, Disclosure, Evaluation, OVERALL, RosterSite, Study, Subgroups,
+    Attribute, AttributeValues, Data, Disclosure, Evaluation, OVERALL, RosterSite, Study, Subgroups,
 };
 use super::people::distinct;
 use super::{distinct_cells, label, name, section, sections};
@@ -69,41 +69,30 @@ pub(super) fn evaluation(top: &Section<'_>) -> Option<Evaluation> {
     })
 }
 
-pub(super) fn attributes(top: &Section<'_>) -> Option<Vec<Attribute>> {
+/// Of a study on plain tables, each with its column.
+pub(super) fn attributes(top: &Section<'_>) -> Option<Vec<(Attribute, String)>> {
     const ATTRIBUTES: Ask = ask("attribute", "tables [[attribute]]", "[[attribute]]");
     let attributes = top.optional(ATTRIBUTES, |value| {
         let mut names = Vec::new();
         sections(value, |section| {
             let attribute = attribute(section)?;
-            distinct(section, "name", &mut names, attribute.name.clone());
+            distinct(section, "name", &mut names, attribute.0.name.clone());
             Some(attribute)
         })
     });
     Some(attributes?.unwrap_or_default())
 }
 
-fn attribute(section: &Section<'_>) -> Option<Attribute> {
+fn attribute(section: &Section<'_>) -> Option<(Attribute, String)> {
     const COLUMN: Ask = ask("column", "the table's column", r#"column = "sex""#);
-    const EDGES: Ask =
-        ask("edges", "2 to 257 rising numbers", "edges = [18, 40, 60, 90], for [18,40) [40,60) [60,90)");
     const LEVELS: Ask = ask(
         "levels",
         "1 to 256 of cell texts or { value, label }, values and labels distinct",
         r#"levels = [{ value = "1", label = "male" }, { value = "0", label = "female" }]"#,
     );
-    let attribute = section.required(ask("name", "one word", r#"name = "sex""#), |v| {
-        let name = label(v)?;
-        if [TRAINING, OVERALL].contains(&name.as_str()) {
-            let expected = format!("another word than {TRAINING} and {OVERALL}, which name releases");
-            return v.wrong_because(&expected, &format!("{name:?}"), "give it another name");
-        }
-        Some(name)
-    });
+    let attribute = attribute_name(section);
     let column = section.required(COLUMN, name);
-    let edges = section.optional(EDGES, |v| {
-        let edges = v.list(2..=LEVELS_MAX + 1, |item| item.number(|_| true))?;
-        if edges.is_sorted_by(|a, b| a < b) { Some(edges) } else { v.wrong() }
-    });
+    let edges = section.optional(EDGES, edges);
     let levels = section.optional(LEVELS, |v| {
         let levels = v.list(1..=LEVELS_MAX, level)?;
         distinct_cells(v, &levels.iter().map(|(value, _)| value.clone()).collect::<Vec<_>>())?;
@@ -126,7 +115,26 @@ fn attribute(section: &Section<'_>) -> Option<Attribute> {
             None
         }
     };
-    Some(Attribute { name: attribute?, column: column?, values: values? })
+    Some((Attribute { name: attribute?, values: values? }, column?))
+}
+
+pub(super) fn attribute_name(section: &Section<'_>) -> Option<String> {
+    section.required(ask("name", "one word", r#"name = "sex""#), |v| {
+        let name = label(v)?;
+        if [TRAINING, OVERALL].contains(&name.as_str()) {
+            let expected = format!("another word than {TRAINING} and {OVERALL}, which name releases");
+            return v.wrong_because(&expected, &format!("{name:?}"), "give it another name");
+        }
+        Some(name)
+    })
+}
+
+pub(super) const EDGES: Ask =
+    ask("edges", "2 to 257 rising numbers", "edges = [18, 40, 60, 90], for [18,40) [40,60) [60,90)");
+
+pub(super) fn edges(value: &Value<'_>) -> Option<Vec<f64>> {
+    let edges = value.list(2..=LEVELS_MAX + 1, |item| item.number(|_| true))?;
+    if edges.is_sorted_by(|a, b| a < b) { Some(edges) } else { value.wrong() }
 }
 
 fn level(item: &Value<'_>) -> Option<(String, String)> {
@@ -221,11 +229,12 @@ pub(super) fn check_sizes(top: &Section<'_>, study: &Study) {
             top.wrong(&path, &expected, &bytes.to_string(), "shorten the attributes' names");
         }
     }
-    for (i, attribute) in study.attributes.iter().enumerate() {
+    let Data::Table(table) = &study.data else { return };
+    for (i, of_attribute) in table.attributes.iter().enumerate() {
         for (role, column) in
-            [("task[1].outcome.column", &study.task.column), ("data.person_id", &study.data.person_id)]
+            [("task[1].outcome.column", &table.outcome.column), ("data.person_id", &table.person_id)]
         {
-            if attribute.column == *column {
+            if of_attribute == column {
                 let path = format!("attribute[{}].column", i + 1);
                 let found = format!("{column:?}, also {role}");
                 top.wrong(&path, "a column that describes people", &found, "remove the attribute");

@@ -42,7 +42,7 @@ pub(super) fn privacy(
         let evaluation_shares = self::section(section, SHARES, |table| evaluation_shares(table, subgroups));
         let (epsilon_training, epsilon_evaluation) = epsilon?;
         Some(Privacy {
-            mode: mode?,
+            mode,
             accountant: accountant?,
             delta: delta?,
             epsilon_training,
@@ -93,24 +93,31 @@ fn words(section: &Section<'_>) -> Option<Accountant> {
     })
 }
 
-/// `mode`, and what `distributed` needs beside it.
-fn mode(section: &Section<'_>) -> Option<Mode> {
+/// `mode`, and what `distributed` needs beside it. Where the file does not say either, that is reported, and what comes
+/// back is the mode or the number that rules out least: the file is refused in any case, and its other mistakes are
+/// found with this one.
+fn mode(section: &Section<'_>) -> Mode {
     const MODE: Ask = ask("mode", "\"local\" or \"distributed\"", r#"mode = "local""#);
     const COLLUDING: Ask = ask("colluding", "a whole number from 1 to 100", "colluding = 1");
+    /// Of all numbers the one that takes most thresholds (`SecureParameters::decide`).
+    const COLLUDING_LEAST: u8 = 1;
     let colluding = |v: &Value<'_>| v.small(1..=100).map(|n| u8::try_from(n).expect("at most 100"));
-    let Some(mode) = section.required(MODE, |v| v.word(&["local", "distributed"])) else {
-        // Whether it belongs here is for the mode to say.
-        section.ignore(&[COLLUDING.key]);
-        return None;
-    };
-    match mode {
-        "distributed" => Some(Mode::Distributed { colluding: section.required(COLLUDING, colluding)? }),
-        _ => {
+    match section.required(MODE, |v| v.word(&["local", "distributed"])) {
+        Some("distributed") => {
+            let colluding = section.required(COLLUDING, colluding).unwrap_or(COLLUDING_LEAST);
+            Mode::Distributed { colluding }
+        }
+        Some(_) => {
             section.optional(COLLUDING, |v| {
                 let instead = "remove it, or write mode = \"distributed\"";
                 v.wrong_because::<()>("nothing in local mode", "colluding", instead)
             });
-            Some(Mode::Local)
+            Mode::Local
+        }
+        None => {
+            // Whether it belongs here is for the mode to say.
+            section.ignore(&[COLLUDING.key]);
+            Mode::Local
         }
     }
 }
@@ -134,7 +141,7 @@ fn check_delta(value: &Value<'_>, delta: f64, sites: &[RosterSite]) {
     }
 }
 
-fn training(section: &Section<'_>, sites: Option<&[RosterSite]>, mode: Option<Mode>) -> Option<Training> {
+fn training(section: &Section<'_>, sites: Option<&[RosterSite]>, mode: Mode) -> Option<Training> {
     const RATE: Ask = ask("sampling_rate", "a number above 0.000001, at most 1", "sampling_rate = 0.1");
     const ROUNDS: Ask = ask("rounds", "a whole number from 1 to 10000", "rounds = 20");
     const STEPS: Ask = ask("local_steps", "a whole number from 1 to 10000", "local_steps = 1");
@@ -161,8 +168,8 @@ fn training(section: &Section<'_>, sites: Option<&[RosterSite]>, mode: Option<Mo
     let proximal = section.required(PROXIMAL, |v| v.number(|pull| (0.0..=STEP_MAX).contains(&pull)));
     let quorum = match mode {
         // The secure sum has a rule of its own, and says by itself which numbers it takes.
-        Some(Mode::Distributed { .. }) => section.required(QUORUM, |v| v.small(0..=SITES_MAX as u64)),
-        _ => section.required(QUORUM, |v| v.small(2..=quorum_max)),
+        Mode::Distributed { .. } => section.required(QUORUM, |v| v.small(0..=SITES_MAX as u64)),
+        Mode::Local => section.required(QUORUM, |v| v.small(2..=quorum_max)),
     };
     let deadline_s = section.required(DEADLINE, |v| v.small(1..=DEADLINE_S_MAX));
     let reply_tick_ms = section.required(TICK, |v| v.small(REPLY_TICK_MS_MIN..=REPLY_TICK_MS_MAX));
@@ -179,7 +186,7 @@ fn training(section: &Section<'_>, sites: Option<&[RosterSite]>, mode: Option<Mo
         deadline_s: deadline_s?,
         reply_tick_ms: reply_tick_ms?,
     };
-    if let Some(Mode::Distributed { colluding }) = mode {
+    if let Mode::Distributed { colluding } = mode {
         check_distributed(section, &training, sites, colluding);
     }
     let steps = training.steps_charged();

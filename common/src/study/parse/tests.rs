@@ -3,6 +3,8 @@ use crate::study::{Encoding, ModelFamily, SplitBy};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
+mod distributed;
+
 /// Every key of the language once; `docs/STUDY-FILE.md` prints it.
 pub(in crate::study) const EXAMPLE: &str = include_str!("../testdata/example.toml");
 
@@ -38,8 +40,9 @@ fn the_example_says_what_it_says() {
     assert_eq!(study.governance.valid_until.to_string(), "2027-12-31");
     assert_eq!(study.governance.approvals.len(), 2);
     assert_eq!(study.governance.approvals[1].expires, None);
-    assert_eq!(study.task.positive, ["1"]);
-    assert_eq!(study.features[1].missing_values, ["0"]);
+    let Data::Table(table) = &study.data else { panic!("a study on tables") };
+    assert_eq!(table.outcome.positive, ["1"]);
+    assert_eq!(table.features[1].missing_values, ["0"]);
     assert_eq!(study.features[1].unit.as_deref(), Some("kg/m2"));
     assert_eq!(study.features[0].encoding, Encoding::Number { low: 18.0, high: 90.0 });
     let names = study.input_names();
@@ -67,10 +70,9 @@ fn an_mlp_and_other_spellings() {
     assert_eq!(parsed(&edges).evaluation.bin_edges, [0.05, 0.5]);
     let numbers =
         replaced(EXAMPLE, r#"positive = ["1"], negative = ["0"]"#, "positive = [1], negative = [0.0]");
-    assert_eq!(
-        (parsed(&numbers).task.positive, parsed(&numbers).task.negative),
-        (vec!["1".to_owned()], vec!["0".to_owned()])
-    );
+    let Data::Table(table) = parsed(&numbers).data else { panic!("a study on tables") };
+    let cells = |cell: &str| vec![cell.to_owned()];
+    assert_eq!((table.outcome.positive, table.outcome.negative), (cells("1"), cells("0")));
     let windows = EXAMPLE.replace('\n', "\r\n");
     assert_eq!(parsed(&windows).sites, parsed(EXAMPLE).sites);
     assert_ne!(parsed(&windows).digest, parsed(EXAMPLE).digest, "exact bytes count");
@@ -124,7 +126,7 @@ fn every_key_has_its_rule() {
         ("= 2027-01-01  ", "= 2027-01-01T00:00:00Z  ", "governance.valid_from", "a day"),
         ("\"scientific-research\"", "\"any thing\"", "governance.permitted_purpose", "one word"),
         ("\"ppi-panel\"  ", "\"ppi\"  ", "governance.approval[2].type", "ppi-panel"),
-        ("[\"table\"] ", "[\"omop-cdm-5.4\"] ", "data.format[1]", "plain tables"),
+        ("[\"table\"] ", "[\"fhir\"] ", "data.format[1]", "plain tables"),
         ("negative = [\"0\"] }", "negative = [\"1.0\"] }", "task[1].outcome.negative", "differ"),
         ("column  = \"bmi\"", "column  = \"readmitted_30d\"", "features.column[2].column", "its own outcome"),
         (
@@ -156,7 +158,6 @@ fn every_key_has_its_rule() {
         ("class_weights = \"none\"", "class_weights = \"balanced\"", "model.class_weights", "couple persons"),
         ("\"logistic\"       #", "\"mlp\"       #", "model.hidden", "widths"),
         ("\"logistic\"       #", "\"gru\"       #", "model.family", "\"logistic\" or \"mlp\""),
-        ("\"local\"  ", "\"distributed\"  ", "privacy.colluding", "a whole number from 1 to 100"),
         ("\"local\"  ", "\"central\"  ", "privacy.mode", "\"local\" or \"distributed\""),
         (
             "delta             =",
@@ -438,54 +439,4 @@ proptest! {
         }).collect();
         let _ = parse(text.as_bytes());
     }
-}
-
-/// In distributed mode each mistake is said once, where it is, with an advice that this mode takes.
-#[test]
-fn mistakes_of_distributed_mode() {
-    const DISTRIBUTED: &[(&str, &str)] = &[
-        ("\"local\"  ", "\"distributed\"\ncolluding = 1 #"),
-        ("weight = 1.5", "weight = 1.0"),
-        ("weight = 0.8", "weight = 1.0"),
-        ("local_steps      = 2", "local_steps      = 1"),
-        ("proximal         = 0.01", "proximal         = 0.0"),
-        ("quorum           = 2", "quorum           = 3"),
-    ];
-    fn mistakes(edits: &[(&str, &str)]) -> String {
-        let sound = DISTRIBUTED.iter().filter(|(from, _)| EXAMPLE.contains(from));
-        let text = sound.fold(EXAMPLE.to_owned(), |text, (from, to)| replaced(&text, from, to));
-        let text = edits.iter().fold(text, |text, (from, to)| replaced(&text, from, to));
-        parse(text.as_bytes()).map_or_else(|mistakes| mistakes.to_string(), |_| String::new())
-    }
-    fn check(from: &str, to: &str, expected: &[&str]) {
-        let said = mistakes(&[(from, to)]);
-        assert_eq!(said.lines().count(), expected.len(), "{said}");
-        for (line, part) in said.lines().zip(expected) {
-            assert!(line.contains(part), "{line:?} has no {part:?}");
-        }
-    }
-    assert_eq!(mistakes(&[]), "");
-    // Too little noise is too little noise, and nothing about sums.
-    check("noise_multiplier = 1.6", "noise_multiplier = 0.4", &["cost at most 3"]);
-    check("colluding = 1", "colluding = 2", &["for 3 sites write quorum = 3 and colluding = 1"]);
-    check(
-        "quorum           = 3",
-        "quorum           = 2",
-        &["for 3 sites write quorum = 3 and colluding = 1"],
-    );
-    check(
-        "quorum           = 3",
-        "quorum           = 5",
-        &["for 3 sites write quorum = 3 and colluding = 1"],
-    );
-    check("local_steps      = 1", "local_steps      = 2", &["local_steps: expected 1 in distributed mode"]);
-    check(
-        "weight = 1.0",
-        "weight = 1.5",
-        &[
-            "site[1].weight: expected one weight for all sites in distributed mode: a secure sum counts every person alike, came 1.5; write weight = 1.0 for every site",
-        ],
-    );
-    // A wrong word for the mode: whether `colluding` belongs beside it is not said.
-    check("\"distributed\"", "\"secure\"", &["privacy.mode: expected \"local\" or \"distributed\""]);
 }

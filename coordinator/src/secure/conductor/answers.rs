@@ -35,6 +35,7 @@ impl Conductor {
     /// A site is on a new stream; one that it was on before is gone.
     #[must_use]
     pub fn joined(&mut self, site: SiteIndex, now_ms: u64) -> Vec<Act> {
+        self.name_leaver(site);
         self.remove(site);
         self.live.insert(site, Live::default());
         self.settle(now_ms);
@@ -44,6 +45,7 @@ impl Conductor {
     /// A site's stream broke.
     #[must_use]
     pub fn left(&mut self, site: SiteIndex, now_ms: u64) -> Vec<Act> {
+        self.name_leaver(site);
         self.remove(site);
         self.settle(now_ms);
         self.done()
@@ -155,6 +157,22 @@ impl Conductor {
             self.send(site, Down::Refused { rule: rule.to_owned(), why: why.to_owned() });
             self.acts.push(Act::Cut(site));
             self.remove(site);
+        }
+    }
+
+    /// A site that goes in the middle of an attempt which it is in is named.
+    fn name_leaver(&mut self, site: SiteIndex) {
+        let in_attempt = match self.stage {
+            Stage::Gathering | Stage::Asking | Stage::Keeping(..) | Stage::Over => false,
+            Stage::Setup(_)
+            | Stage::Sharing(..)
+            | Stage::Masking(..)
+            | Stage::Signing(..)
+            | Stage::Unmasking(_) => true,
+        };
+        if in_attempt && self.members.contains(&site) {
+            let site = self.name(site).clone();
+            self.acts.push(Act::Ask(Ask::Left { site }));
         }
     }
 

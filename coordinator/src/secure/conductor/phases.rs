@@ -35,7 +35,7 @@ impl Conductor {
     /// What a site did is durable; `open` says who is asked from now on.
     #[must_use]
     pub fn noted(&mut self, open: Summing, now_ms: u64) -> Vec<Act> {
-        self.open.declined = open.declined;
+        (self.open.declined, self.open.unready) = (open.declined, open.unready);
         if matches!(self.stage, Stage::Gathering) {
             self.settle(now_ms);
         }
@@ -100,7 +100,7 @@ impl Conductor {
     }
 
     fn everybody_came(&self) -> bool {
-        let asked = |site: &&_| !self.open.declined.contains(site);
+        let asked = |site: &&_| !self.open.declined.contains(site) && !self.open.unready.contains(site);
         let names: BTreeSet<_> = self.present().collect();
         self.participants.iter().map(|site| &site.name).filter(asked).all(|site| names.contains(site))
     }

@@ -12,7 +12,7 @@ use consilium_common::key::SecretKey;
 use consilium_common::model::{blob, initial};
 use consilium_common::protocol::{Approval, Decision, Start};
 use consilium_common::signed::Signed;
-use consilium_common::study::{RosterSite, Study, fill, parse};
+use consilium_common::study::{RosterSite, Study, fill_shipped, parse};
 use consilium_common::time::Time;
 
 const SITES: [&str; 5] = ["ashford", "brackley", "corby", "dunmore", "eastleigh"];
@@ -55,7 +55,7 @@ fn study_file(spare_rounds: u32, spare_evaluations: u32) -> String {
             _ => line,
         })
         .collect();
-    fill(&template.join("\n"), &roster, Some(3.0)).expect("valid")
+    fill_shipped(&template.join("\n"), &roster, Some(3.0)).expect("valid").text
 }
 
 fn study(spare_rounds: u32, spare_evaluations: u32) -> Study {
@@ -94,6 +94,7 @@ fn approval(state: &StudyState, site: &str) -> Signed<Approval> {
         decision: Decision::Approve,
         time: now(),
         approver: String::new(),
+        replaces: None,
     };
     Signed::new(&approval, &key(site))
 }

@@ -178,6 +178,10 @@ impl World {
                 self.keep(|state, time| state.decide_dropped(&site, &rule, time)).expect("open");
                 self.state.summing().cloned().map(|open| self.conductor().noted(open, now))
             }
+            Ask::Left { site } => {
+                self.keep(|state, time| state.decide_left(&site, time)).expect("takes part");
+                self.state.summing().cloned().map(|open| self.conductor().noted(open, now))
+            }
             Ask::Declined { site, rule } => {
                 self.keep(|state, time| state.decide_decline(&site, &rule, time)).expect("open");
                 self.state.summing().cloned().map(|open| self.conductor().noted(open, now))

@@ -32,7 +32,7 @@ fn study(sites: u8) -> Study {
         })
         .collect();
     let text = fill(HEART, &roster, None).expect("a template");
-    parse(text.as_bytes()).expect("a study")
+    parse(text.text.as_bytes()).expect("a study")
 }
 
 fn sites(study: &Study) -> Vec<SiteExamples> {

@@ -1,6 +1,7 @@
 //! Rows of any file form as columns of parsed cells. Text is parsed once, here.
 
 use super::moment::{InvalidMoment, Moment};
+use super::units;
 
 /// Most rows of a batch.
 pub(super) const BATCH_ROWS: usize = 8192;
@@ -42,6 +43,8 @@ pub(super) enum Kind {
     Date,
     /// A day, with a time where there is one.
     DateTime,
+    /// A unit by its text, kept as a number: see [`super::units`].
+    Unit,
     /// Text of the vocabulary. No column of a patient is read as text.
     Text,
 }
@@ -53,7 +56,7 @@ impl Kind {
             Self::Number => "numbers",
             Self::Date => "dates",
             Self::DateTime => "dates with times",
-            Self::Text => "text",
+            Self::Unit | Self::Text => "text",
         }
     }
 }
@@ -89,6 +92,8 @@ pub(super) enum Cells {
     Numbers(Vec<Cell<f64>>),
     /// `bool`: days only.
     Moments(Vec<Cell<Moment>>, bool),
+    /// Units by their text.
+    Units(Vec<Cell<i64>>),
     Texts(Vec<String>),
 }
 
@@ -99,6 +104,7 @@ impl Cells {
             Kind::Number => Self::Numbers(Vec::with_capacity(BATCH_ROWS)),
             Kind::Date => Self::Moments(Vec::with_capacity(BATCH_ROWS), true),
             Kind::DateTime => Self::Moments(Vec::with_capacity(BATCH_ROWS), false),
+            Kind::Unit => Self::Units(Vec::with_capacity(BATCH_ROWS)),
             Kind::Text => Self::Texts(Vec::new()),
         }
     }
@@ -106,10 +112,21 @@ impl Cells {
     pub(super) fn clear(&mut self) {
         match self {
             Self::Absent => {}
-            Self::Ids(cells) => cells.clear(),
+            Self::Ids(cells) | Self::Units(cells) => cells.clear(),
             Self::Numbers(cells) => cells.clear(),
             Self::Moments(cells, _) => cells.clear(),
             Self::Texts(cells) => cells.clear(),
+        }
+    }
+
+    /// Takes back what was added beyond so many rows.
+    pub(super) fn truncate(&mut self, rows: usize) {
+        match self {
+            Self::Absent => {}
+            Self::Ids(cells) | Self::Units(cells) => cells.truncate(rows),
+            Self::Numbers(cells) => cells.truncate(rows),
+            Self::Moments(cells, _) => cells.truncate(rows),
+            Self::Texts(cells) => cells.truncate(rows),
         }
     }
 
@@ -120,6 +137,7 @@ impl Cells {
             Self::Ids(cells) => cells.push(id(text)),
             Self::Numbers(cells) => cells.push(number(text)),
             Self::Moments(cells, days_only) => cells.push(moment(text, *days_only)),
+            Self::Units(cells) => cells.push(unit(text)),
             Self::Texts(cells) => cells.push(String::from_utf8_lossy(text).into_owned()),
         }
     }
@@ -136,7 +154,7 @@ pub(super) struct Batch {
 impl Batch {
     pub(super) fn id(&self, column: usize, row: usize) -> Cell<i64> {
         match &self.columns[column] {
-            Cells::Ids(cells) => cells[row],
+            Cells::Ids(cells) | Cells::Units(cells) => cells[row],
             _ => Cell::Missing,
         }
     }
@@ -191,6 +209,15 @@ pub(super) fn id(text: &[u8]) -> Cell<i64> {
         Some(number) if !digits.is_empty() => Cell::Is(number),
         _ => Cell::Bad,
     }
+}
+
+/// A unit's own number; a text that is no UTF-8 is none.
+pub(super) fn unit(text: &[u8]) -> Cell<i64> {
+    let text = text.trim_ascii();
+    if is_missing(text) {
+        return Cell::Missing;
+    }
+    std::str::from_utf8(text).map_or(Cell::Bad, |text| Cell::Is(units::by_text(text).0))
 }
 
 /// A finite number; one zero has one form.

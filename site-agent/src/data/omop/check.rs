@@ -1,4 +1,4 @@
-//! What is in a folder of OMOP tables: `site-agent data check --omop`.
+//! What is in a folder or a database of OMOP tables: `site-agent data check --omop`.
 //!
 //! # Privacy
 //! Exact counts of patients, small ones included. They are for the hospital's own screen: never send or publish them.
@@ -6,12 +6,11 @@
 use super::error::InvalidOmop;
 use super::event::{ConceptId, Domain, Event, Value};
 use super::fault::FaultCounts;
-use super::folder::Folder;
 use super::history::{self, History, union};
 use super::people::{People, Person};
-use super::read;
 use super::rows::TableCounts;
 use super::schema::{self, Table};
+use super::source::Source;
 use super::stream::{self, Reading};
 use super::vocabulary::{self, Concept};
 use std::cell::RefCell;
@@ -34,7 +33,7 @@ pub struct Check {
     pub people: PeopleCheck,
     /// The most frequent measurements with a number, most frequent first.
     pub measurements: Vec<UnitMix>,
-    /// Names of the concepts above, where the folder's vocabulary has them.
+    /// Names of the concepts above, where the vocabulary has them.
     pub names: BTreeMap<ConceptId, String>,
 }
 
@@ -71,16 +70,17 @@ pub struct UnitMix {
     pub units: Vec<(ConceptId, u64)>,
 }
 
-/// Reads every table of a folder once.
+/// Reads every table of a source once.
 ///
 /// # Privacy
 /// The result is patient data: see the module.
 ///
 /// # Errors
-/// A file cannot be used.
-pub fn check(folder: &Folder, reading: &Reading<'_>) -> Result<Check, InvalidOmop> {
-    let people = People::read(folder)?;
-    let (stream, mut clinical) = stream::read(folder, &Domain::ALL, reading, |_| true)?;
+/// A file or a table cannot be used.
+pub fn check<'a>(source: impl Into<Source<'a>>, reading: &Reading<'_>) -> Result<Check, InvalidOmop> {
+    let source = source.into();
+    let people = People::read(source)?;
+    let (stream, mut clinical) = stream::read(source, &Domain::ALL, reading, |_| true)?;
     let mut found = PeopleCheck::default();
     let mut groups: [HashMap<ConceptId, u64>; 3] = Default::default();
     let units = RefCell::new(HashMap::new());
@@ -99,22 +99,21 @@ pub fn check(folder: &Folder, reading: &Reading<'_>) -> Result<Check, InvalidOmo
         *sorted = by_frequency(groups);
     }
     let measurements = most_frequent(units.into_inner());
-    let names = names(folder, &found, &measurements)?;
+    let names = names(source, &found, &measurements)?;
 
     let mut tables = Vec::new();
-    for table in Table::ALL.into_iter().filter(|table| folder.has(*table)) {
+    for table in Table::ALL.into_iter().filter(|table| source.has(*table)) {
         let counts = match table {
             Table::Person => people.person_counts.clone(),
             Table::ObservationPeriod => people.period_counts.clone(),
             Table::Clinical(domain) => clinical.remove(&domain).unwrap_or_default(),
-            Table::CareSite => count(folder, table, &schema::CARE_SITE)?,
-            Table::Location => count(folder, table, &schema::LOCATION)?,
-            Table::Concept => count(folder, table, &schema::CONCEPT)?,
-            Table::ConceptAncestor => count(folder, table, &schema::CONCEPT_ANCESTOR)?,
+            Table::CareSite | Table::Location | Table::Concept | Table::ConceptAncestor => {
+                count(source, table)?
+            }
         };
         tables.push((table, counts));
     }
-    let missing = Table::ALL.into_iter().filter(|table| !folder.has(*table)).collect();
+    let missing = Table::ALL.into_iter().filter(|table| !source.has(*table)).collect();
     Ok(Check { tables, missing, people: found, measurements, names })
 }
 
@@ -128,13 +127,9 @@ impl Check {
     }
 }
 
-fn count(
-    folder: &Folder,
-    table: Table,
-    columns: &'static [super::cells::Column],
-) -> Result<TableCounts, InvalidOmop> {
+fn count(source: Source<'_>, table: Table) -> Result<TableCounts, InvalidOmop> {
     let mut counts = TableCounts::default();
-    read::table(folder, table, columns, &mut |batch| {
+    source.read(table, schema::columns(table), &mut |batch| {
         counts.rows += batch.rows as u64;
         Ok(())
     })?;
@@ -203,7 +198,7 @@ fn most_frequent(pairs: HashMap<(ConceptId, ConceptId), u64>) -> Vec<UnitMix> {
 }
 
 fn names(
-    folder: &Folder,
+    source: Source<'_>,
     people: &PeopleCheck,
     measurements: &[UnitMix],
 ) -> Result<BTreeMap<ConceptId, String>, InvalidOmop> {
@@ -214,7 +209,7 @@ fn names(
         .map(|(concept, _)| *concept)
         .chain(measurements.iter().map(|mix| mix.measurement))
         .collect();
-    let found = vocabulary::concepts(folder, |concept: &Concept| {
+    let found = vocabulary::concepts(source, |concept: &Concept| {
         concept.id.is_some() && wanted.contains(&concept.id)
     })?;
     Ok(found.into_iter().map(|(id, concept)| (id, concept.name)).collect())

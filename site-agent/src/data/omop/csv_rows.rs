@@ -17,12 +17,33 @@ pub(super) fn read(
     columns: &[Column],
     take: &mut dyn FnMut(&Batch) -> Result<(), InvalidOmop>,
 ) -> Result<(), InvalidOmop> {
+    open(path, gzipped, columns, RowsWanted::All, take)
+}
+
+/// Whether the header has the columns; reads no further row.
+pub(super) fn check_columns(path: &Path, gzipped: bool, columns: &[Column]) -> Result<(), InvalidOmop> {
+    open(path, gzipped, columns, RowsWanted::None, &mut |_| Ok(()))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum RowsWanted {
+    None,
+    All,
+}
+
+fn open(
+    path: &Path,
+    gzipped: bool,
+    columns: &[Column],
+    rows_wanted: RowsWanted,
+    take: &mut dyn FnMut(&Batch) -> Result<(), InvalidOmop>,
+) -> Result<(), InvalidOmop> {
     let file = File::open(path).map_err(InvalidOmop::unreadable(path))?;
     if gzipped {
         let file = BufReader::with_capacity(READ_BYTES, file);
-        read_from(path, MultiGzDecoder::new(file), columns, take)
+        read_from(path, MultiGzDecoder::new(file), columns, rows_wanted, take)
     } else {
-        read_from(path, file, columns, take)
+        read_from(path, file, columns, rows_wanted, take)
     }
 }
 
@@ -30,6 +51,7 @@ fn read_from(
     path: &Path,
     input: impl Read,
     columns: &[Column],
+    rows_wanted: RowsWanted,
     take: &mut dyn FnMut(&Batch) -> Result<(), InvalidOmop>,
 ) -> Result<(), InvalidOmop> {
     let stopped = |row: u64| {
@@ -50,6 +72,9 @@ fn read_from(
     let header: Vec<String> =
         (0..width).map(|at| String::from_utf8_lossy(rows.raw(at).trim_ascii()).to_lowercase()).collect();
     let places = columns.iter().map(|column| find(path, &header, column)).collect::<Result<Vec<_>, _>>()?;
+    if rows_wanted == RowsWanted::None {
+        return Ok(());
+    }
     let mut batch = Batch {
         rows: 0,
         columns: columns
@@ -68,7 +93,7 @@ fn read_from(
         }
         for (cells, place) in batch.columns.iter_mut().zip(&places) {
             match (cells, place) {
-                (cells @ Cells::Texts(_), Some(at)) => {
+                (cells @ (Cells::Texts(_) | Cells::Units(_)), Some(at)) => {
                     let range = rows.text(*at, &mut unquoted);
                     cells.push_text(&unquoted[range]);
                 }

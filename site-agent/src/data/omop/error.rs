@@ -1,11 +1,12 @@
-//! Why a folder cannot be read as OMOP: file, row and column, never a cell's text, and never the text of a
+//! Why a source cannot be read as OMOP: file, row and column, never a cell's text, and never the text of a
 //! dependency's error, which may quote one.
 
+use super::postgres::InvalidDatabase;
 use super::schema::Table;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A folder that is no OMOP database that we can read.
+/// A folder or a database that is not OMOP as we can read it.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidOmop {
     /// The operating system refused.
@@ -112,15 +113,18 @@ pub enum InvalidOmop {
         what: BadRow,
     },
     /// More than the agent keeps in memory.
-    #[error("{path}: expected at most {limit} rows in table {table}")]
+    #[error("{place}: expected at most {limit} rows in table {table}")]
     TooManyRows {
-        /// Which folder.
-        path: PathBuf,
+        /// Which folder or database.
+        place: String,
         /// Which table.
         table: Table,
         /// The limit.
         limit: u64,
     },
+    /// A database, not a folder.
+    #[error(transparent)]
+    Database(#[from] InvalidDatabase),
     /// The folder for intermediate files failed.
     #[error("intermediate files in {path}: {source}")]
     Scratch {

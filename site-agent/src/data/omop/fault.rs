@@ -43,6 +43,8 @@ pub enum Fault {
     ValueNotANumber,
     /// A measured number without a unit.
     NoUnit,
+    /// A unit that is there as text only.
+    UnitByText,
     /// Before, between or after the person's observation periods.
     OutsideObservation,
     /// On a later day than the person's death.
@@ -51,7 +53,7 @@ pub enum Fault {
 
 impl Fault {
     /// All, in the order that they are shown.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::NoPerson,
         Self::PersonNotANumber,
         Self::UnknownPerson,
@@ -70,6 +72,7 @@ impl Fault {
         Self::Unmapped,
         Self::ValueNotANumber,
         Self::NoUnit,
+        Self::UnitByText,
         Self::OutsideObservation,
         Self::AfterDeath,
     ];
@@ -96,6 +99,7 @@ impl Fault {
             Self::Unmapped => "unmapped",
             Self::ValueNotANumber => "value_not_a_number",
             Self::NoUnit => "no_unit",
+            Self::UnitByText => "unit_by_text",
             Self::OutsideObservation => "outside_observation",
             Self::AfterDeath => "after_death",
         }
@@ -123,9 +127,26 @@ impl Fault {
             Self::Unmapped => "concept 0 or none",
             Self::ValueNotANumber => "value is not a number",
             Self::NoUnit => "number without a unit",
+            Self::UnitByText => "unit by its text",
             Self::OutsideObservation => "outside observation periods",
             Self::AfterDeath => "after death",
         }
+    }
+
+    /// Whether the row, or all of its person, contributes nothing.
+    #[must_use]
+    pub const fn leaves_out(self) -> bool {
+        matches!(
+            self,
+            Self::NoPerson
+                | Self::PersonNotANumber
+                | Self::UnknownPerson
+                | Self::NoDate
+                | Self::UnparsableDate
+                | Self::YearOutOfRange
+                | Self::ContradictoryPerson
+                | Self::TooManyEvents
+        )
     }
 
     /// What becomes of the row.
@@ -146,6 +167,7 @@ impl Fault {
             Self::DatesDisagree => "kept, datetime taken",
             Self::NotAnId => "kept, taken as none",
             Self::ValueNotANumber => "kept without a value",
+            Self::UnitByText => "kept, the text taken as UCUM",
             Self::Unmapped | Self::NoUnit | Self::OutsideObservation | Self::AfterDeath => "kept",
         }
     }
@@ -193,5 +215,9 @@ mod tests {
         let keys: BTreeSet<&str> = Fault::ALL.iter().map(|fault| fault.key()).collect();
         let words: BTreeSet<&str> = Fault::ALL.iter().map(|fault| fault.words()).collect();
         assert_eq!((keys.len(), words.len()), (Fault::ALL.len(), Fault::ALL.len()));
+        for fault in Fault::ALL {
+            let left_out = ["row left out", "person left out"].contains(&fault.rule());
+            assert_eq!(fault.leaves_out(), left_out, "{}", fault.key());
+        }
     }
 }

@@ -93,6 +93,12 @@ impl Folder {
         self.tables.contains_key(&table)
     }
 
+    /// The first file of table `person`; none where that is a folder without files.
+    #[must_use]
+    pub fn person_file(&self) -> Option<&Path> {
+        self.files(Table::Person).first().map(|file| file.path.as_path())
+    }
+
     /// The files of a table, none where it is missing.
     pub(super) fn files(&self, table: Table) -> &[TableFile] {
         self.tables.get(&table).map_or(&[], Vec::as_slice)

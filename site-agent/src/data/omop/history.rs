@@ -106,8 +106,9 @@ fn note_time(
     }
 }
 
-/// Periods that overlap or touch as one; by start.
-pub(super) fn union(periods: &[Period]) -> Vec<(super::moment::Day, super::moment::Day)> {
+/// Periods that overlap or touch as one; by start, as `periods` must be.
+#[must_use]
+pub fn union(periods: &[Period]) -> Vec<(super::moment::Day, super::moment::Day)> {
     let mut spans: Vec<(super::moment::Day, super::moment::Day)> = Vec::new();
     for period in periods {
         match spans.last_mut() {

@@ -1,11 +1,12 @@
 //! A hospital's OMOP tables as one ordered stream of events.
 //!
 //! ```text
-//! folder (which files) → read (pieces) → split_rows + csv_rows | parquet_rows (cells) → rows (events, faults)
-//!   → stream (threads, runs, spilling) → merge → history (one person at a time, beside people) → check
+//! folder (which files) → read (pieces) → split_rows + csv_rows | parquet_rows (cells)
+//!   | postgres (which columns) → read → postgres/binary (cells)
+//!   → rows (events, faults) → stream (threads, runs, spilling) → merge → history (one person at a time, beside people) → check
 //! ```
-//! Invariant: the same hospital gives the same stream, byte for byte, from CSV, CSV.GZ or Parquet, in any order of rows
-//! and with any number of threads. Errors name file, row and column and never a cell; nothing of a patient has `Debug`.
+//! Invariant: the same hospital gives the same stream, byte for byte, from CSV, CSV.GZ, Parquet or PostgreSQL, in any order
+//! of rows and with any number of threads. Errors name file, row and column and never a cell; nothing of a patient has `Debug`.
 
 mod cells;
 pub mod check;
@@ -20,17 +21,20 @@ pub mod moment;
 pub mod pack;
 mod parquet_rows;
 mod people;
+pub mod postgres;
 mod read;
 mod rows;
 mod run;
 mod schema;
 mod scratch;
+mod source;
 mod split_rows;
 pub mod stream;
+pub mod units;
 pub mod vocabulary;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::InvalidOmop;
 pub use event::{ConceptId, Domain, Event, PersonId, Value};
@@ -41,4 +45,5 @@ pub use moment::{Day, Moment};
 pub use people::{PEOPLE_MAX, PERIODS_MAX, People, Period, Person};
 pub use rows::TableCounts;
 pub use schema::Table;
+pub use source::Source;
 pub use stream::{Reading, Stream};

@@ -52,8 +52,8 @@ pub(super) fn open(path: &Path, columns: &[Column]) -> Result<Opened, InvalidOmo
         if suits(column.kind, field.data_type()) {
             continue;
         }
-        if is_all_null(&metadata, at) {
-            // R and pandas give a column without any value a type of their own choice.
+        if column.kind == Kind::Unit || is_all_null(&metadata, at) {
+            // R and pandas give a column without any value a type of their own choice; and what is no text names no unit.
             *place = None;
         } else {
             let name =
@@ -191,7 +191,7 @@ impl Opened {
             fill(cells, array)?;
             let complete = match cells {
                 Cells::Absent => true,
-                Cells::Ids(cells) => cells.len() == batch.rows,
+                Cells::Ids(cells) | Cells::Units(cells) => cells.len() == batch.rows,
                 Cells::Numbers(cells) => cells.len() == batch.rows,
                 Cells::Moments(cells, _) => cells.len() == batch.rows,
                 Cells::Texts(cells) => cells.len() == batch.rows,
@@ -217,7 +217,7 @@ fn suits(kind: Kind, found: &DataType) -> bool {
         // Binary without a meaning is how old programs write text.
         Utf8 | Binary | Null => true,
         Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | UInt64 => {
-            kind != Kind::Date && kind != Kind::DateTime
+            matches!(kind, Kind::Id | Kind::Number | Kind::Text)
         }
         Float32 | Float64 | Decimal32(..) | Decimal64(..) | Decimal128(..) => {
             matches!(kind, Kind::Id | Kind::Number)
@@ -231,6 +231,7 @@ fn suits(kind: Kind, found: &DataType) -> bool {
 fn fill(cells: &mut Cells, array: &ArrayRef) -> Option<()> {
     match array.data_type() {
         DataType::Null => (0..array.len()).for_each(|_| push_missing(cells)),
+        DataType::Utf8 if matches!(cells, Cells::Units(_)) => units(cells, array)?,
         DataType::Utf8 => {
             texts(cells, array.as_string_opt::<i32>()?.iter().map(|text| text.map(str::as_bytes)))
         }
@@ -255,7 +256,22 @@ fn fill(cells: &mut Cells, array: &ArrayRef) -> Option<()> {
                     _ => String::new(),
                 }));
             }
+            Cells::Units(_) => return None,
         },
+    }
+    Some(())
+}
+
+/// Units come in few texts, one after another alike.
+fn units(cells: &mut Cells, array: &ArrayRef) -> Option<()> {
+    let Cells::Units(cells) = cells else { return None };
+    let mut last = ("", cells::unit(b""));
+    for text in array.as_string_opt::<i32>()? {
+        let text = text.unwrap_or_default();
+        if text != last.0 {
+            last = (text, cells::unit(text.as_bytes()));
+        }
+        cells.push(last.1);
     }
     Some(())
 }

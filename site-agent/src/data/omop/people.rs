@@ -4,11 +4,10 @@ use super::cells::{Batch, Cell};
 use super::error::InvalidOmop;
 use super::event::{ConceptId, PersonId};
 use super::fault::{Fault, FaultCounts};
-use super::folder::Folder;
 use super::moment::{Day, YEARS};
-use super::read;
 use super::rows::{self, TableCounts};
 use super::schema::{self, Table};
+use super::source::Source;
 use std::num::NonZeroI64;
 
 /// Most rows of `person`.
@@ -56,7 +55,7 @@ pub struct People {
     pub persons: Vec<Person>,
     /// By person, start and end; they may overlap. None of unknown people.
     pub periods: Vec<Period>,
-    /// Whether the folder says at all when people were observed.
+    /// Whether the source says at all when people were observed.
     pub observed: bool,
     /// People whose rows contradict each other.
     pub left_out: Vec<PersonId>,
@@ -67,17 +66,27 @@ pub struct People {
 }
 
 impl People {
+    /// Whether `person` and `observation_period` have the columns that we read; reads no row of them.
+    ///
+    /// # Errors
+    /// A file or table cannot be read, or lacks a column.
+    pub fn check_columns<'a>(source: impl Into<Source<'a>>) -> Result<(), InvalidOmop> {
+        let source = source.into();
+        source.check_columns(Table::Person)?;
+        source.check_columns(Table::ObservationPeriod)
+    }
+
     /// Reads `person` and `observation_period`. A person whose rows are alike is there once; one whose rows contradict
     /// each other is left out, since any choice would depend on the order of the file.
     ///
     /// # Errors
-    /// A file cannot be used, or there are more than [`PEOPLE_MAX`] or [`PERIODS_MAX`].
-    pub fn read(folder: &Folder) -> Result<Self, InvalidOmop> {
+    /// A file or a table cannot be used, or there are more than [`PEOPLE_MAX`] or [`PERIODS_MAX`].
+    pub fn read<'a>(source: impl Into<Source<'a>>) -> Result<Self, InvalidOmop> {
+        let source = source.into();
         let mut person_counts = TableCounts::default();
         let mut persons = Vec::new();
-        let too_many =
-            |table, limit| InvalidOmop::TooManyRows { path: folder.root().to_owned(), table, limit };
-        read::table(folder, Table::Person, &schema::PERSON, &mut |batch| {
+        let too_many = |table, limit| InvalidOmop::TooManyRows { place: source.place(), table, limit };
+        source.read(Table::Person, schema::columns(Table::Person), &mut |batch| {
             person_counts.rows += batch.rows as u64;
             persons.extend((0..batch.rows).filter_map(|row| person(batch, row, &mut person_counts.faults)));
             if person_counts.rows > PEOPLE_MAX {
@@ -91,7 +100,7 @@ impl People {
 
         let mut period_counts = TableCounts::default();
         let mut periods = Vec::new();
-        read::table(folder, Table::ObservationPeriod, &schema::OBSERVATION_PERIOD, &mut |batch| {
+        source.read(Table::ObservationPeriod, schema::columns(Table::ObservationPeriod), &mut |batch| {
             period_counts.rows += batch.rows as u64;
             periods.extend((0..batch.rows).filter_map(|row| period(batch, row, &mut period_counts.faults)));
             if period_counts.rows > PERIODS_MAX {
@@ -111,7 +120,7 @@ impl People {
         period_counts.days_only = period_counts.events;
         let first = periods.iter().map(|period| period.start).min();
         period_counts.days = first.zip(periods.iter().map(|period| period.end).max());
-        let observed = folder.has(Table::ObservationPeriod);
+        let observed = source.has(Table::ObservationPeriod);
         Ok(Self { persons, periods, observed, left_out, person_counts, period_counts })
     }
 }

@@ -1,8 +1,9 @@
-//! The files of a table in pieces that threads can share, and the one way to read a piece.
+//! A table in pieces that threads can share, and the one way to read a piece.
 
 use super::cells::{Batch, Column};
 use super::error::InvalidOmop;
 use super::folder::{Folder, Form, TableFile};
+use super::postgres::Database;
 use super::schema::Table;
 use super::{csv_rows, parquet_rows};
 use std::fs;
@@ -12,25 +13,35 @@ use std::sync::Arc;
 /// About so many rows of a Parquet file are one piece.
 const PIECE_ROWS: u64 = 1_000_000;
 
-/// A file, or some row groups of one.
-pub(super) struct Piece {
+/// A file, or some row groups of one, or a table of a database.
+pub(super) struct Piece<'a> {
     pub(super) table: Table,
-    /// Bytes, about: the larger ones are begun first.
+    /// Bytes or rows, about: the larger ones are begun first.
     pub(super) size: u64,
-    what: What,
+    what: What<'a>,
 }
 
-enum What {
+enum What<'a> {
     Csv(TableFile, &'static [Column]),
     Parquet(Arc<parquet_rows::Opened>, Range<usize>),
+    Copy(&'a Database, &'static [Column]),
 }
 
-/// All pieces of a table. Reads the footers of Parquet files, so that a wrong type shows before anything is read.
-pub(super) fn pieces(
+/// A table of a database, where it has it.
+pub(super) fn whole_table<'a>(
+    database: &'a Database,
+    table: Table,
+    columns: &'static [Column],
+) -> Option<Piece<'a>> {
+    database.size(table).map(|size| Piece { table, size, what: What::Copy(database, columns) })
+}
+
+/// All pieces of a table in a folder. Reads the footers of Parquet files, so that a wrong type shows before anything is read.
+pub(super) fn pieces<'a>(
     folder: &Folder,
     table: Table,
     columns: &'static [Column],
-) -> Result<Vec<Piece>, InvalidOmop> {
+) -> Result<Vec<Piece<'a>>, InvalidOmop> {
     let mut pieces = Vec::new();
     for file in folder.files(table) {
         let size = fs::metadata(&file.path).map_err(InvalidOmop::unreadable(&file.path))?.len();
@@ -60,7 +71,18 @@ pub(super) fn pieces(
     Ok(pieces)
 }
 
-impl Piece {
+impl Piece<'_> {
+    /// Whether it has the columns that we read; reads no row.
+    pub(super) fn check_columns(&self) -> Result<(), InvalidOmop> {
+        match &self.what {
+            What::Csv(file, columns) => {
+                csv_rows::check_columns(&file.path, file.form == Form::CsvGz, columns)
+            }
+            // Looked at when the piece was made.
+            What::Parquet(..) | What::Copy(..) => Ok(()),
+        }
+    }
+
     /// Gives every batch of the piece to `take`.
     pub(super) fn read(
         &self,
@@ -69,16 +91,7 @@ impl Piece {
         match &self.what {
             What::Csv(file, columns) => csv_rows::read(&file.path, file.form == Form::CsvGz, columns, take),
             What::Parquet(opened, groups) => opened.read(groups.clone(), take),
+            What::Copy(database, columns) => database.read(self.table, columns, take),
         }
     }
-}
-
-/// Gives every batch of a table to `take`; nothing where the table is missing.
-pub(super) fn table(
-    folder: &Folder,
-    table: Table,
-    columns: &'static [Column],
-    take: &mut dyn FnMut(&Batch) -> Result<(), InvalidOmop>,
-) -> Result<(), InvalidOmop> {
-    pieces(folder, table, columns)?.iter().try_for_each(|piece| piece.read(take))
 }

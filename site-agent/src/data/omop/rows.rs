@@ -84,11 +84,15 @@ fn event(batch: &Batch, row: usize, domain: Domain, faults: &mut FaultCounts) ->
         _ => ConceptId::NONE,
     };
     let coded = ConceptId(id(at::VALUE_CONCEPT));
-    let unit = ConceptId(id(at::UNIT));
+    let mut unit = ConceptId(id(at::UNIT));
     let visit = NonZeroI64::new(id(at::VISIT));
     let provenance = ConceptId(id(at::PROVENANCE));
     let status = ConceptId(id(at::STATUS));
     let care_site = NonZeroI64::new(id(at::CARE_SITE));
+    if let (ConceptId::NONE, Cell::Is(by_text)) = (unit, batch.id(at::UNIT_TEXT, row)) {
+        faults.note(Fault::UnitByText);
+        unit = ConceptId(by_text);
+    }
     if !concept.is_some() && domain != Domain::Death {
         faults.note(Fault::Unmapped);
     }

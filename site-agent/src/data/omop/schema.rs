@@ -91,20 +91,43 @@ pub(super) mod at {
     pub(in super::super) const VISIT: usize = 11;
     pub(in super::super) const CARE_SITE: usize = 12;
     pub(in super::super) const DAYS: usize = 13;
+    pub(in super::super) const UNIT_TEXT: usize = 14;
+}
+
+/// The columns of a table that are read. They live as long as the program.
+pub(super) fn columns(table: Table) -> &'static [Column] {
+    macro_rules! of {
+        ($($domain:ident)*) => {
+            match table {
+                Table::Person => &PERSON,
+                Table::ObservationPeriod => &OBSERVATION_PERIOD,
+                Table::CareSite => &CARE_SITE,
+                Table::Location => &LOCATION,
+                Table::Concept => &CONCEPT,
+                Table::ConceptAncestor => &CONCEPT_ANCESTOR,
+                $(Table::Clinical(Domain::$domain) => {
+                    static COLUMNS: [Column; CLINICAL_COLUMNS] = clinical(Domain::$domain);
+                    &COLUMNS
+                })*
+            }
+        };
+    }
+    of!(Visit VisitDetail Condition Drug Procedure Measurement Observation Death)
 }
 
 const PERSON_ID: Column = Column::required(&["person_id"], Kind::Id);
 
 /// How many columns a clinical table is read by.
-pub(super) const CLINICAL_COLUMNS: usize = 14;
+const CLINICAL_COLUMNS: usize = 15;
 
 /// The columns of a clinical table, by [`at`].
-pub(super) const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
-    use Kind::{Date, DateTime, Id, Number};
+const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
+    use Kind::{Date, DateTime, Id, Number, Unit};
     const NONE: Column = Column::absent();
     const VISIT: Column = Column::optional(&["visit_occurrence_id"], Id);
     const CARE_SITE: Column = Column::optional(&["care_site_id"], Id);
     const UNIT: Column = Column::optional(&["unit_concept_id"], Id);
+    const UNIT_TEXT: Column = Column::optional(&["unit_source_value"], Unit);
     const NUMBER: Column = Column::optional(&["value_as_number"], Number);
     const CODED: Column = Column::optional(&["value_as_concept_id"], Id);
     match domain {
@@ -123,6 +146,7 @@ pub(super) const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             Column::required(&["visit_occurrence_id"], Id),
             CARE_SITE,
             NONE,
+            NONE,
         ],
         Domain::VisitDetail => [
             PERSON_ID,
@@ -139,6 +163,7 @@ pub(super) const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             VISIT,
             CARE_SITE,
             NONE,
+            NONE,
         ],
         Domain::Condition => [
             PERSON_ID,
@@ -153,6 +178,7 @@ pub(super) const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             NONE,
             NONE,
             VISIT,
+            NONE,
             NONE,
             NONE,
         ],
@@ -171,6 +197,7 @@ pub(super) const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             VISIT,
             NONE,
             Column::optional(&["days_supply"], Number),
+            NONE,
         ],
         Domain::Procedure => [
             PERSON_ID,
@@ -185,6 +212,7 @@ pub(super) const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             NONE,
             NONE,
             VISIT,
+            NONE,
             NONE,
             NONE,
         ],
@@ -203,6 +231,7 @@ pub(super) const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             VISIT,
             NONE,
             NONE,
+            UNIT_TEXT,
         ],
         Domain::Observation => [
             PERSON_ID,
@@ -219,6 +248,7 @@ pub(super) const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             VISIT,
             NONE,
             NONE,
+            UNIT_TEXT,
         ],
         Domain::Death => [
             PERSON_ID,
@@ -235,12 +265,13 @@ pub(super) const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             NONE,
             NONE,
             NONE,
+            NONE,
         ],
     }
 }
 
 /// `person`: id, gender, race, ethnicity, year, month and day of birth, birth datetime, location, care site.
-pub(super) const PERSON: [Column; 10] = [
+const PERSON: [Column; 10] = [
     PERSON_ID,
     Column::required(&["gender_concept_id"], Kind::Id),
     Column::required(&["race_concept_id"], Kind::Id),
@@ -254,20 +285,20 @@ pub(super) const PERSON: [Column; 10] = [
 ];
 
 /// `observation_period`: person, start, end.
-pub(super) const OBSERVATION_PERIOD: [Column; 3] = [
+const OBSERVATION_PERIOD: [Column; 3] = [
     PERSON_ID,
     Column::required(&["observation_period_start_date"], Kind::Date),
     Column::required(&["observation_period_end_date"], Kind::Date),
 ];
 
 /// `care_site`: its id.
-pub(super) const CARE_SITE: [Column; 1] = [Column::required(&["care_site_id"], Kind::Id)];
+const CARE_SITE: [Column; 1] = [Column::required(&["care_site_id"], Kind::Id)];
 
 /// `location`: its id.
-pub(super) const LOCATION: [Column; 1] = [Column::required(&["location_id"], Kind::Id)];
+const LOCATION: [Column; 1] = [Column::required(&["location_id"], Kind::Id)];
 
 /// `concept`: id, name, domain, vocabulary, code, standard.
-pub(super) const CONCEPT: [Column; 6] = [
+const CONCEPT: [Column; 6] = [
     Column::required(&["concept_id"], Kind::Id),
     Column::required(&["concept_name"], Kind::Text),
     Column::optional(&["domain_id"], Kind::Text),
@@ -277,7 +308,7 @@ pub(super) const CONCEPT: [Column; 6] = [
 ];
 
 /// `concept_ancestor`: ancestor, descendant, levels between them.
-pub(super) const CONCEPT_ANCESTOR: [Column; 3] = [
+const CONCEPT_ANCESTOR: [Column; 3] = [
     Column::required(&["ancestor_concept_id"], Kind::Id),
     Column::required(&["descendant_concept_id"], Kind::Id),
     Column::optional(&["min_levels_of_separation"], Kind::Id),

@@ -1,17 +1,17 @@
-//! From the tables of a folder to one stream of events, ordered by person and time, in bounded memory.
+//! From the tables of a source to one stream of events, ordered by person and time, in bounded memory.
 //!
 //! Threads share the pieces of all tables. Each fills a buffer, sorts it and spills it; at the end all runs are merged.
 //! Which thread read what does not show: the order is total, so that any division gives the same stream.
 
 use super::error::InvalidOmop;
 use super::event::{Domain, Event, PersonId};
-use super::folder::Folder;
 use super::merge::Merge;
-use super::read::{self, Piece};
+use super::read::Piece;
 use super::rows::{self, TableCounts};
 use super::run::{self, Run, Sorted};
-use super::schema::{self, Table, clinical};
+use super::schema::{self, Table};
 use super::scratch::Scratch;
+use super::source::Source;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub struct Reading<'a> {
     pub scratch: Option<&'a Path>,
     /// About how much memory events may take before they are spilled, bytes.
     pub memory_bytes: usize,
-    /// How many threads read and sort.
+    /// How many threads read and sort; of a database no more than there are connections.
     pub threads: usize,
 }
 
@@ -67,22 +67,22 @@ impl Iterator for Stream {
 /// Intermediate files hold patient data; see [`Reading::scratch`]. The counts stay at the site.
 ///
 /// # Errors
-/// A file cannot be used: that of the piece which comes first, whichever thread was the fastest.
-pub fn read(
-    folder: &Folder,
+/// A file or a table cannot be used: that of the piece which comes first, whichever thread was the fastest.
+pub fn read<'a>(
+    source: impl Into<Source<'a>>,
     domains: &[Domain],
     reading: &Reading<'_>,
     keep: impl Fn(&Event) -> bool + Sync,
 ) -> Result<(Stream, BTreeMap<Domain, TableCounts>), InvalidOmop> {
+    let source = source.into();
     let mut pieces = Vec::new();
-    for domain in domains {
-        pieces.extend(read::pieces(folder, Table::Clinical(*domain), columns(*domain))?);
+    for table in domains.iter().map(|domain| Table::Clinical(*domain)) {
+        pieces.extend(source.pieces(table, schema::columns(table))?);
     }
     // The largest first, so that no thread waits for another's last.
     pieces.sort_by_key(|piece| std::cmp::Reverse(piece.size));
-    let threads = reading.threads.clamp(1, THREADS_MAX).min(pieces.len().max(1));
+    let threads = reading.threads.min(source.threads_max()).clamp(1, THREADS_MAX).min(pieces.len().max(1));
     let shared = Shared {
-        root: folder.root(),
         pieces: &pieces,
         next: AtomicUsize::new(0),
         failed: AtomicUsize::new(usize::MAX),
@@ -124,24 +124,16 @@ pub fn read(
     Ok((Stream { merge: Merge::new(runs)?, _scratch: scratch }, counts))
 }
 
-/// A table's columns live as long as the program.
-fn columns(domain: Domain) -> &'static [super::cells::Column] {
-    macro_rules! of {
-        ($($domain:ident)*) => {
-            match domain {
-                $(Domain::$domain => {
-                    static COLUMNS: [super::cells::Column; schema::CLINICAL_COLUMNS] = clinical(Domain::$domain);
-                    &COLUMNS
-                })*
-            }
-        };
-    }
-    of!(Visit VisitDetail Condition Drug Procedure Measurement Observation Death)
+/// Whether a clinical table has the columns that we read; reads no row of it.
+///
+/// # Errors
+/// A file or table cannot be read, or lacks a column.
+pub fn check_columns<'a>(source: impl Into<Source<'a>>, domain: Domain) -> Result<(), InvalidOmop> {
+    source.into().check_columns(Table::Clinical(domain))
 }
 
 struct Shared<'a> {
-    root: &'a Path,
-    pieces: &'a [Piece],
+    pieces: &'a [Piece<'a>],
     next: AtomicUsize,
     /// The first piece that could not be used; later ones are not worth reading then.
     failed: AtomicUsize,
@@ -181,7 +173,7 @@ impl Shared<'_> {
     fn piece(
         &self,
         at: usize,
-        piece: &Piece,
+        piece: &Piece<'_>,
         keep: &impl Fn(&Event) -> bool,
         worker: &mut Worker,
     ) -> Result<(), InvalidOmop> {
@@ -191,7 +183,7 @@ impl Shared<'_> {
         piece.read(&mut |batch| {
             if at > self.failed.load(Ordering::Relaxed) {
                 // An earlier piece has failed, and its error is the one that is shown.
-                return Err(InvalidOmop::unreadable(self.root)(io::ErrorKind::Interrupted.into()));
+                return Err(InvalidOmop::unreadable(Path::new(""))(io::ErrorKind::Interrupted.into()));
             }
             rows::events(batch, domain, counts, |event| {
                 if !keep(&event) {

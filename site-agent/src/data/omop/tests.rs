@@ -2,7 +2,7 @@
 
 mod faults;
 mod forms;
-mod hospital;
+pub(crate) mod hospital;
 mod hostile;
 mod merging;
 mod real;

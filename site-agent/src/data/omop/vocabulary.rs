@@ -5,9 +5,8 @@
 use super::cells::Cell;
 use super::error::InvalidOmop;
 use super::event::ConceptId;
-use super::folder::Folder;
-use super::read;
 use super::schema::{self, Table};
+use super::source::Source;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A row of `concept`.
@@ -27,17 +26,17 @@ pub struct Concept {
     pub is_standard: bool,
 }
 
-/// The concepts for which `keep` says so, by id; none where the folder has no vocabulary. Rows without a number are
+/// The concepts for which `keep` says so, by id; none where the source has no vocabulary. Rows without a number are
 /// passed over; of two rows with one number the first counts.
 ///
 /// # Errors
-/// A file cannot be used.
-pub fn concepts(
-    folder: &Folder,
+/// A file or a table cannot be used.
+pub fn concepts<'a>(
+    source: impl Into<Source<'a>>,
     keep: impl Fn(&Concept) -> bool,
 ) -> Result<BTreeMap<ConceptId, Concept>, InvalidOmop> {
     let mut concepts = BTreeMap::new();
-    read::table(folder, Table::Concept, &schema::CONCEPT, &mut |batch| {
+    source.into().read(Table::Concept, schema::columns(Table::Concept), &mut |batch| {
         for row in 0..batch.rows {
             let Cell::Is(id) = batch.id(0, row) else { continue };
             let text = |column| batch.text(column, row).trim().to_owned();
@@ -58,16 +57,19 @@ pub fn concepts(
     Ok(concepts)
 }
 
-/// For each of some concepts all that `concept_ancestor` has below it, itself included.
+/// For each of some concepts all that `concept_ancestor` has below it, itself included; `None` where the folder has no such
+/// table, or one without a row.
 ///
 /// # Errors
-/// A file cannot be used.
-pub fn descendants(
-    folder: &Folder,
+/// A file or a table cannot be used.
+pub fn descendants<'a>(
+    source: impl Into<Source<'a>>,
     of: &BTreeSet<ConceptId>,
-) -> Result<BTreeMap<ConceptId, BTreeSet<ConceptId>>, InvalidOmop> {
+) -> Result<Option<BTreeMap<ConceptId, BTreeSet<ConceptId>>>, InvalidOmop> {
+    let mut rows = 0;
     let mut below: BTreeMap<_, BTreeSet<_>> = of.iter().map(|id| (*id, BTreeSet::from([*id]))).collect();
-    read::table(folder, Table::ConceptAncestor, &schema::CONCEPT_ANCESTOR, &mut |batch| {
+    source.into().read(Table::ConceptAncestor, schema::columns(Table::ConceptAncestor), &mut |batch| {
+        rows += batch.rows;
         for row in 0..batch.rows {
             let (Cell::Is(ancestor), Cell::Is(descendant)) = (batch.id(0, row), batch.id(1, row)) else {
                 continue;
@@ -78,11 +80,12 @@ pub fn descendants(
         }
         Ok(())
     })?;
-    Ok(below)
+    Ok((rows > 0).then_some(below))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::folder::Folder;
     use super::*;
     use std::fs;
 
@@ -121,6 +124,7 @@ mod tests {
         let of = BTreeSet::from([ConceptId(440_383), ConceptId(9)]);
         let below: Vec<(i64, Vec<i64>)> = descendants(&folder, &of)
             .expect("reads")
+            .expect("a hierarchy")
             .into_iter()
             .map(|(id, set)| (id.0, set.into_iter().map(|id| id.0).collect()))
             .collect();

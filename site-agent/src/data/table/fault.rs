@@ -37,6 +37,9 @@ pub enum Fault {
     /// Not even a header.
     #[error("the file is empty; expected a header and one row per person")]
     Empty,
+    /// The study reads something else.
+    #[error("this is a plain table, and the study reads OMOP records: give the folder of the OMOP tables")]
+    NoRecords,
     /// A header that another character separates.
     #[error(
         "row 1: the header looks separated by {found}: expected ',' (export the table as CSV with commas)"

@@ -283,7 +283,7 @@ fn a_header_is_checked_alone() {
 
 #[test]
 fn more_training_people_than_the_lattice_takes_are_refused_by_name() {
-    let people_max = Lattice::for_dimension(study().architecture().parameters()).batch_max();
+    let people_max = training_people_max(&study());
     let check = |training: usize, refused: bool| {
         let mut loaded = Loaded { training: Examples::new(0), evaluation: Examples::new(0) };
         for _ in 0..training {

@@ -30,7 +30,8 @@ impl Sums<'_> {
         let model = self.model.as_ref().ok_or_else(|| out_of_order("a request without its model"))?;
         let values = model.for_step(&study, named, summed, slot.step)?;
 
-        // What can go wrong without data has gone wrong by now.
+        // What can go wrong without data goes wrong before a use is taken up.
+        self.agent.check_columns(&study).await?;
         let of = self.covered_use(summed).await?;
         let (token, begun) = self.agent.begin_use(&study, of, slot, named)?;
         let (message, output) = match self.masked(token, &begun, request, summed, values).await {
@@ -45,7 +46,7 @@ impl Sums<'_> {
         on_tick(&study, began).await;
         self.commit = Some(self.agent.commit_sum(&begun, digest, output)?);
         self.stream.send(message).await?;
-        tracing::debug!(study = %study.id, %slot, "masked vector sent");
+        tracing::debug!(study = %study.id, of = summed.attempt_words(slot.step, slot.attempt), "masked vector sent");
         self.provide(summed, 0).await
     }
 
@@ -109,6 +110,7 @@ impl Sums<'_> {
         let to_come = task::sums::steps_to_come(&self.study, self.agent.store.state(), summed).max(least);
         let runs_out = left <= task::sums::low_water(&self.study, summed) && left < to_come;
         if runs_out {
+            self.agent.check_columns(&self.study).await?;
             match self.agent.burn_block(&self.study, summed) {
                 // Who asks for a use that is not there is refused then; the attempt in hand has its own.
                 Err(TaskError::Refused(_)) => return Ok(()),

@@ -2,7 +2,7 @@
 
 use super::Audited;
 use super::html::{Html, Part, all, fill, table, text};
-use crate::figures::{epsilon_short, one_in, percent};
+use crate::figures::{counted, epsilon_short, one_in, percent};
 use consilium_common::ledger::rules::Slot;
 use consilium_common::privacy::odds::Odds;
 use consilium_common::study::Mode;
@@ -36,8 +36,13 @@ fn happened(audited: &Audited<'_>) -> Html {
              records. Compare them with the hospitals themselves (last section).",
         )
     };
+    let made = if report.rounds == 0 {
+        "took part in a study that stopped before its first round, so that no model was made,"
+    } else {
+        "made one computer model,"
+    };
     fill(
-        "<p><strong>These records hold together.</strong> {} made one computer model, “{}”, and each wrote \
+        "<p><strong>These records hold together.</strong> {} {} “{}”, and each wrote \
          down what it sent. We checked every signature and every line of those records, and computed the \
          model again from what the hospitals sent.{}</p>\
          <ul><li><strong>Who said yes:</strong> {}, to exactly this study, before anything was sent.{}</li>\
@@ -45,6 +50,7 @@ fn happened(audited: &Audited<'_>) -> Html {
          <li><strong>What was refused:</strong> {}.</li></ul>",
         &[
             &counted(report.sites.len(), "hospital", "hospitals"),
+            &made,
             &audited.study.title,
             &keys,
             &counted(report.sites.len(), "hospital", "hospitals"),
@@ -83,6 +89,9 @@ fn what_left(audited: &Audited<'_>) -> String {
         }
         Mode::Distributed { .. } => {
             let (steps, tables) = of(sound.sums.iter().map(|sum| sum.slot).collect());
+            if steps + tables == 0 {
+                return "nothing that anybody could read: no sum over the hospitals was made".to_owned();
+            }
             format!(
                 "scrambled numbers that nobody can read by themselves. Only {} for training and {} for testing the \
                  model could be read, each added up over the hospitals, with random noise in it",
@@ -161,11 +170,6 @@ fn not_protected(audited: &Audited<'_>) -> Html {
          prove that the program was honest.</li>",
     );
     fill("{}{}</ul>", &[&list, &together])
-}
-
-/// `1 hospital`, `3 hospitals`.
-pub(super) fn counted(number: usize, one: &str, more: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { more })
 }
 
 /// Paragraphs of somebody's text: blank lines part them.

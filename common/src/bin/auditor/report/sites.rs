@@ -145,7 +145,7 @@ fn left_the_building(audited: &Audited<'_>, sound: &Sound, site: &SiteReport) ->
     let so_far = spent_until(audited, site);
     let marks = earmarks(audited.study);
     let what = |slot: Slot| match slot {
-        Slot::Round(round) => format!("update of round {round}"),
+        Slot::Round(round) => format!("update of round {}", u64::from(round) + 1),
         Slot::Grouping(index) => {
             let name =
                 usize::try_from(index).ok().and_then(|index| marks.get(index)).map(|mark| mark.name.as_str());
@@ -177,13 +177,13 @@ fn left_the_building(audited: &Audited<'_>, sound: &Sound, site: &SiteReport) ->
         let slot =
             if masked.earmark == 0 { Slot::Round(masked.step) } else { Slot::Grouping(masked.earmark) };
         let end = match sums(slot, masked.attempt, masked.session) {
-            Some(sum) => format!("in the sum of {} sites", sum.survivors.len()),
+            Some(sum) => format!("in the sum of {} sites", sum.survivors.len() + sum.lost.len()),
             None => "in no sum".to_owned(),
         };
         let [training, evaluation] = spent(masked.reserve);
         vec![
             text(minute(masked.time)),
-            text(format!("masked {}, attempt {}", what(slot), masked.attempt)),
+            text(format!("masked {}, attempt {}", what(slot), u64::from(masked.attempt) + 1)),
             text(end),
             text(format!("{} and {entry}", masked.reserve)),
             training,

@@ -5,7 +5,7 @@ use super::html::{Html, all, fill, table, text};
 use super::lay::paragraphs;
 use super::page::minute;
 use crate::figures::{grouped, one_in};
-use consilium_common::protocol::Decision;
+use consilium_common::protocol::{Decision, Replaced};
 use consilium_common::study::{Mode, SplitBy};
 
 pub(super) fn section(audited: &Audited<'_>) -> Html {
@@ -28,7 +28,7 @@ fn approved(audited: &Audited<'_>) -> Html {
         vec![
             text(approval.site.as_str()),
             text(word),
-            text(by),
+            signed_by(by, approval.replaces.as_ref()),
             text(minute(approval.time)),
             text(if took_part { "yes" } else { "no" }),
         ]
@@ -68,6 +68,17 @@ fn approved(audited: &Audited<'_>) -> Html {
             &table(&["Hospital", "Decision", "Signed by", "When", "Took part"], decisions),
             &outside,
         ],
+    )
+}
+
+/// Who signed, and in whose place.
+fn signed_by(by: &str, replaced: Option<&Replaced>) -> Html {
+    let Some(before) = replaced else { return text(by) };
+    let word = if before.decision == Decision::Approve { "approved" } else { "declined" };
+    let whom = if before.approver.is_empty() { "no name given" } else { &before.approver };
+    fill(
+        "{}<br><span class=\"quiet\">before: {} by {}, {}</span>",
+        &[&by, &word, &whom, &minute(before.time)],
     )
 }
 

@@ -96,6 +96,30 @@ fn of_values_and_units() {
 }
 
 #[test]
+fn of_units_by_their_text() {
+    #[track_caller]
+    fn check(unit: &str, expected: ConceptId, faults: &[(Fault, u64)]) {
+        let header = "person_id,measurement_concept_id,measurement_date,value_as_number,unit_concept_id,unit_source_value";
+        let row = format!("1,3,2020-01-01,36.6,{unit}");
+        let tables = [person(&PEOPLE), Text::new("measurement", header, &[&row])];
+        expect(&tables, 1, faults);
+        let dir = tempfile::tempdir().expect("folder");
+        tables.iter().for_each(|table| table.write_csv(&dir.path().join(format!("{}.csv", table.name))));
+        let folder = Folder::open(dir.path()).expect("opens");
+        let (mut stream, _) =
+            stream::read(&folder, &[Domain::Measurement], &Reading::default(), |_| true).expect("reads");
+        assert!(stream.next().expect("one").expect("reads").unit == expected, "{unit}");
+    }
+    check("8876,Cel", ConceptId(8876), &[]);
+    check("0,Cel", ConceptId(586_323), &[(Fault::UnitByText, 1)]);
+    check(",\"mm[Hg]\"", ConceptId(8876), &[(Fault::UnitByText, 1)]);
+    check(",mmHg", units::by_text("mmHg"), &[(Fault::UnitByText, 1)]);
+    check(",", ConceptId::NONE, &[(Fault::NoUnit, 1)]);
+    check("0,NULL", ConceptId::NONE, &[(Fault::NoUnit, 1)]);
+    check("x,%", ConceptId(8554), &[(Fault::NotAnId, 1), (Fault::UnitByText, 1)]);
+}
+
+#[test]
 fn of_people() {
     let death = Text::new("death", "person_id,death_date", &["1,2020-01-01", "2,2020-01-01"]);
     let with = |rows: &[&str]| [person(rows), death.clone()];

@@ -15,36 +15,36 @@ use std::sync::Arc;
 
 /// A table: its name, its columns, and cells as text, empty where there is nothing.
 #[derive(Clone)]
-pub(super) struct Text {
-    pub(super) name: &'static str,
-    pub(super) header: Vec<String>,
-    pub(super) rows: Vec<Vec<String>>,
+pub(crate) struct Text {
+    pub(crate) name: &'static str,
+    pub(crate) header: Vec<String>,
+    pub(crate) rows: Vec<Vec<String>>,
 }
 
 impl Text {
-    pub(super) fn new(name: &'static str, header: &str, rows: &[&str]) -> Self {
+    pub(crate) fn new(name: &'static str, header: &str, rows: &[&str]) -> Self {
         let cells = |line: &str| line.split(',').map(str::to_owned).collect();
         Self { name, header: cells(header), rows: rows.iter().map(|row| cells(row)).collect() }
     }
 
-    pub(super) fn csv(&self) -> String {
+    pub(crate) fn csv(&self) -> String {
         let lines: Vec<String> =
             std::iter::once(&self.header).chain(&self.rows).map(|cells| cells.join(",")).collect();
         lines.join("\n") + "\n"
     }
 
-    pub(super) fn write_csv(&self, path: &Path) {
+    pub(crate) fn write_csv(&self, path: &Path) {
         fs::write(path, self.csv()).expect("written");
     }
 
-    pub(super) fn write_gz(&self, path: &Path) {
+    pub(crate) fn write_gz(&self, path: &Path) {
         let mut file = GzEncoder::new(File::create(path).expect("made"), Compression::fast());
         file.write_all(self.csv().as_bytes()).expect("written");
         file.finish().expect("written");
     }
 
     /// With the types that each column has in the data model.
-    pub(super) fn write_parquet(&self, path: &Path, rows_of_group: usize) {
+    pub(crate) fn write_parquet(&self, path: &Path, rows_of_group: usize) {
         let columns = self.header.iter().enumerate().map(|(at, name)| {
             (name.clone(), array(name, self.rows.iter().map(|row| row[at].as_str())), true)
         });
@@ -81,10 +81,10 @@ fn array<'a>(name: &str, cells: impl Iterator<Item = &'a str>) -> ArrayRef {
 }
 
 /// Numbers that look random and are the same every time.
-pub(super) struct Chance(pub(super) u64);
+pub(crate) struct Chance(pub(in crate::data) u64);
 
 impl Chance {
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
@@ -109,7 +109,7 @@ impl Chance {
 
 /// A hospital with all clinical tables, rows in no order, gaps in every column that may have some, all of the rows
 /// sound in themselves.
-pub(super) fn hospital(people: u64, rows: u64) -> Vec<Text> {
+pub(crate) fn hospital(people: u64, rows: u64) -> Vec<Text> {
     let mut chance = Chance(7);
     let mut tables = Vec::new();
     let mut table =
@@ -227,6 +227,7 @@ pub(super) fn hospital(people: u64, rows: u64) -> Vec<Text> {
                 "value_as_number",
                 "value_as_concept_id",
                 "unit_concept_id",
+                "unit_source_value",
                 "operator_concept_id",
                 "visit_occurrence_id",
             ],
@@ -259,6 +260,11 @@ pub(super) fn hospital(people: u64, rows: u64) -> Vec<Text> {
                 chance.or_nothing(days)
             }
             "note" | "condition_source_value" => "ward 3".to_owned(),
+            "unit_source_value" => {
+                let unit =
+                    ["mm[Hg]", "mmHg", "", "{score}", "NA"][usize::try_from(chance.below(5)).expect("small")];
+                unit.to_owned()
+            }
             "visit_detail_start_datetime" | "measurement_datetime" => chance.datetime(),
             "visit_start_date"
             | "condition_start_date"
@@ -284,9 +290,13 @@ pub(super) fn hospital(people: u64, rows: u64) -> Vec<Text> {
 }
 
 /// The stream of a folder as bytes, and everything that was counted.
-pub(super) fn bytes(folder: &Path, reading: &Reading<'_>) -> Vec<u8> {
-    let folder = Folder::open(folder).expect("a folder");
-    let (stream, counts) = stream::read(&folder, &Domain::ALL, reading, |_| true).expect("reads");
+pub(crate) fn bytes(folder: &Path, reading: &Reading<'_>) -> Vec<u8> {
+    bytes_of(&Folder::open(folder).expect("a folder"), reading)
+}
+
+/// As [`bytes`], of any source.
+pub(crate) fn bytes_of<'a>(source: impl Into<Source<'a>>, reading: &Reading<'_>) -> Vec<u8> {
+    let (stream, counts) = stream::read(source, &Domain::ALL, reading, |_| true).expect("reads");
     let mut packer = pack::Packer::default();
     let mut bytes = Vec::new();
     let mut events = 0;

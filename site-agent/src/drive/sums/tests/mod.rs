@@ -4,6 +4,8 @@ mod conductor;
 mod crash;
 mod hall;
 mod house;
+mod lost;
+mod table;
 
 use super::*;
 use crate::compute::Seed;
@@ -301,6 +303,14 @@ async fn refusals_end_the_stream_and_are_in_the_ledger() {
         let sums = Some(secure_open::Sums::Grouping("postcode".into()));
         let open = wire::SecureOpen { number: 9, sums };
         world.conductor.seats[&index(0)].say(secure_down::Part::Open(open)).await;
+    })
+    .await;
+    // The table went away behind a block's back, before anything of it was read: no use is taken up.
+    check("data.table", async |world| {
+        std::fs::remove_file(world.houses[0].table()).expect("there");
+        let dealt = world.conductor.share(slot(0, 0)).await;
+        let study = Arc::clone(&world.conductor.study);
+        drop(world.conductor.request(dealt, model(&study, 0)).await);
     })
     .await;
     // The hospital took a colleague off its list between two steps.

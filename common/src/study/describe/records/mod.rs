@@ -1,0 +1,166 @@
+//! What a study on records reads, in plain words.
+
+mod predictors;
+mod words;
+
+pub use words::{concepts, covariate, outcome};
+
+use super::super::records::{
+    Anchor, AtRisk, DateOnly, Limit, PersonField, RecordTable, Records, Rule, ShortFollowUp,
+};
+use super::super::{Attribute, AttributeValues, Study};
+use super::paragraph;
+use jiff::ToSpan;
+use std::collections::BTreeSet;
+use words::{any_of, column, concept_set, criterion, is_one_concept, window};
+
+pub(super) fn write(out: &mut String, study: &Study, records: &Records) {
+    for (label, text) in paragraphs(study, records) {
+        paragraph(out, &format!("{label}: "), &text);
+    }
+}
+
+/// Each with its label.
+type Paragraphs = Vec<(String, String)>;
+
+fn paragraphs(study: &Study, records: &Records) -> Paragraphs {
+    let mut lines = Paragraphs::new();
+    let mut add = |label: &str, text: String| lines.push((label.to_owned(), text));
+    add("Source", source(records));
+    let cohort = &records.cohort;
+    add("Who", who(records));
+    add("Asked about", asked_about(records));
+    let (from, to) = records.accrual;
+    add("Time", format!("index from {from} to {to}; outcomes until {}", records.followup_to));
+    let observed = match cohort.prior_observation_days {
+        0 => "people observed on the day of the index".to_owned(),
+        days => {
+            format!("people observed without a gap for {days} days before the day of the index, and on it")
+        }
+    };
+    add("Only", observed);
+    cohort.require.iter().for_each(|rule| add("Only", self::rule(records, rule)));
+    cohort.exclude.iter().for_each(|rule| add("Not", self::rule(records, rule)));
+    add("Outcome", outcome(study, records));
+    if let Some(late) = cut_short(records) {
+        add("Mind", late);
+    }
+    lines.extend(predictors::paragraphs(study, records));
+    let mut add = |label: &str, text: String| lines.push((label.to_owned(), text));
+    for (attribute, fields) in study.attributes.iter().zip(&records.attributes) {
+        add("Subgroups by", subgroups(attribute, fields));
+    }
+    for set in records.sets.iter().filter(|set| !is_one_concept(set)) {
+        add(&format!("Concepts of {}", set.name), concept_set(set));
+    }
+    add(
+        "Dates without a time",
+        match records.date_only {
+            DateOnly::Start => "stand for the start of their day".to_owned(),
+            DateOnly::End => "stand for the end of their day".to_owned(),
+        },
+    );
+    add("Person", "person_id, which never leaves; one example a person".to_owned());
+    lines
+}
+
+/// Which tables are opened.
+fn source(records: &Records) -> String {
+    let mut tables: BTreeSet<RecordTable> = records.criteria().map(|one| one.table).collect();
+    // Deaths end an observation, or are what no outcome can follow.
+    tables.insert(RecordTable::Death);
+    if records.outcome.at_risk == AtRisk::Stay {
+        tables.insert(RecordTable::Visit);
+    }
+    let mut names = vec!["person", "observation_period"];
+    names.extend(tables.into_iter().map(RecordTable::name));
+    names.push("concept");
+    let mut members = records.sets.iter().flat_map(|set| set.include.iter().chain(&set.exclude));
+    if members.any(|member| member.descendants) {
+        names.push("concept_ancestor");
+    }
+    format!("{}: {}", records.formats.join(" or "), names.join(", "))
+}
+
+fn who(records: &Records) -> String {
+    let entry = any_of(records, &records.cohort.entry);
+    match records.cohort.limit {
+        Limit::FirstEver => format!("each person once, at the first of all their record: {entry}"),
+        Limit::FirstInAccrual => {
+            format!("each person once, at the first in the study's time that meets every rule here: {entry}")
+        }
+    }
+}
+
+fn asked_about(records: &Records) -> String {
+    let cohort = &records.cohort;
+    let at = match cohort.index {
+        Anchor::Start => "start",
+        Anchor::End => "end",
+    };
+    match cohort.predict_after_hours {
+        0 => format!("at its {at}, the index; nothing later is looked at"),
+        hours => format!("{hours} hours after its {at}, the index; nothing later is looked at"),
+    }
+}
+
+fn rule(records: &Records, rule: &Rule) -> String {
+    /// Nobody is older, so that the limit says nothing.
+    const OLDEST: u32 = 120;
+    match rule {
+        Rule::Age { min, max } if *max >= OLDEST => {
+            format!("people aged {min} or more on the day of the index")
+        }
+        Rule::Age { min, max } => format!("people aged {min} to {max} on the day of the index"),
+        Rule::DiedBefore => {
+            "people who died before they would be asked about; a death without a time counts \
+                             from the start of its day"
+                .to_owned()
+        }
+        Rule::Has { events, window, count_min } => {
+            let times = match count_min {
+                1 => "any record of".to_owned(),
+                times => format!("at least {times} records of"),
+            };
+            format!("people with {times} {} {}", criterion(records, *events), self::window(window))
+        }
+        Rule::StillThere => {
+            "people still there when they are asked about: the event that they are there for is \
+                             not over"
+                .to_owned()
+        }
+    }
+}
+
+/// Whose time at risk reaches beyond the end of the study: only the outcomes among them could be kept.
+fn cut_short(records: &Records) -> Option<String> {
+    let AtRisk::Days { to, .. } = records.outcome.at_risk else { return None };
+    let days = i64::from(to) + i64::from(records.cohort.predict_after_hours.div_ceil(24));
+    let last = records.followup_to.checked_sub(days.days()).ok()?;
+    (last < records.accrual.1).then(|| {
+        let then = match records.outcome.short_follow_up {
+            ShortFollowUp::Drop => "they are left out",
+            ShortFollowUp::KeepIfOutcome => "of them only those with the outcome are kept",
+        };
+        format!("nobody with an index after {last} can be followed to the end of the time at risk: {then}")
+    })
+}
+
+fn subgroups(attribute: &Attribute, fields: &[PersonField]) -> String {
+    let from: Vec<&str> = fields.iter().map(|field| column(*field)).collect();
+    let labels = match &attribute.values {
+        AttributeValues::Concepts(levels) => {
+            let mut labels = attribute.values.labels();
+            for (label, (concepts, _)) in labels.iter_mut().zip(levels) {
+                let concepts: Vec<String> = concepts.iter().map(i64::to_string).collect();
+                *label += &format!(" ({})", concepts.join(" "));
+            }
+            labels
+        }
+        AttributeValues::Levels(_) | AttributeValues::Bands(_) => attribute.values.labels(),
+    };
+    format!("{} from {}: {}", attribute.name, from.join(" and "), labels.join(", "))
+}
+
+#[cfg(test)]
+mod tests;

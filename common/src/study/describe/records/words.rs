@@ -1,0 +1,188 @@
+//! Words for the parts of a study on records.
+
+use super::super::super::Study;
+use super::super::super::records::{
+    AtRisk, ConceptSet, Covariate, Criterion, Death, Member, PersonField, PriorOutcome, RecordTable, Records,
+    ShortFollowUp, Take, WINDOW_DAYS_MAX, Window,
+};
+
+/// As `condition psychosis or condition depression`.
+pub(super) fn any_of(records: &Records, events: &[Criterion]) -> String {
+    events.iter().map(|one| criterion(records, *one)).collect::<Vec<_>>().join(" or ")
+}
+
+/// As `condition psychosis`.
+pub(super) fn criterion(records: &Records, criterion: Criterion) -> String {
+    let noun = noun(criterion.table);
+    criterion.set.map_or_else(|| noun.to_owned(), |set| format!("{noun} {}", records.set(set).name))
+}
+
+pub(super) const fn noun(table: RecordTable) -> &'static str {
+    match table {
+        RecordTable::Visit => "visit",
+        RecordTable::VisitDetail => "visit detail",
+        RecordTable::Condition => "condition",
+        RecordTable::Drug => "drug",
+        RecordTable::Procedure => "procedure",
+        RecordTable::Measurement => "measurement",
+        RecordTable::Observation => "observation",
+        RecordTable::Death => "death",
+    }
+}
+
+/// As `in the 30 days before the index and on its day`.
+pub(super) fn window(window: &Window) -> String {
+    match *window {
+        Window::Days { from, to: 0 } if from <= -WINDOW_DAYS_MAX => {
+            "ever before the index and on its day".to_owned()
+        }
+        Window::Days { from, to } if from <= -WINDOW_DAYS_MAX => {
+            format!("ever until {} before the index", days(-to))
+        }
+        Window::Days { from: 0, to: 0 } => "on the day of the index".to_owned(),
+        Window::Days { from, to: 0 } => format!("in the {} before the index and on its day", days(-from)),
+        Window::Days { from, to } if from == to => format!("on the day {} before the index", days(-from)),
+        Window::Days { from, to } => format!("from {} to {} before the index", -from, days(-to)),
+        Window::Hours { from: 0, to: 0 } => "at the index".to_owned(),
+        Window::Hours { from, to } if from == to && to > 0 => format!("{} after the index", hours(to)),
+        Window::Hours { from, to } if from == to => format!("{} before the index", hours(-from)),
+        Window::Hours { from, to: 0 } => format!("in the {} before the index", hours(-from)),
+        Window::Hours { from: 0, to } if to > 0 => format!("from the index to {} after it", hours(to)),
+        Window::Hours { from, to } if to < 0 => format!("from {} to {} before the index", -from, hours(-to)),
+        Window::Hours { from, to } if from > 0 => format!("from {from} to {} after the index", hours(to)),
+        Window::Hours { from, to } => {
+            format!("from {} before to {} after the index", hours(-from), hours(to))
+        }
+    }
+}
+
+fn days(number: i32) -> String {
+    if number == 1 { "1 day".to_owned() } else { format!("{number} days") }
+}
+
+fn hours(number: i32) -> String {
+    if number == 1 { "1 hour".to_owned() } else { format!("{number} hours") }
+}
+
+/// In plain words: what counts as the outcome, when, and for whom.
+#[must_use]
+pub fn outcome(study: &Study, records: &Records) -> String {
+    let outcome = &records.outcome;
+    let when = match outcome.at_risk {
+        AtRisk::Days { from, to } => {
+            format!(
+                "from {from} to {to} days after the day of the prediction (what happens on that day is a predictor)"
+            )
+        }
+        AtRisk::Stay => "after the prediction, until the end of that hospital stay".to_owned(),
+    };
+    let prior = match outcome.prior {
+        PriorOutcome::Keep => "people who had it before are asked about too",
+        PriorOutcome::Remove => "people who had it before are left out",
+    };
+    let short = match outcome.short_follow_up {
+        ShortFollowUp::Drop => "who is not observed to the end of that time is left out",
+        ShortFollowUp::KeepIfOutcome => {
+            "who is not observed to the end of that time is left out, unless it happened before"
+        }
+    };
+    let any = any_of(records, &outcome.any_of);
+    let mut text = format!("{}: any {any} {when}; {prior}; {short}", study.task.name);
+    // A death that is itself the outcome comes before none.
+    if !outcome.any_of.iter().any(|one| one.table == RecordTable::Death) {
+        text += match outcome.death {
+            Death::Competing => "; a death before it means that it did not happen",
+            Death::Censoring => "; a death before it ends the observation",
+        };
+    }
+    text
+}
+
+/// In plain words, as `the largest of measurement pulse from the index to 24 hours after it, in /min`.
+#[must_use]
+pub fn covariate(records: &Records, covariate: &Covariate) -> String {
+    match covariate {
+        Covariate::Age => "age in whole years on the day of the index".to_owned(),
+        Covariate::Sex { levels } => {
+            let ids = |ids: &Vec<i64>| ids.iter().map(i64::to_string).collect::<Vec<_>>().join(" or ");
+            let levels: Vec<String> = levels.iter().map(ids).collect();
+            format!(
+                "{}, the levels being {} in that order",
+                column(PersonField::Gender),
+                levels.join(" and ")
+            )
+        }
+        Covariate::Present { events, window } => {
+            format!("any {} {}", criterion(records, *events), self::window(window))
+        }
+        Covariate::Count { events, window } => {
+            format!("how many records of {} {}", criterion(records, *events), self::window(window))
+        }
+        Covariate::Measured { events, window, take, units, unit_missing, plausible } => {
+            let unit = if *unit_missing { " or without a unit" } else { "" };
+            let plausible =
+                plausible.map_or(String::new(), |(low, high)| format!(", from {low} to {high} only"));
+            format!(
+                "{} of {} {}, in {}{unit}{plausible}",
+                self::take(*take),
+                criterion(records, *events),
+                self::window(window),
+                units.join(" or ")
+            )
+        }
+    }
+}
+
+/// The concepts that an input is made from; none of those about the person.
+#[must_use]
+pub fn concepts(records: &Records, covariate: &Covariate) -> Option<String> {
+    match covariate {
+        Covariate::Age | Covariate::Sex { .. } => None,
+        Covariate::Present { events, .. }
+        | Covariate::Count { events, .. }
+        | Covariate::Measured { events, .. } => events.set.map(|set| concept_set(records.set(set))),
+    }
+}
+
+pub(super) const fn take(take: Take) -> &'static str {
+    match take {
+        Take::Last => "the latest",
+        Take::First => "the first",
+        Take::Min => "the smallest",
+        Take::Max => "the largest",
+        Take::Mean => "the mean",
+        Take::Worst => "the farthest from normal",
+    }
+}
+
+pub(super) const fn column(field: PersonField) -> &'static str {
+    match field {
+        PersonField::Gender => "person.gender_concept_id",
+        PersonField::Race => "person.race_concept_id",
+        PersonField::Ethnicity => "person.ethnicity_concept_id",
+        PersonField::YearOfBirth => "person.year_of_birth",
+    }
+}
+
+/// Whether a set is one concept under its own name: one that another table of the file holds.
+pub(super) fn is_one_concept(set: &ConceptSet) -> bool {
+    matches!(&set.include[..], [one] if one.concept.words() == set.name)
+}
+
+pub(super) fn concept_set(set: &ConceptSet) -> String {
+    let members = |members: &[Member]| {
+        let member = |member: &Member| {
+            let below = if member.descendants { " and all below" } else { "" };
+            format!("{}{below}", member.concept.words())
+        };
+        members.iter().map(member).collect::<Vec<_>>().join(", ")
+    };
+    let mut line = members(&set.include);
+    if !set.exclude.is_empty() {
+        line += &format!("; without {}", members(&set.exclude));
+    }
+    if let Some(source) = &set.source {
+        line += &format!("; from {source}");
+    }
+    line
+}

@@ -1,0 +1,165 @@
+//! The one `[[task]]`: the outcome, when it counts, and for whom.
+
+use super::super::{label, sections};
+use super::cohort::{CRITERIA_MAX, Cohorts, DAYS_MAX, criterion};
+use super::sets::{Sets, listed};
+use crate::study::raw::{Ask, Section, Value, ask, nearest};
+use crate::study::records::{AtRisk, Death, Outcome, PriorOutcome, ShortFollowUp};
+
+const HORIZONS: Ask = ask(
+    "horizons_days",
+    "one whole number of days from 1 to 36500: this version trains one model for one horizon",
+    "horizons_days = [365]",
+);
+const AT_RISK_START: Ask = ask(
+    "time_at_risk_start_day",
+    "a whole number from 1 to 36500: what is on the day of the prediction is a predictor",
+    "time_at_risk_start_day = 1",
+);
+
+/// What of the task is sound.
+#[derive(Default)]
+pub(super) struct TaskParts {
+    pub(super) name: Option<String>,
+    /// The name of a cohort of the file.
+    pub(super) target: Option<String>,
+    pub(super) outcome: Option<Outcome>,
+}
+
+pub(super) fn read(top: &Section<'_>, sets: &Sets, cohorts: &Cohorts) -> TaskParts {
+    const TASK: Ask = ask("task", "one [[task]]: this version trains one model per study", "[[task]]");
+    let tasks = top.required(TASK, |value| {
+        let tasks = sections(value, |section| Some(task(section, sets, cohorts)))?;
+        <[_; 1]>::try_from(tasks).ok().or_else(|| value.wrong())
+    });
+    tasks.map_or_else(TaskParts::default, |[task]| task)
+}
+
+fn task(section: &Section<'_>, sets: &Sets, cohorts: &Cohorts) -> TaskParts {
+    const NAME: Ask = ask("name", "one word", r#"name = "self_harm""#);
+    const TARGET: Ask = ask("target", "the name of a cohort", r#"target = "first_episode""#);
+    let name = section.required(NAME, label);
+    let target = section.required(TARGET, |v| {
+        let target = v.text_where(|_| true)?;
+        let known = cohorts.iter().map(|(name, _)| name.as_str());
+        // Without any cohort, that is the mistake.
+        if cohorts.is_empty() || known.clone().any(|known| known == target) {
+            return Some(target);
+        }
+        let instead = match nearest(&target, known.clone()) {
+            Some(close) => format!("did you mean {close}?"),
+            None => "name one of those".to_owned(),
+        };
+        v.wrong_because(&format!("the name of a cohort: {}", listed(known)), &format!("{target:?}"), &instead)
+    });
+    TaskParts { name, target, outcome: outcome(section, sets) }
+}
+
+fn outcome(section: &Section<'_>, sets: &Sets) -> Option<Outcome> {
+    const OUTCOME: Ask = ask(
+        "outcome",
+        "a table of any_of",
+        r#"outcome = { any_of = [{ event = "condition", set = "self_harm" }] }"#,
+    );
+    const ANY_OF: Ask = ask(
+        "any_of",
+        "a list of { event, set }, at least one",
+        r#"any_of = [{ event = "condition", set = "self_harm" }]"#,
+    );
+    const UNTIL: Ask = ask(
+        "until",
+        "\"stay-end\": until the end of the hospital stay; without it, horizons_days say until when",
+        r#"until = "stay-end""#,
+    );
+    const PRIOR: Ask = ask(
+        "prior_outcome",
+        "\"keep\" or \"remove\" (removing leaves out the people at highest risk)",
+        r#"prior_outcome = "keep""#,
+    );
+    const SHORT: Ask = ask(
+        "insufficient_follow_up",
+        "\"drop\" or \"keep-if-outcome\": weights for those who are lost (\"ipcw\") couple persons",
+        r#"insufficient_follow_up = "keep-if-outcome""#,
+    );
+    const DEATH: Ask = ask(
+        "death",
+        "\"competing\" or \"censoring\": what a death before the outcome is",
+        r#"death = "competing""#,
+    );
+    // Whether it is over with the stay; none where that is not known.
+    let mut until_stay_end = None;
+    let any_of = super::super::section(section, OUTCOME, |outcome| {
+        let until = outcome.optional(UNTIL, |v| v.word(&["stay-end"]));
+        until_stay_end = until.map(|until| until.is_some());
+        let any_of = outcome.required(ANY_OF, |v| v.list(1..=CRITERIA_MAX, |item| criterion(item, sets)));
+        until?;
+        any_of
+    });
+    let at_risk = match until_stay_end {
+        Some(false) => days_at_risk(section),
+        Some(true) => stay_at_risk(section),
+        None => {
+            section.ignore(&[HORIZONS.key, AT_RISK_START.key]);
+            None
+        }
+    };
+    let prior = section.required(PRIOR, |v| {
+        Some(if v.word(&["keep", "remove"])? == "keep" { PriorOutcome::Keep } else { PriorOutcome::Remove })
+    });
+    let short = section.required(SHORT, |v| {
+        Some(match v.word(&["drop", "keep-if-outcome"])? {
+            "drop" => ShortFollowUp::Drop,
+            _ => ShortFollowUp::KeepIfOutcome,
+        })
+    });
+    let death = section.required(DEATH, |v| {
+        Some(match v.word(&["competing", "censoring"])? {
+            "competing" => Death::Competing,
+            _ => Death::Censoring,
+        })
+    });
+    Some(Outcome {
+        any_of: any_of?,
+        at_risk: at_risk?,
+        prior: prior?,
+        short_follow_up: short?,
+        death: death?,
+    })
+}
+
+fn days_at_risk(section: &Section<'_>) -> Option<AtRisk> {
+    let horizon = section.required(HORIZONS, |v| {
+        let horizons = v.list(0..=64, |item| item.small(1..=DAYS_MAX))?;
+        match horizons[..] {
+            [one] => Some(one),
+            [] => v.wrong(),
+            [first, ..] => {
+                let found = format!("{} of them", horizons.len());
+                let instead =
+                    format!("write horizons_days = [{first}], and another study for each other one");
+                v.wrong_because(HORIZONS.expected, &found, &instead)
+            }
+        }
+    });
+    let from = section.required(AT_RISK_START, |v| v.small(1..=DAYS_MAX));
+    let (from, to) = (from?, horizon?);
+    if from > to {
+        let expected = format!("a day up to the horizon, {to}");
+        section.wrong(AT_RISK_START.key, &expected, &from.to_string(), "write time_at_risk_start_day = 1");
+        return None;
+    }
+    Some(AtRisk::Days { from, to })
+}
+
+fn stay_at_risk(section: &Section<'_>) -> Option<AtRisk> {
+    let none = |ask: Ask| {
+        section.optional(ask, |v: &Value<'_>| -> Option<()> {
+            let expected = "nothing: the outcome counts from the prediction time until the stay ends";
+            v.wrong_because(expected, &v.shown(), "remove it, or until = \"stay-end\"")
+        })
+    };
+    let (horizons, start) = (none(HORIZONS), none(AT_RISK_START));
+    horizons?;
+    start?;
+    Some(AtRisk::Stay)
+}

@@ -1,0 +1,63 @@
+//! Keys that other versions of the language have: asked of this one, the advice is not to look for a misspelling.
+
+/// Ends of paths, without the places in lists.
+const LATER: &[&str] = &[
+    "attribute.use",
+    "binding",
+    "data.min_vocabulary",
+    "disclosure.site_results",
+    "evaluation.net_benefit_thresholds",
+    "evaluation.recalibrate",
+    "exclude.transfer_within_days",
+    "governance.commercial_use",
+    "governance.conflicts",
+    "governance.funding",
+    "governance.model_destination",
+    "governance.opt_out",
+    "governance.protocol",
+    "governance.withdrawal",
+    "intended_use.known_inequalities",
+    "missing.unrecorded_feature",
+    "model.baseline",
+    "notes.encode",
+    "notes.lexicon",
+    "notes.source",
+    "notes.window",
+    "outcome.binding",
+    "outcome.gap_days_min",
+    "require.seen_by",
+    "split.holdout",
+    "split.report",
+];
+
+/// Whether another version has this key.
+pub(super) fn is_later(path: &str) -> bool {
+    let mut keys = String::new();
+    for part in path.split('.') {
+        let key = part.split_once('[').map_or(part, |(key, _)| key);
+        keys.push('.');
+        keys.push_str(key);
+    }
+    LATER.iter().any(|later| keys.strip_suffix(later).is_some_and(|before| before.ends_with('.')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_later;
+
+    #[test]
+    fn paths() {
+        fn check(path: &str, expected: bool) {
+            assert_eq!(is_later(path), expected, "{path}");
+        }
+        check("binding", true);
+        check("task[1].outcome.binding", true);
+        check("cohort.first.require[2].seen_by", true);
+        check("attribute[3].use", true);
+        check("features.notes.lexicon", true);
+        check("report", false);
+        check("split.report", true);
+        check("governance.opt_outs", false);
+        check("my_binding", false);
+    }
+}

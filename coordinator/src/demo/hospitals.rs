@@ -1,0 +1,111 @@
+//! The hospitals of a demo: folders with a table or with OMOP tables.
+
+use super::process::run as run_program;
+use crate::operator::CommandError;
+use consilium_common::id::SiteName;
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+/// The plain table's name within a folder.
+const TABLE: &str = "table.csv";
+
+pub(super) struct Hospital {
+    pub(super) name: SiteName,
+    /// The table, or the folder of the OMOP tables.
+    pub(super) data: PathBuf,
+    pub(super) home: PathBuf,
+    pub(super) people: u64,
+}
+
+/// One hospital per folder that holds a table or OMOP tables.
+pub(super) async fn hospitals_in(
+    agent: &Path,
+    data: &Path,
+    work: &Path,
+) -> Result<Vec<Hospital>, CommandError> {
+    let unreadable = |error| CommandError::input(format!("{}: {error}", data.display()));
+    refuse_enrolled(data)?;
+    let mut hospitals = Vec::new();
+    for entry in std::fs::read_dir(data).map_err(unreadable)? {
+        let folder = entry.map_err(unreadable)?.path();
+        let table = folder.join(TABLE);
+        let is_plain = table.is_file();
+        if !is_plain && !has_person_table(&folder) {
+            continue;
+        }
+        refuse_enrolled(&folder)?;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let name: SiteName =
+            name.parse().map_err(|e| CommandError::input(format!("{}: {e}", folder.display())))?;
+        let (data, people) =
+            if is_plain { (&table, rows(&table)?) } else { (&folder, omop_people(agent, &folder).await?) };
+        let data = data.canonicalize().map_err(CommandError::fault)?;
+        hospitals.push(Hospital { home: work.join("sites").join(name.as_str()), name, data, people });
+    }
+    hospitals.sort_by(|a, b| a.name.cmp(&b.name));
+    if hospitals.len() < 2 {
+        return Err(CommandError::input(format!(
+            "{}: expected at least two folders with a {TABLE} or with OMOP tables, one per hospital; found {}",
+            data.display(),
+            hospitals.len()
+        )));
+    }
+    Ok(hospitals)
+}
+
+fn refuse_enrolled(folder: &Path) -> Result<(), CommandError> {
+    if folder.join("agent.toml").exists() || folder.join("site-policy.toml").exists() {
+        return Err(CommandError::Refused(format!(
+            "demo.enrolled_agent: {} is the folder of an enrolled agent; the demo reads tables in the clear",
+            folder.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Whether the table without which there are no OMOP tables is there, in any form and any case of its name.
+fn has_person_table(folder: &Path) -> bool {
+    let is_person = |name: &OsStr| {
+        let name = name.to_string_lossy().to_ascii_lowercase();
+        ["person", "person.csv", "person.csv.gz", "person.parquet"].contains(&name.as_str())
+    };
+    std::fs::read_dir(folder)
+        .is_ok_and(|entries| entries.filter_map(Result::ok).any(|entry| is_person(&entry.file_name())))
+}
+
+/// Rows of a plain table, one a person.
+fn rows(table: &Path) -> Result<u64, CommandError> {
+    let unreadable = |error: std::io::Error| CommandError::input(format!("{}: {error}", table.display()));
+    let file = std::fs::File::open(table).map_err(unreadable)?;
+    Ok(csv::Reader::from_reader(std::io::BufReader::new(file)).byte_records().count() as u64)
+}
+
+/// People of OMOP tables, as the agent counts them.
+async fn omop_people(agent: &Path, folder: &Path) -> Result<u64, CommandError> {
+    let arguments = ["data", "check", "--format", "json", "--omop"].map(OsStr::new);
+    let found = run_program(agent, arguments.into_iter().chain([folder.as_os_str()])).await?;
+    let found: Value = serde_json::from_str(&found).map_err(CommandError::fault)?;
+    found["people"]["people"].as_u64().ok_or_else(|| CommandError::fault("the agent counted nobody"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_omop_tables() {
+        fn check(file: &str, expected: bool) {
+            let folder = tempfile::tempdir().expect("a folder");
+            std::fs::write(folder.path().join(file), "person_id\n").expect("written");
+            assert_eq!(has_person_table(folder.path()), expected, "{file}");
+        }
+        check("person.csv", true);
+        check("PERSON.csv", true);
+        check("Person.Parquet", true);
+        check("person.csv.gz", true);
+        check("persons.csv", false);
+        check("table.csv", false);
+        assert!(!has_person_table(Path::new("no such folder")));
+    }
+}

@@ -1,0 +1,259 @@
+//! `--omop PATH`: a folder of OMOP tables, or the `source.toml` of a database; and `data plan` and `data grants`, by which a
+//! database's administrator sees beforehand what will be asked.
+
+use super::args::{Cdm, GrantsArgs, PlanArgs};
+use super::output::{Output, table};
+use crate::data::omop::postgres::{self, CdmVersion, Config, Database, Plan};
+use crate::data::omop::{Folder, InvalidOmop, Source, Table};
+use crate::failure::Failure;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// A hospital's tables.
+pub(super) enum Opened {
+    /// In a folder.
+    Folder(Folder),
+    /// In a database.
+    Database(Box<Database>),
+}
+
+impl Opened {
+    /// What is at a path; of a database that this role may read all that is asked for.
+    pub(super) fn open(path: &Path) -> Result<Self, InvalidOmop> {
+        if !path.is_file() {
+            return Folder::open(path).map(Self::Folder);
+        }
+        let database = Database::open(&config(path)?)?;
+        database.granted(&Table::ALL)?;
+        Ok(Self::Database(Box::new(database)))
+    }
+
+    /// Where it is, for people.
+    pub(super) fn place(&self) -> String {
+        Source::from(self).place()
+    }
+}
+
+impl<'a> From<&'a Opened> for Source<'a> {
+    fn from(opened: &'a Opened) -> Self {
+        match opened {
+            Opened::Folder(folder) => folder.into(),
+            Opened::Database(database) => database.as_ref().into(),
+        }
+    }
+}
+
+/// Says what would be asked of a database.
+pub(super) fn plan(args: &PlanArgs, output: &Output) -> Result<(), Failure> {
+    let database = Database::open(&config(&args.omop)?)?;
+    let plan = postgres::plan(&database, &Table::ALL);
+    output.result(&human(&plan), &json(&plan))
+}
+
+/// Prints the script that allows it.
+pub(super) fn grants(args: &GrantsArgs, output: &Output) -> Result<(), Failure> {
+    let config = config(&args.omop)?;
+    let role = args.role.as_deref().unwrap_or(&config.user);
+    let script = match args.cdm {
+        Some(Cdm::V5_3) => postgres::grants_of(&config, CdmVersion::V5_3, &Table::ALL, role),
+        Some(Cdm::V5_4) => postgres::grants_of(&config, CdmVersion::V5_4, &Table::ALL, role),
+        None => postgres::grants(&Database::open(&config)?, &Table::ALL, role),
+    };
+    output.result(script.trim_end(), &json!({ "role": role, "sql": script }))
+}
+
+fn config(path: &Path) -> Result<Config, postgres::InvalidDatabase> {
+    let pass_file = std::env::var_os("PGPASSFILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    Config::open(path, pass_file.as_deref())
+}
+
+fn human(plan: &Plan) -> String {
+    let rows: Vec<Vec<String>> = plan
+        .tables
+        .iter()
+        .map(|planned| {
+            let rows = planned.rows.map_or_else(|| "not known".to_owned(), |rows| rows.to_string());
+            vec![planned.table.name().to_owned(), rows, planned.query.clone()]
+        })
+        .collect();
+    let mut parts = vec![
+        format!(
+            "{} (version {}.{}), as role {}, by {}",
+            plan.place,
+            plan.server_version / 10_000,
+            plan.server_version % 10_000,
+            plan.user,
+            plan.transport
+        ),
+        format!(
+            "One read-only transaction over one snapshot, on {}. Each begins with:\n  {};",
+            counted(plan.connections, "connection"),
+            plan.begin.join(";\n  ")
+        ),
+        format!("Each table once, whole:\n{}", table(&["table", "rows, about", "query"], &rows)),
+    ];
+    if !plan.missing.is_empty() {
+        let missing: Vec<&str> = plan.missing.iter().map(|table| table.name()).collect();
+        parts.push(format!("missing: {}", missing.join(", ")));
+    }
+    parts.push(format!(
+        "Times with a zone are read on the clock of {} (the session's TimeZone).",
+        plan.time_zone
+    ));
+    parts.push(format!(
+        "About {} rows: about {} on an idle server with SSD, up to {} on a busy one or on spinning disks.{}",
+        plan.rows(),
+        duration(plan.seconds()),
+        duration(plan.seconds() * postgres::BUSY_TIMES),
+        if plan.tables.iter().any(|planned| planned.rows.is_none()) {
+            " Tables whose rows are not known come on top (views, or tables without ANALYZE)."
+        } else {
+            ""
+        }
+    ));
+    if !plan.withheld.is_empty() {
+        parts.push(format!(
+            "Role {} may not read yet: {}. Nothing is read until it may; `site-agent data grants` prints what to run.",
+            plan.user,
+            plan.withheld.join(", ")
+        ));
+    }
+    parts.push("No table has been read.".to_owned());
+    parts.join("\n\n")
+}
+
+fn json(plan: &Plan) -> Value {
+    json!({
+        "place": plan.place,
+        "role": plan.user,
+        "server_version": plan.server_version,
+        "transport": plan.transport,
+        "connections": plan.connections,
+        "time_zone": plan.time_zone,
+        "begin": plan.begin,
+        "tables": plan.tables.iter().map(|planned| json!({
+            "table": planned.table.name(),
+            "rows_about": planned.rows,
+            "query": planned.query,
+        })).collect::<Vec<_>>(),
+        "missing": plan.missing.iter().map(|table| table.name()).collect::<Vec<_>>(),
+        "rows_about": plan.rows(),
+        "seconds_about": plan.seconds(),
+        "seconds_about_busy": plan.seconds() * postgres::BUSY_TIMES,
+        "may_not_read": plan.withheld,
+    })
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("one {what}") } else { format!("{count} {what}s") }
+}
+
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3600)),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::cli::args::Format;
+    use crate::cli::omop;
+    use crate::data::omop::postgres::tests::cluster::Cluster;
+    use crate::data::omop::postgres::tests::{READER, source};
+    use std::fs;
+
+    #[test]
+    fn durations() {
+        fn check(seconds: u64, expected: &str) {
+            assert_eq!(duration(seconds), expected);
+        }
+        check(1, "1 s");
+        check(119, "119 s");
+        check(121, "3 min");
+        check(7200, "2 h");
+        check(7201, "3 h");
+    }
+
+    #[test]
+    fn a_database_from_plan_to_check() {
+        let Some(cluster) = Cluster::start(&[]) else { return };
+        cluster.sql(&format!(
+            "CREATE ROLE {READER} LOGIN; CREATE SCHEMA cdm; CREATE TABLE cdm.person (person_id int, gender_concept_id int, \
+             year_of_birth int, race_concept_id int, ethnicity_concept_id int, person_source_value text);\n\
+             INSERT INTO cdm.person VALUES (1, 8507, 1980, 8527, 0, 'Zebedee'); ANALYZE cdm.person;\n\
+             CREATE VIEW cdm.death AS SELECT 1 AS person_id, '2020-01-01'::date AS death_date;"
+        ));
+        let dir = tempfile::tempdir().expect("folder");
+        let path = dir.path().join("source.toml");
+        fs::write(&path, source(&cluster, "")).expect("written");
+        let output = Output::new(Format::Json);
+        let look = || omop::check(&path, None, &output);
+
+        let refused = look().expect_err("nothing is granted");
+        assert_eq!(refused.kind.exit_code(), 1, "{refused}");
+        assert!(refused.message.contains("role \"reader\" may not read schema \"cdm\""), "{refused}");
+
+        let database = Database::open(&config(&path).expect("reads")).expect("opens");
+        let planned = postgres::plan(&database, &Table::ALL);
+        let text = human(&planned);
+        for part in [
+            ", as role reader, by a Unix socket",
+            "  BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n  SET LOCAL statement_timeout = '3600s';\n",
+            "person\t1\tCOPY (SELECT \"person_id\", \"gender_concept_id\", \"race_concept_id\", \"ethnicity_concept_id\", \
+             \"year_of_birth\" FROM \"cdm\".\"person\") TO STDOUT (FORMAT binary)",
+            "death\tnot known\tCOPY (SELECT \"person_id\", \"death_date\" FROM",
+            "missing: observation_period, visit_occurrence,",
+            "About 1 rows: about 1 s on an idle server with SSD, up to 10 s",
+            "Tables whose rows are not known come on top",
+            "Role reader may not read yet: schema \"cdm\".",
+            "No table has been read.",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        let json = json(&planned);
+        assert_eq!(
+            (&json["tables"][0]["rows_about"], &json["tables"][1]["rows_about"]),
+            (&json!(1), &Value::Null)
+        );
+        plan(&PlanArgs { omop: path.clone() }, &output).expect("planned");
+        grants(&GrantsArgs { omop: path.clone(), role: Some("other".into()), cdm: None }, &output)
+            .expect("printed");
+
+        cluster.sql(&postgres::grants(&database, &Table::ALL, READER));
+        drop(database);
+        look().expect("granted");
+        cluster.sql("DELETE FROM cdm.person;");
+        let nobody = look().expect_err("nobody");
+        assert!(
+            nobody.kind.exit_code() == 1 && nobody.message.starts_with("data.people: PostgreSQL /"),
+            "{nobody}"
+        );
+    }
+
+    #[test]
+    fn exit_codes() {
+        let dir = tempfile::tempdir().expect("folder");
+        let path = dir.path().join("source.toml");
+        let check = |text: &str, code: u8, part: &str| {
+            fs::write(&path, text).expect("written");
+            for failure in [
+                omop::check(&path, None, &Output::new(Format::Text)).expect_err("cannot"),
+                plan(&PlanArgs { omop: path.clone() }, &Output::new(Format::Text)).expect_err("cannot"),
+            ] {
+                assert_eq!(failure.kind.exit_code(), code, "{failure}");
+                assert!(failure.message.contains(part), "{failure}");
+            }
+        };
+        let socket = dir.path().display();
+        let good = format!("[postgres]\nhost = '{socket}'\ndatabase = 'd'\nuser = 'u'\nschema = 's'\n");
+        check(&good, 3, "cannot connect to PostgreSQL");
+        check(&format!("{good}sslmode = 'prefer'"), 2, "source.toml:\nline 6: postgres.sslmode");
+        check(&format!("{good}password_file = 'absent'"), 2, "absent: ");
+        let args = GrantsArgs { omop: path.clone(), role: None, cdm: Some(Cdm::V5_4) };
+        fs::write(&path, good).expect("written");
+        grants(&args, &Output::new(Format::Text)).expect("needs no connection");
+    }
+}

@@ -1,0 +1,215 @@
+//! `data check --study` where the study reads OMOP records: how many people came through each step, and what was not
+//! used, for this hospital's eyes.
+
+use super::output::{Output, table};
+use crate::data::SplitKey;
+use crate::data::extract::{LeftOut, Note, Report, extract};
+use crate::data::omop::{Fault, Reading};
+use crate::failure::Failure;
+use consilium_common::study::Study;
+use consilium_common::study::records::Records;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// Reads the records as the study would and says, here and nowhere else, what came of it.
+pub(super) fn check(
+    root: &Path,
+    study: &Study,
+    records: &Records,
+    key: &SplitKey,
+    output: &Output,
+) -> Result<(), Failure> {
+    let extracted = extract(root, study, records, key, &Reading::default())?;
+    let report = &extracted.report;
+    if report.attrition.0.first().is_none_or(|(_, people)| *people == 0) {
+        return Err(Failure::refused(format!(
+            "data.people: {} has OMOP tables, and nobody in table person who can be used",
+            root.display()
+        )));
+    }
+    output.result(&human(root, study, report), &json(study, report))
+}
+
+fn human(root: &Path, study: &Study, report: &Report) -> String {
+    let mut parts = vec![
+        format!("{} fits study {}", root.display(), study.id),
+        attrition(report),
+        table(
+            &["role", "people", "with the outcome"],
+            &[("training", report.training), ("evaluation", report.evaluation)]
+                .map(|(role, (people, with))| vec![role.to_owned(), people.to_string(), with.to_string()]),
+        ),
+        features(report),
+    ];
+    if !report.unknown.is_empty() {
+        let rows = report.unknown.iter().map(|(name, people)| vec![name.clone(), people.to_string()]);
+        parts.push(table(&["attribute", "people in group unknown"], &rows.collect::<Vec<_>>()));
+    }
+    if !report.notes.is_empty() {
+        let note = |note: &Note| format!("  {}: {} {}", note.set, note.concept, note.what.words());
+        let notes: Vec<String> = report.notes.iter().map(note).collect();
+        parts.push(format!(
+            "Concepts to look at (normal where only concepts in use were exported)\n{}",
+            notes.join("\n")
+        ));
+    }
+    parts.extend(faults(report));
+    parts.push("These counts stay here: never send or publish them.".to_owned());
+    parts.join("\n\n")
+}
+
+fn attrition(report: &Report) -> String {
+    let mut before = None;
+    let rows: Vec<Vec<String>> = report
+        .attrition
+        .0
+        .iter()
+        .map(|(step, people)| {
+            let lost = before.map_or(0, |before: u64| before - people);
+            before = Some(*people);
+            let lost = if lost == 0 { String::new() } else { format!("-{lost}") };
+            vec![step.clone(), people.to_string(), lost]
+        })
+        .collect();
+    table(&["people", "left", ""], &rows)
+}
+
+fn features(report: &Report) -> String {
+    let rows: Vec<Vec<String>> = report
+        .features
+        .iter()
+        .map(|(name, not_recorded, left_out)| {
+            let kinds: Vec<String> = kinds(left_out)
+                .into_iter()
+                .filter(|(_, _, values)| *values > 0)
+                .map(|(_, words, values)| format!("{words} {values}"))
+                .collect();
+            vec![name.clone(), not_recorded.to_string(), kinds.join("; ")]
+        })
+        .collect();
+    table(&["feature", "people without", "values left out"], &rows)
+}
+
+fn kinds(left_out: &LeftOut) -> [(&'static str, &'static str, u64); 4] {
+    [
+        ("no_number", "no number", left_out.no_number),
+        ("no_unit", "no unit", left_out.no_unit),
+        ("other_unit", "another unit", left_out.other_unit),
+        ("implausible", "not plausible", left_out.implausible),
+    ]
+}
+
+fn faults(report: &Report) -> Option<String> {
+    let rows: Vec<Vec<String>> = report
+        .tables
+        .iter()
+        .flat_map(|(table, counts)| {
+            let found = Fault::ALL.into_iter().filter(|fault| counts.faults.of(*fault) > 0);
+            found.map(|fault| {
+                let count = counts.faults.of(fault).to_string();
+                vec![table.name().to_owned(), fault.words().to_owned(), count, fault.rule().to_owned()]
+            })
+        })
+        .collect();
+    (!rows.is_empty()).then(|| table(&["table", "found in rows", "rows", "rule"], &rows))
+}
+
+fn json(study: &Study, report: &Report) -> Value {
+    let role = |(people, with): (u64, u64)| json!({ "people": people, "with_outcome": with });
+    let features: Vec<Value> = report
+        .features
+        .iter()
+        .map(|(name, not_recorded, left_out)| {
+            let left_out: Map<String, Value> =
+                kinds(left_out).into_iter().map(|(key, _, values)| (key.to_owned(), values.into())).collect();
+            json!({ "name": name, "not_recorded": not_recorded, "values_left_out": left_out })
+        })
+        .collect();
+    let tables: Vec<Value> = report
+        .tables
+        .iter()
+        .map(|(table, counts)| {
+            let faults: Map<String, Value> = Fault::ALL
+                .into_iter()
+                .filter(|fault| counts.faults.of(*fault) > 0)
+                .map(|fault| (fault.key().to_owned(), counts.faults.of(fault).into()))
+                .collect();
+            json!({ "table": table.name(), "rows": counts.rows, "faults": faults })
+        })
+        .collect();
+    json!({
+        "study": study.id,
+        "stays_here": true,
+        "attrition": report.attrition.0.iter().map(|(step, people)| json!({ "step": step, "people": people })).collect::<Vec<_>>(),
+        "training": role(report.training),
+        "evaluation": role(report.evaluation),
+        "features": features,
+        "unknown": report.unknown.iter().map(|(name, count)| json!({ "name": name, "count": count })).collect::<Vec<_>>(),
+        "concepts": report.notes.iter().map(|note| json!({
+            "set": note.set,
+            "concept": note.concept,
+            "what": note.what.words(),
+        })).collect::<Vec<_>>(),
+        "tables": tables,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Format;
+    use crate::data::extract::tests::folders;
+    use consilium_common::study::{self, Data};
+
+    fn asking() -> Study {
+        let parsed = study::parse(include_bytes!("../data/testdata/study.toml")).expect("parses");
+        folders::asking_as(parsed)
+    }
+
+    fn records(study: &Study) -> &Records {
+        let Data::Records(records) = &study.data else { panic!("on records") };
+        records
+    }
+
+    #[test]
+    fn both_forms_say_the_same() {
+        let (folder, study) = (folders::write(&folders::hospital(90)), asking());
+        let key = SplitKey::from_bytes([3; 32]);
+        let found = extract(folder.path(), &study, records(&study), &key, &Reading::default());
+        let report = found.unwrap_or_else(|error| panic!("{error}")).report;
+        let (text, json) = (human(folder.path(), &study, &report), json(&study, &report));
+        assert_eq!(json["attrition"][0], json!({ "step": "in table person", "people": 90 }));
+        assert_eq!(json["attrition"][1]["people"], 78);
+        let count = |role: &str, key: &str| json[role][key].as_u64().expect("a count");
+        let both = |key: &str| count("training", key) + count("evaluation", key);
+        assert_eq!(json["attrition"][4]["people"], both("people"));
+        assert_eq!(json["attrition"][5]["people"], both("with_outcome"));
+        let left_out = &json["features"][1]["values_left_out"];
+        assert!(left_out["other_unit"].as_u64() > Some(0) && left_out["implausible"] == 0, "{left_out}");
+        let measurement =
+            json["tables"].as_array().expect("tables").iter().find(|t| t["table"] == "measurement");
+        assert_eq!(measurement.expect("read")["faults"]["unit_by_text"], 36);
+        for part in [
+            "in table person\t90\t",
+            "with a condition_occurrence of entry\t78\t-12",
+            "f1\t",
+            "another unit",
+            "measurement\tunit by its text\t36\tkept, the text taken as UCUM",
+            "These counts stay here",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        check(folder.path(), &study, records(&study), &key, &Output::new(Format::Text)).expect("prints");
+    }
+
+    #[test]
+    fn nobody_is_a_refusal() {
+        let mut tables = folders::hospital(3);
+        tables.iter_mut().filter(|table| table.name == "person").for_each(|table| table.rows.clear());
+        let (folder, study) = (folders::write(&tables), asking());
+        let key = SplitKey::from_bytes([3; 32]);
+        let output = Output::new(Format::Text);
+        let failure = check(folder.path(), &study, records(&study), &key, &output).expect_err("nobody");
+        assert!(failure.kind.exit_code() == 1 && failure.message.starts_with("data.people:"), "{failure}");
+    }
+}

@@ -1,0 +1,104 @@
+//! How many people came through each step, from everybody to those with the outcome.
+
+use super::outcome::Found;
+use super::plan::Plan;
+use consilium_common::study::Study;
+use consilium_common::study::records::{AtRisk, Criterion, PriorOutcome, Records, Rule, ShortFollowUp};
+
+/// People for each step of the study, in order. Exact counts of patients: they stay at the site, and have no `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Attrition(pub Vec<(String, u64)>);
+
+/// Counts people by how far they came.
+pub(super) struct Tally {
+    /// Steps that came after the cohort's: time at risk, prior outcome, follow-up, outcome.
+    of_cohort: usize,
+    people: Vec<u64>,
+}
+
+const STEPS_OF_OUTCOME: usize = 4;
+/// Everybody, entry event, accrual, prior observation.
+const STEPS_BEFORE_RULES: usize = 4;
+
+impl Tally {
+    pub(super) fn new(plan: &Plan<'_>) -> Self {
+        let of_cohort = STEPS_BEFORE_RULES - 1 + plan.require.len() + plan.exclude.len();
+        Self { of_cohort, people: vec![0; of_cohort + STEPS_OF_OUTCOME + 1] }
+    }
+
+    /// Somebody who was not asked about.
+    pub(super) fn note_cohort(&mut self, depth: usize) {
+        self.people[depth] += 1;
+    }
+
+    /// Somebody who was.
+    pub(super) fn note_outcome(&mut self, found: Found) {
+        let further = match found {
+            Found::NothingAtRisk => 0,
+            Found::Before => 1,
+            Found::Lost => 2,
+            Found::Known(false) => 3,
+            Found::Known(true) => 4,
+        };
+        self.people[self.of_cohort + further] += 1;
+    }
+
+    /// In words; steps that the study does not have are left out.
+    pub(super) fn attrition(&self, study: &Study, records: &Records) -> Attrition {
+        let mut left: u64 = self.people.iter().sum();
+        let mut steps = Vec::new();
+        for (words, stopped) in words(study, records).into_iter().zip(&self.people) {
+            if let Some(words) = words {
+                steps.push((words, left));
+            }
+            left -= stopped;
+        }
+        Attrition(steps)
+    }
+}
+
+fn words(study: &Study, records: &Records) -> Vec<Option<String>> {
+    let cohort = &records.cohort;
+    let entry: Vec<String> = cohort.entry.iter().map(|one| criterion(records, *one)).collect();
+    let observed = match cohort.prior_observation_days {
+        0 => "observed on that day".to_owned(),
+        days => format!("observed on that day and the {days} days before"),
+    };
+    let mut words = vec![
+        "in table person".to_owned(),
+        format!("with {}", entry.join(", or ")),
+        format!("index from {} to {}", records.accrual.0, records.accrual.1),
+        observed,
+    ];
+    words.extend(cohort.require.iter().map(|one| rule(records, one)));
+    words.extend(cohort.exclude.iter().map(|one| format!("not: {}", rule(records, one))));
+    let mut words: Vec<Option<String>> = words.into_iter().map(Some).collect();
+    let outcome = &records.outcome;
+    words.push((outcome.at_risk == AtRisk::Stay).then(|| "in a hospital stay that goes on".to_owned()));
+    words.push((outcome.prior == PriorOutcome::Remove).then(|| "without the outcome before".to_owned()));
+    words.push(Some(match outcome.short_follow_up {
+        ShortFollowUp::Drop => "followed to the end: an example".to_owned(),
+        ShortFollowUp::KeepIfOutcome => "followed to the end or the outcome: an example".to_owned(),
+    }));
+    words.push(Some(format!("with the outcome {}", study.task.name)));
+    words
+}
+
+fn criterion(records: &Records, criterion: Criterion) -> String {
+    let table = criterion.table.name();
+    criterion
+        .set
+        .map_or_else(|| format!("a {table}"), |set| format!("a {table} of {}", records.set(set).name))
+}
+
+fn rule(records: &Records, rule: &Rule) -> String {
+    match rule {
+        Rule::Age { min, max } => format!("aged {min} to {max}"),
+        Rule::DiedBefore => "died before being asked about".to_owned(),
+        Rule::Has { events, window, count_min } => {
+            let times = if *count_min == 1 { String::new() } else { format!("{count_min} times ") };
+            format!("{times}{}, {}", criterion(records, *events), window.words())
+        }
+        Rule::StillThere => "still there when asked about".to_owned(),
+    }
+}

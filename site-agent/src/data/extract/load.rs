@@ -1,0 +1,234 @@
+//! One pass over a folder's tables, and everybody's examples.
+
+use super::attributes;
+use super::attrition::{Attrition, Tally};
+use super::cohort;
+use super::covariates::{self, LeftOut};
+use super::error::InvalidRecords;
+use super::outcome::{self, Found};
+use super::plan::{Plan, domain_of};
+use super::resolve::{self, Note, Resolved};
+use super::timeline::Lists;
+use crate::data::omop::{
+    Domain, Folder, History, InvalidOmop, People, Reading, Table, TableCounts, history, stream,
+};
+use crate::data::split::SplitKey;
+use crate::data::table::FILE_NAME;
+use crate::data::{Loaded, training_people_max};
+use consilium_common::examples::Examples;
+use consilium_common::study::records::{AtRisk, Covariate, Records, Rule};
+use consilium_common::study::{AttributeValues, Study};
+use std::path::Path;
+
+/// A folder's examples, and what the hospital may want to know of them.
+pub struct Extracted {
+    /// Examples, one a person, by person.
+    pub loaded: Loaded,
+    /// Stays at the site.
+    pub report: Report,
+}
+
+/// What came of a folder under a study. Exact counts of patients: it stays at the site, and has no `Debug`.
+pub struct Report {
+    /// People for each step.
+    pub attrition: Attrition,
+    /// Training people with an example, and how many of them had the outcome.
+    pub training: (u64, u64),
+    /// Evaluation people with an example, and how many of them had the outcome.
+    pub evaluation: (u64, u64),
+    /// For each feature its name, how many people have it not recorded, and values that were left out.
+    pub features: Vec<(String, u64, LeftOut)>,
+    /// For each attribute its name and how many people are in its group `unknown`.
+    pub unknown: Vec<(String, u64)>,
+    /// What the vocabulary does not have.
+    pub notes: Vec<Note>,
+    /// The tables that were read; an event here is one that the tables have, whether the study looks for it or not, and
+    /// faults beside other tables are of those that it looks for.
+    pub tables: Vec<(Table, TableCounts)>,
+}
+
+/// Reads a folder under a study.
+///
+/// # Privacy
+/// A person's example, role and groups depend on that person's rows, the vocabulary, the study and the site's key alone:
+/// folders that differ in one person's rows give examples that differ in that person's only. Rows that cannot be used
+/// contribute nothing and are counted in the report. What comes back must not leave the site except through a
+/// mechanism.
+///
+/// # Errors
+/// The folder cannot be used for the study.
+///
+/// # Panics
+/// Only for a `Study` that does not read records.
+pub fn extract(
+    root: &Path,
+    study: &Study,
+    records: &Records,
+    key: &SplitKey,
+    reading: &Reading<'_>,
+) -> Result<Extracted, InvalidRecords> {
+    let folder = open(root, study, records)?;
+    let resolved = resolve::resolve(&folder, records)?;
+    let plan = Plan::new(study, records, &resolved);
+    let people = People::read(&folder)?;
+    let (stream, mut clinical) = stream::read(&folder, &plan.domains(), reading, |event| plan.wants(event))?;
+    let mut extraction = Extraction::new(&plan, key);
+    for (domain, faults) in history::each(&people, stream, |history| extraction.take(history))? {
+        clinical.entry(domain).or_default().faults.merge(&faults);
+    }
+    let mut tables =
+        vec![(Table::Person, people.person_counts), (Table::ObservationPeriod, people.period_counts)];
+    tables.extend(clinical.into_iter().map(|(domain, counts)| (Table::Clinical(domain), counts)));
+    tables.retain(|(table, _)| folder.has(*table));
+    extraction.finish(resolved, tables)
+}
+
+/// Whether a folder has what a study reads: its tables, their columns, the vocabulary. Reads nothing of a person.
+///
+/// # Errors
+/// As [`extract`].
+pub fn check(root: &Path, study: &Study, records: &Records) -> Result<Vec<Note>, InvalidRecords> {
+    let folder = open(root, study, records)?;
+    People::check_columns(&folder)?;
+    let resolved = resolve::resolve(&folder, records)?;
+    for domain in Plan::new(study, records, &resolved).domains() {
+        stream::check_columns(&folder, domain)?;
+    }
+    Ok(resolved.notes)
+}
+
+/// Whether a path is a folder of OMOP tables rather than a plain table; opens none of them.
+#[must_use]
+pub fn is_folder(path: &Path) -> bool {
+    path.is_dir()
+        && !path.join(FILE_NAME).is_file()
+        && !matches!(Folder::open(path), Err(InvalidOmop::NoTables { .. } | InvalidOmop::Unreadable { .. }))
+}
+
+fn open(root: &Path, study: &Study, records: &Records) -> Result<Folder, InvalidRecords> {
+    let folder = match Folder::open(root) {
+        Err(_) if root.is_file() || root.join(FILE_NAME).is_file() => {
+            return Err(InvalidRecords::PlainTable { path: root.to_owned() });
+        }
+        opened => opened?,
+    };
+    match tables(study, records).into_iter().find(|(table, _)| !folder.has(*table)) {
+        Some((table, role)) => Err(InvalidRecords::MissingTable { path: root.to_owned(), table, role }),
+        None => Ok(folder),
+    }
+}
+
+/// Every table that the study's words name, and what for.
+fn tables(study: &Study, records: &Records) -> Vec<(Table, String)> {
+    let clinical = |table| Table::Clinical(domain_of(table));
+    let mut tables = vec![(Table::ObservationPeriod, "when people were observed".to_owned())];
+    let entry = records.cohort.entry.iter();
+    tables.extend(entry.map(|event| (clinical(event.table), format!("the cohort {}", records.cohort.name))));
+    let outcome = records.outcome.any_of.iter();
+    tables.extend(outcome.map(|event| (clinical(event.table), format!("the outcome {}", study.task.name))));
+    if records.outcome.at_risk == AtRisk::Stay {
+        tables.push((Table::Clinical(Domain::Visit), "the end of the time at risk".to_owned()));
+    }
+    for rule in records.cohort.require.iter().chain(&records.cohort.exclude) {
+        let table = match rule {
+            Rule::Has { events, .. } => clinical(events.table),
+            Rule::DiedBefore => Table::Clinical(Domain::Death),
+            Rule::Age { .. } | Rule::StillThere => continue,
+        };
+        tables.push((table, format!("a rule of the cohort {}", records.cohort.name)));
+    }
+    for (feature, covariate) in study.features.iter().zip(&records.covariates) {
+        let events = match covariate {
+            Covariate::Present { events, .. }
+            | Covariate::Count { events, .. }
+            | Covariate::Measured { events, .. } => events,
+            Covariate::Age | Covariate::Sex { .. } => continue,
+        };
+        tables.push((clinical(events.table), format!("the feature {}", feature.name)));
+    }
+    tables
+}
+
+/// Everybody so far.
+pub(super) struct Extraction<'a> {
+    plan: &'a Plan<'a>,
+    key: &'a SplitKey,
+    lists: Lists,
+    tally: Tally,
+    features: Vec<(u64, LeftOut)>,
+    unknown: Vec<u64>,
+    pub(super) training: Examples,
+    pub(super) evaluation: Examples,
+    with_outcome: [u64; 2],
+}
+
+impl<'a> Extraction<'a> {
+    pub(super) fn new(plan: &'a Plan<'a>, key: &'a SplitKey) -> Self {
+        let width = plan.study.architecture().inputs;
+        Self {
+            plan,
+            key,
+            lists: Lists::new(plan),
+            tally: Tally::new(plan),
+            features: vec![(0, LeftOut::default()); plan.study.features.len()],
+            unknown: vec![0; plan.study.attributes.len()],
+            training: Examples::new(width),
+            evaluation: Examples::new(width),
+            with_outcome: [0; 2],
+        }
+    }
+
+    /// Takes one person in.
+    pub(super) fn take(&mut self, history: &History<'_>) {
+        let plan = self.plan;
+        let timeline = self.lists.fill(plan, history);
+        let (depth, asked) = cohort::index(plan, &timeline);
+        let Some(asked) = asked else { return self.tally.note_cohort(depth) };
+        let found = outcome::find(plan, &timeline, &asked);
+        self.tally.note_outcome(found);
+        let Found::Known(happened) = found else { return };
+        let inputs = covariates::inputs(plan, &timeline, &asked, &mut self.features);
+        let groups = attributes::groups(plan, &timeline, &asked);
+        for ((attribute, group), unknown) in plan.study.attributes.iter().zip(&groups).zip(&mut self.unknown)
+        {
+            *unknown += u64::from(is_unknown(&attribute.values, *group));
+        }
+        // As a table would name the same person.
+        let pseudonym = self.key.pseudonym(&history.person.id.0.to_string());
+        let trains = pseudonym.trains(plan.study.split.training_share);
+        let examples = if trains { &mut self.training } else { &mut self.evaluation };
+        self.with_outcome[usize::from(!trains)] += u64::from(happened);
+        examples.push_person(&[(inputs, if happened { 1.0 } else { 0.0 })], groups);
+    }
+
+    fn finish(
+        self,
+        resolved: Resolved,
+        tables: Vec<(Table, TableCounts)>,
+    ) -> Result<Extracted, InvalidRecords> {
+        let Plan { study, records, .. } = self.plan;
+        let people_max = training_people_max(study);
+        if self.training.people() > people_max {
+            return Err(InvalidRecords::TooManyTraining { people_max });
+        }
+        let names = study.features.iter().map(|feature| feature.name.clone());
+        let attributes = study.attributes.iter().map(|attribute| attribute.name.clone());
+        let report = Report {
+            attrition: self.tally.attrition(study, records),
+            training: (self.training.people() as u64, self.with_outcome[0]),
+            evaluation: (self.evaluation.people() as u64, self.with_outcome[1]),
+            features: names
+                .zip(self.features)
+                .map(|(name, (missed, left_out))| (name, missed, left_out))
+                .collect(),
+            unknown: attributes.zip(self.unknown).collect(),
+            notes: resolved.notes,
+            tables,
+        };
+        Ok(Extracted { loaded: Loaded { training: self.training, evaluation: self.evaluation }, report })
+    }
+}
+
+fn is_unknown(values: &AttributeValues, group: u16) -> bool {
+    usize::from(group) + 1 == values.count()
+}

@@ -1,0 +1,267 @@
+//! What a study looks for, numbered: each different criterion once, so that an event is looked up once for all.
+
+use super::clock::epoch_day;
+use super::resolve::Resolved;
+use crate::data::omop::{ConceptId, Domain, Event};
+use consilium_common::study::records::{
+    AtRisk, Covariate, Criterion, RecordTable, Records, Rule, Take, Window,
+};
+use consilium_common::study::{Encoding, Study};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// A criterion by its number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wanted(pub(super) usize);
+
+/// The study, ready to be held against a person.
+pub(super) struct Plan<'a> {
+    pub(super) study: &'a Study,
+    pub(super) records: &'a Records,
+    pub(super) entry: Vec<Wanted>,
+    pub(super) require: Vec<Condition>,
+    pub(super) exclude: Vec<Condition>,
+    pub(super) outcome: Vec<Wanted>,
+    pub(super) deaths: Wanted,
+    /// Where the time at risk is a stay.
+    pub(super) visits: Option<Wanted>,
+    pub(super) covariates: Vec<Source>,
+    /// First and last day of an index, days since 1970-01-01.
+    pub(super) accrual: (i32, i32),
+    pub(super) followup_to: i32,
+    lookup: Lookup,
+}
+
+/// A rule of the cohort.
+pub(super) enum Condition {
+    Age { min: u32, max: u32 },
+    DiedBefore,
+    Has { events: Wanted, window: Window, count_min: usize },
+    StillThere,
+}
+
+/// Where an input comes from.
+pub(super) enum Source {
+    Age,
+    Sex(Vec<Vec<i64>>),
+    Present(Wanted, Window),
+    Count(Wanted, Window),
+    Measured(Measured),
+}
+
+/// Numbers of a measurement.
+pub(super) struct Measured {
+    pub(super) events: Wanted,
+    pub(super) window: Window,
+    pub(super) take: Take,
+    /// Sorted.
+    pub(super) units: Vec<ConceptId>,
+    pub(super) unit_missing: bool,
+    pub(super) plausible: Option<(f64, f64)>,
+    /// Of [`Take::Worst`].
+    pub(super) normal: Option<(f64, f64)>,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(study: &'a Study, records: &'a Records, resolved: &Resolved) -> Self {
+        let mut criteria = Vec::new();
+        let mut number = |criterion: Criterion| {
+            let known = criteria.iter().position(|other| *other == criterion);
+            Wanted(known.unwrap_or_else(|| {
+                criteria.push(criterion);
+                criteria.len() - 1
+            }))
+        };
+        let mut condition = |rule: &Rule| match rule {
+            Rule::Age { min, max } => Condition::Age { min: *min, max: *max },
+            Rule::DiedBefore => Condition::DiedBefore,
+            Rule::StillThere => Condition::StillThere,
+            Rule::Has { events, window, count_min } => Condition::Has {
+                events: number(*events),
+                window: *window,
+                count_min: usize::try_from(*count_min).unwrap_or(usize::MAX),
+            },
+        };
+        let require = records.cohort.require.iter().map(&mut condition).collect();
+        let exclude = records.cohort.exclude.iter().map(&mut condition).collect();
+        let entry = records.cohort.entry.iter().map(|criterion| number(*criterion)).collect();
+        let outcome = records.outcome.any_of.iter().map(|criterion| number(*criterion)).collect();
+        let deaths = number(Criterion { table: RecordTable::Death, set: None });
+        let visits = (records.outcome.at_risk == AtRisk::Stay)
+            .then(|| number(Criterion { table: RecordTable::Visit, set: None }));
+        let covariates = (0..records.covariates.len())
+            .map(|at| source(study, records, resolved, at, &mut number))
+            .collect();
+        let accrual = (epoch_day(records.accrual.0), epoch_day(records.accrual.1));
+        let followup_to = epoch_day(records.followup_to);
+        let lookup = Lookup::new(&criteria, resolved);
+        Self {
+            study,
+            records,
+            entry,
+            require,
+            exclude,
+            outcome,
+            deaths,
+            visits,
+            covariates,
+            accrual,
+            followup_to,
+            lookup,
+        }
+    }
+
+    /// The tables that have to be read.
+    pub(super) fn domains(&self) -> Vec<Domain> {
+        Domain::ALL.into_iter().filter(|domain| self.lookup.tables[*domain as usize].is_read()).collect()
+    }
+
+    /// How many criteria there are.
+    pub(super) fn criteria(&self) -> usize {
+        self.lookup.criteria
+    }
+
+    /// The criteria that an event meets.
+    pub(super) fn wanted_by(&self, event: &Event) -> &[u16] {
+        self.lookup.tables[event.domain as usize].of(event.concept)
+    }
+
+    /// Whether an event meets any.
+    pub(super) fn wants(&self, event: &Event) -> bool {
+        !self.wanted_by(event).is_empty()
+    }
+}
+
+fn source(
+    study: &Study,
+    records: &Records,
+    resolved: &Resolved,
+    at: usize,
+    number: &mut impl FnMut(Criterion) -> Wanted,
+) -> Source {
+    match &records.covariates[at] {
+        Covariate::Age => Source::Age,
+        Covariate::Sex { levels } => Source::Sex(levels.clone()),
+        Covariate::Present { events, window } => Source::Present(number(*events), *window),
+        Covariate::Count { events, window } => Source::Count(number(*events), *window),
+        Covariate::Measured { events, window, take, units, unit_missing, plausible } => {
+            let mut known: Vec<ConceptId> =
+                units.iter().filter_map(|code| resolved.units.get(code)).flatten().copied().collect();
+            known.sort_unstable();
+            known.dedup();
+            Source::Measured(Measured {
+                events: number(*events),
+                window: *window,
+                take: *take,
+                units: known,
+                unit_missing: *unit_missing,
+                plausible: *plausible,
+                normal: normal(study, records, at),
+            })
+        }
+    }
+}
+
+/// The normal range of what is measured: the feature's own, or that of the next one in order, else of the first, which is
+/// made from the same measurement and is a distance from normal.
+fn normal(study: &Study, records: &Records, at: usize) -> Option<(f64, f64)> {
+    let same = |other: &usize| records.covariates[*other] == records.covariates[at];
+    (at..study.features.len()).chain(0..at).filter(same).find_map(|other| {
+        match study.features[other].encoding {
+            Encoding::Distance { normal, .. } => Some(normal),
+            _ => None,
+        }
+    })
+}
+
+/// For each table which criteria a concept meets.
+struct Lookup {
+    tables: [OfTable; Domain::ALL.len()],
+    criteria: usize,
+}
+
+#[derive(Default)]
+struct OfTable {
+    /// Met by every event of the table.
+    any: Box<[u16]>,
+    /// These, and `any`.
+    concepts: HashMap<ConceptId, Box<[u16]>, BuildHasherDefault<ConceptHasher>>,
+    /// Read, also where no concept of the sets is known here.
+    named: bool,
+}
+
+impl Lookup {
+    fn new(criteria: &[Criterion], resolved: &Resolved) -> Self {
+        let mut tables: [OfTable; Domain::ALL.len()] = Default::default();
+        let numbered = |domain: Domain| {
+            let of_table = criteria
+                .iter()
+                .enumerate()
+                .filter(move |(_, criterion)| domain_of(criterion.table) == domain);
+            of_table.map(|(at, criterion)| {
+                (u16::try_from(at).expect("a study has fewer criteria"), criterion.set)
+            })
+        };
+        for domain in Domain::ALL {
+            let table = &mut tables[domain as usize];
+            table.named = numbered(domain).next().is_some();
+            table.any = numbered(domain).filter(|(_, set)| set.is_none()).map(|(at, _)| at).collect();
+            let mut concepts: HashMap<ConceptId, Vec<u16>> = HashMap::new();
+            for (at, set) in numbered(domain).filter_map(|(at, set)| Some((at, set?))) {
+                for concept in &resolved.sets[set.0] {
+                    concepts.entry(*concept).or_insert_with(|| table.any.to_vec()).push(at);
+                }
+            }
+            table.concepts = concepts.into_iter().map(|(concept, at)| (concept, at.into())).collect();
+        }
+        Self { tables, criteria: criteria.len() }
+    }
+}
+
+impl OfTable {
+    fn of(&self, concept: ConceptId) -> &[u16] {
+        self.concepts.get(&concept).unwrap_or(&self.any)
+    }
+
+    fn is_read(&self) -> bool {
+        self.named
+    }
+}
+
+/// The table's name among events.
+pub(super) const fn domain_of(table: RecordTable) -> Domain {
+    match table {
+        RecordTable::Visit => Domain::Visit,
+        RecordTable::VisitDetail => Domain::VisitDetail,
+        RecordTable::Condition => Domain::Condition,
+        RecordTable::Drug => Domain::Drug,
+        RecordTable::Procedure => Domain::Procedure,
+        RecordTable::Measurement => Domain::Measurement,
+        RecordTable::Observation => Domain::Observation,
+        RecordTable::Death => Domain::Death,
+    }
+}
+
+/// Concepts are looked up for every row of every table; the keys are the study's, so nobody can choose them to collide.
+#[derive(Default)]
+struct ConceptHasher(u64);
+
+impl Hasher for ConceptHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // Fibonacci hashing (Knuth 6.4); the high bits are the good ones, and the map looks at both ends.
+        let mixed = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+
+    fn write_i64(&mut self, number: i64) {
+        self.write_u64(number.cast_unsigned());
+    }
+}

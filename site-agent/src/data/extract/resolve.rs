@@ -1,0 +1,220 @@
+//! What the study's concept sets and units mean here: against the folder's own vocabulary, never narrower or wider
+//! than the study without saying so.
+
+use super::error::{InvalidRecords, Mismatch};
+use crate::data::omop::vocabulary::{self, Concept};
+use crate::data::omop::{ConceptId, Folder, Table, units};
+use consilium_common::study::records::{ConceptRef, Covariate, Member, Records};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// The study's words as this folder's numbers.
+pub(super) struct Resolved {
+    /// The concepts of each of [`Records::sets`].
+    pub(super) sets: Vec<BTreeSet<ConceptId>>,
+    /// The concepts of each UCUM code that the study names.
+    pub(super) units: BTreeMap<String, BTreeSet<ConceptId>>,
+    /// What somebody should look at.
+    pub(super) notes: Vec<Note>,
+}
+
+/// Something of a concept set that the folder's vocabulary does not have: normal where only concepts in use are
+/// exported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Of the study.
+    pub set: String,
+    /// `Depressive disorder (440383)`, `ATC:N05A`.
+    pub concept: String,
+    /// What about it.
+    pub what: Remark,
+}
+
+/// See [`Note`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remark {
+    /// Not in table `concept`.
+    NotInVocabulary,
+    /// No standard concept, and nothing below it is asked for: no event is recorded with it.
+    NotStandard,
+}
+
+impl Remark {
+    /// In plain words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NotInVocabulary => "is not in table concept",
+            Self::NotStandard => "is not a standard concept: no event is recorded with it",
+        }
+    }
+}
+
+/// Reads what the study needs of the vocabulary; nothing of a person.
+///
+/// # Errors
+/// A name that is not the folder's, a hierarchy or vocabulary that is not there, a file that cannot be read.
+pub(super) fn resolve(folder: &Folder, records: &Records) -> Result<Resolved, InvalidRecords> {
+    if !records.sets.is_empty() && !folder.has(Table::Concept) {
+        return Err(InvalidRecords::MissingTable {
+            path: folder.root().to_owned(),
+            table: Table::Concept,
+            role: "the names and codes of its concept sets".to_owned(),
+        });
+    }
+    let asked = Asked::of(records);
+    let concepts = vocabulary::concepts(folder, |concept| asked.has(concept))?;
+    let below = if asked.is_hierarchical(records) {
+        let roots = members(records).filter(|(_, member)| member.descendants);
+        let roots = roots.flat_map(|(_, member)| found(&concepts, &member.concept)).collect();
+        vocabulary::descendants(folder, &roots)?
+    } else {
+        Some(BTreeMap::new())
+    };
+    meant(records, &concepts, below.as_ref())
+        .map_err(|mismatches| InvalidRecords::Vocabulary { path: folder.root().to_owned(), mismatches })
+}
+
+/// The study's words by what was found in the vocabulary; `below` is none where there is no hierarchy.
+pub(super) fn meant(
+    records: &Records,
+    concepts: &BTreeMap<ConceptId, Concept>,
+    below: Option<&BTreeMap<ConceptId, BTreeSet<ConceptId>>>,
+) -> Result<Resolved, Vec<Mismatch>> {
+    let mut mismatches = Vec::new();
+    let mut notes = Vec::new();
+    let mut sets = Vec::new();
+    for set in &records.sets {
+        if below.is_none() && set.include.iter().chain(&set.exclude).any(|member| member.descendants) {
+            mismatches.push(Mismatch::NoHierarchy { set: set.name.clone() });
+        }
+        let mut concepts_of = |members: &[Member]| -> BTreeSet<ConceptId> {
+            let mut all = BTreeSet::new();
+            for member in members {
+                look(&set.name, member, concepts, &mut mismatches, &mut notes);
+                for concept in found(concepts, &member.concept) {
+                    match below.and_then(|below| below.get(&concept)).filter(|_| member.descendants) {
+                        Some(tree) => all.extend(tree),
+                        None => drop(all.insert(concept)),
+                    }
+                }
+            }
+            all
+        };
+        let (include, exclude) = (concepts_of(&set.include), concepts_of(&set.exclude));
+        sets.push(&include - &exclude);
+    }
+    if !mismatches.is_empty() {
+        return Err(mismatches);
+    }
+    let units = unit_codes(records)
+        .map(|code| {
+            let listed = concepts.values().filter(|concept| is_unit(concept) && concept.code == *code);
+            let all = listed.map(|concept| concept.id).chain([units::by_text(code)]).collect();
+            (code.clone(), all)
+        })
+        .collect();
+    Ok(Resolved { sets, units, notes })
+}
+
+/// What the study looks up.
+struct Asked<'a> {
+    ids: HashSet<i64>,
+    codes: HashSet<(&'a str, &'a str)>,
+    units: HashSet<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(records: &'a Records) -> Self {
+        let (mut ids, mut codes) = (HashSet::new(), HashSet::new());
+        for (_, member) in members(records) {
+            match &member.concept {
+                ConceptRef::Id { id, .. } => {
+                    ids.insert(*id);
+                }
+                ConceptRef::Code { vocabulary, code } => {
+                    codes.insert((vocabulary.as_str(), code.as_str()));
+                }
+            }
+        }
+        Self { ids, codes, units: unit_codes(records).map(String::as_str).collect() }
+    }
+
+    fn has(&self, concept: &Concept) -> bool {
+        self.ids.contains(&concept.id.0)
+            || self.codes.contains(&(concept.vocabulary.as_str(), concept.code.as_str()))
+            || is_unit(concept) && self.units.contains(concept.code.as_str())
+    }
+
+    fn is_hierarchical(&self, records: &Records) -> bool {
+        members(records).any(|(_, member)| member.descendants)
+    }
+}
+
+fn is_unit(concept: &Concept) -> bool {
+    concept.vocabulary == "UCUM"
+}
+
+fn members(records: &Records) -> impl Iterator<Item = (&str, &Member)> {
+    records
+        .sets
+        .iter()
+        .flat_map(|set| set.include.iter().chain(&set.exclude).map(|member| (set.name.as_str(), member)))
+}
+
+fn unit_codes(records: &Records) -> impl Iterator<Item = &String> {
+    records.covariates.iter().flat_map(|covariate| match covariate {
+        Covariate::Measured { units, .. } => units.as_slice(),
+        _ => &[],
+    })
+}
+
+/// An id stands for itself, also where table `concept` does not have it: events name it by the same number.
+fn found(concepts: &BTreeMap<ConceptId, Concept>, concept: &ConceptRef) -> Vec<ConceptId> {
+    match concept {
+        ConceptRef::Id { id, .. } => vec![ConceptId(*id)],
+        ConceptRef::Code { vocabulary, code } => {
+            by_code(concepts, vocabulary, code).map(|concept| concept.id).collect()
+        }
+    }
+}
+
+fn by_code<'a>(
+    concepts: &'a BTreeMap<ConceptId, Concept>,
+    vocabulary: &'a str,
+    code: &'a str,
+) -> impl Iterator<Item = &'a Concept> {
+    concepts.values().filter(move |concept| concept.vocabulary == vocabulary && concept.code == code)
+}
+
+/// Holds one line of a set against the vocabulary.
+fn look(
+    set: &str,
+    member: &Member,
+    concepts: &BTreeMap<ConceptId, Concept>,
+    mismatches: &mut Vec<Mismatch>,
+    notes: &mut Vec<Note>,
+) {
+    let mut note = |concept: String, what| notes.push(Note { set: set.to_owned(), concept, what });
+    match &member.concept {
+        ConceptRef::Id { id, name } => {
+            let Some(known) = concepts.get(&ConceptId(*id)) else {
+                return note(format!("{name} ({id})"), Remark::NotInVocabulary);
+            };
+            if known.name.trim() != name.trim() {
+                let (asserted, found) = (name.trim().to_owned(), known.name.trim().to_owned());
+                mismatches.push(Mismatch::OtherName { set: set.to_owned(), id: *id, asserted, found });
+            } else if !known.is_standard && !member.descendants {
+                note(format!("{name} ({id})"), Remark::NotStandard);
+            }
+        }
+        ConceptRef::Code { vocabulary, code } => {
+            let name = format!("{vocabulary}:{code}");
+            let mut known = by_code(concepts, vocabulary, code).peekable();
+            if known.peek().is_none() {
+                note(name, Remark::NotInVocabulary);
+            } else if !member.descendants && known.all(|concept| !concept.is_standard) {
+                note(name, Remark::NotStandard);
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Studies and people by hand.
+
+use super::super::cohort::Depth;
+use super::super::outcome::Found;
+use super::super::plan::Plan;
+use super::super::resolve::{self, Resolved};
+use super::super::timeline::Lists;
+use super::super::{attributes, cohort, covariates, outcome};
+use crate::data::omop::{ConceptId, Day, Domain, Event, History, Moment, Period, Person, PersonId, Value};
+use consilium_common::study::records::*;
+use consilium_common::study::{self, Data, Encoding, Feature, SplitBy, Study, Task};
+use std::collections::BTreeMap;
+use std::num::NonZeroI64;
+use std::sync::OnceLock;
+
+pub(super) const ENTRY: SetIndex = SetIndex(0);
+pub(super) const OUTCOME: SetIndex = SetIndex(1);
+pub(super) const PULSE: SetIndex = SetIndex(2);
+
+/// Asks about people with condition 10 in 2015; the outcome is condition 20 within 1 to 30 days. Sets: 10, 20, 30.
+pub(super) fn records() -> Records {
+    let set = |name: &str, id: i64| ConceptSet {
+        name: name.to_owned(),
+        include: vec![member(id, name)],
+        exclude: vec![],
+        source: None,
+    };
+    Records {
+        formats: vec!["omop-cdm-5.4".to_owned()],
+        accrual: (jiff::civil::date(2015, 1, 1), jiff::civil::date(2015, 12, 31)),
+        followup_to: jiff::civil::date(2016, 12, 31),
+        date_only: DateOnly::End,
+        sets: vec![set("entry", 10), set("outcome", 20), set("pulse", 30)],
+        cohort: Cohort {
+            name: "first".to_owned(),
+            entry: vec![condition(ENTRY)],
+            limit: Limit::FirstInAccrual,
+            index: Anchor::Start,
+            predict_after_hours: 0,
+            prior_observation_days: 0,
+            require: vec![],
+            exclude: vec![],
+        },
+        outcome: Outcome {
+            any_of: vec![condition(OUTCOME)],
+            at_risk: AtRisk::Days { from: 1, to: 30 },
+            prior: PriorOutcome::Keep,
+            short_follow_up: ShortFollowUp::Drop,
+            death: Death::Competing,
+        },
+        covariates: vec![],
+        attributes: vec![],
+    }
+}
+
+pub(super) fn member(id: i64, name: &str) -> Member {
+    Member { concept: ConceptRef::Id { id, name: name.to_owned() }, descendants: false }
+}
+
+pub(super) fn condition(set: SetIndex) -> Criterion {
+    Criterion { table: RecordTable::Condition, set: Some(set) }
+}
+
+pub(super) fn of(table: RecordTable, set: Option<SetIndex>) -> Criterion {
+    Criterion { table, set }
+}
+
+/// The numbers of concept 30, in mm[Hg].
+pub(super) fn measured(window: Window, take: Take) -> Covariate {
+    Covariate::Measured {
+        events: of(RecordTable::Measurement, Some(PULSE)),
+        window,
+        take,
+        units: vec!["mm[Hg]".to_owned()],
+        unit_missing: false,
+        plausible: None,
+    }
+}
+
+/// A study of these records with these encodings of its covariates.
+pub(super) fn study(records: Records, encodings: &[Encoding]) -> Study {
+    // Prices are computed once.
+    static PARSED: OnceLock<Study> = OnceLock::new();
+    let parse =
+        || study::parse(include_bytes!("../../testdata/study.toml")).unwrap_or_else(|e| panic!("{e}"));
+    on_records(PARSED.get_or_init(parse).clone(), records, encodings)
+}
+
+/// The same study, but on these records.
+pub(super) fn on_records(mut study: Study, records: Records, encodings: &[Encoding]) -> Study {
+    assert_eq!(encodings.len(), records.covariates.len());
+    let named = encodings.iter().enumerate();
+    study.features = named
+        .map(|(at, encoding)| Feature { name: format!("f{at}"), unit: None, encoding: encoding.clone() })
+        .collect();
+    if records.attributes.is_empty() {
+        study.attributes = vec![];
+    }
+    study.task = Task { name: "recurrence".to_owned() };
+    study.split.by = SplitBy::SiteHash;
+    study.data = Data::Records(Box::new(records));
+    study
+}
+
+pub(super) fn of_study(study: &Study) -> &Records {
+    match &study.data {
+        Data::Records(records) => records,
+        Data::Table(_) => panic!("a study on records"),
+    }
+}
+
+/// The sets as their own concepts alone.
+pub(super) fn resolved(records: &Records) -> Resolved {
+    match resolve::meant(records, &BTreeMap::new(), Some(&BTreeMap::new())) {
+        Ok(resolved) => resolved,
+        Err(mismatches) => panic!("{mismatches:?}"),
+    }
+}
+
+pub(super) fn born(year: i16, month: u8, day: u8) -> Person {
+    Person {
+        id: PersonId(1),
+        gender: ConceptId(8532),
+        race: ConceptId::NONE,
+        ethnicity: ConceptId::NONE,
+        birth_year: Some(year),
+        birth_month: Some(month),
+        birth_day: Some(day),
+        location: None,
+        care_site: None,
+    }
+}
+
+pub(super) fn moment(text: &str) -> Moment {
+    Moment::parse(text.as_bytes()).unwrap_or_else(|_| panic!("a moment: {text}"))
+}
+
+pub(super) fn day(text: &str) -> Day {
+    moment(text).day()
+}
+
+pub(super) fn periods(texts: &[(&str, &str)]) -> Vec<Period> {
+    let mut periods: Vec<Period> = texts
+        .iter()
+        .map(|(start, end)| Period { person: PersonId(1), start: day(start), end: day(end) })
+        .collect();
+    periods.sort_unstable();
+    periods
+}
+
+/// `condition 10 2015-01-05T10:00 to 2015-01-06 visit 3 value 36.6 unit 8876`.
+pub(super) fn event(text: &str) -> Event {
+    let mut words = text.split(' ');
+    let mut next = || words.next().unwrap_or_else(|| panic!("a word more: {text}"));
+    let domain = match next() {
+        "visit" => Domain::Visit,
+        "detail" => Domain::VisitDetail,
+        "condition" => Domain::Condition,
+        "measurement" => Domain::Measurement,
+        "death" => Domain::Death,
+        other => panic!("no table {other}"),
+    };
+    let number = |word: &str| word.parse::<i64>().unwrap_or_else(|_| panic!("a number: {text}"));
+    let mut event = Event {
+        person: PersonId(1),
+        domain,
+        concept: ConceptId(number(next())),
+        time: moment(next()),
+        end: None,
+        value: Value::None,
+        unit: ConceptId::NONE,
+        visit: None,
+        provenance: ConceptId::NONE,
+        status: ConceptId::NONE,
+        care_site: None,
+    };
+    while let Some(key) = words.next() {
+        let value = words.next().unwrap_or_else(|| panic!("a word more: {text}"));
+        match key {
+            "to" => event.end = Some(moment(value)),
+            "in" => event.visit = NonZeroI64::new(number(value)),
+            "value" => event.value = Value::Number(value.parse().expect("a number")),
+            "unit" => event.unit = ConceptId(number(value)),
+            other => panic!("no key {other}"),
+        }
+    }
+    event
+}
+
+/// What came of one person.
+pub(super) struct Answer {
+    pub(super) depth: Depth,
+    /// In words, so that it can be compared.
+    pub(super) index: Option<String>,
+    pub(super) found: Option<Found>,
+    pub(super) inputs: Vec<f32>,
+    pub(super) groups: Vec<u16>,
+}
+
+pub(super) fn ask(study: &Study, person: &Person, periods: &[Period], events: &[Event]) -> Answer {
+    let records = of_study(study);
+    let plan = Plan::new(study, records, &resolved(records));
+    let mut events: Vec<Event> = events.iter().filter(|event| plan.wants(event)).copied().collect();
+    events.sort_unstable();
+    let mut lists = Lists::new(&plan);
+    let timeline = lists.fill(&plan, &History { person, periods, events: &events });
+    let (depth, asked) = cohort::index(&plan, &timeline);
+    let Some(asked) = asked else {
+        return Answer { depth, index: None, found: None, inputs: vec![], groups: vec![] };
+    };
+    let micros = jiff::SignedDuration::from_micros(asked.index.0);
+    let index = jiff::civil::datetime(1970, 1, 1, 0, 0, 0, 0) + micros;
+    let mut tally = vec![Default::default(); study.features.len()];
+    Answer {
+        depth,
+        index: Some(index.to_string()),
+        found: Some(outcome::find(&plan, &timeline, &asked)),
+        inputs: covariates::inputs(&plan, &timeline, &asked, &mut tally),
+        groups: attributes::groups(&plan, &timeline, &asked),
+    }
+}

@@ -1,0 +1,143 @@
+//! A hospital's OMOP database, open on one snapshot.
+
+use super::super::cells::{Batch, Column};
+use super::super::error::InvalidOmop;
+use super::super::schema::Table;
+use super::catalog::{self, Found};
+use super::config::Config;
+use super::copy;
+use super::error::InvalidDatabase;
+use super::password::password;
+use super::session::{Server, Session};
+use super::tls::Tls;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// Open connections, all on one snapshot, and where each table is. Every read of it sees the database as it was when it
+/// was opened.
+///
+/// # Privacy
+/// Nothing is written, and nothing of a row is logged. The server's own log may show the queries (`data plan` prints them):
+/// they hold names of columns and no values.
+pub struct Database {
+    config: Config,
+    tables: BTreeMap<Table, Found>,
+    server: Server,
+    idle: Mutex<Vec<Session>>,
+    given_back: Condvar,
+}
+
+impl Database {
+    /// Connects, begins the transaction, and looks for the tables of ours. Reads no table.
+    ///
+    /// # Errors
+    /// A file that the configuration names cannot be used; no connection; no table of OMOP; a column with a type that we
+    /// do not read.
+    pub fn open(config: &Config) -> Result<Self, InvalidDatabase> {
+        let tls = Tls::new(&config.transport)?;
+        let password = password(config)?;
+        let connect = || Session::connect(config, &tls, password.as_deref().map(String::as_str));
+        let first = connect()?;
+        first.begin(config, None)?;
+        let server = first.server()?;
+        let tables = catalog::look(&first, config)?;
+        let mut sessions = Vec::new();
+        if config.connections > 1 {
+            let snapshot = first.export_snapshot()?;
+            for _ in 1..config.connections {
+                let session = connect()?;
+                session.begin(config, Some(&snapshot))?;
+                session.server()?;
+                sessions.push(session);
+            }
+        }
+        sessions.push(first);
+        Ok(Self {
+            config: config.clone(),
+            tables,
+            server,
+            idle: Mutex::new(sessions),
+            given_back: Condvar::new(),
+        })
+    }
+
+    /// How it was reached.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether it has a table.
+    #[must_use]
+    pub fn has(&self, table: Table) -> bool {
+        self.tables.contains_key(&table)
+    }
+
+    /// Nothing, if this role may read every column of some tables that is there and that is asked for.
+    ///
+    /// # Errors
+    /// It may not: what, over all tables.
+    pub fn granted(&self, tables: &[Table]) -> Result<(), InvalidDatabase> {
+        let withheld: BTreeSet<String> = tables
+            .iter()
+            .filter_map(|table| self.tables.get(table).and_then(|found| found.withheld(*table)))
+            .collect();
+        if withheld.is_empty() {
+            return Ok(());
+        }
+        let what: Vec<String> = withheld.into_iter().collect();
+        Err(InvalidDatabase::NotGranted { user: self.config.user.clone(), what: what.join(", ") })
+    }
+
+    pub(super) const fn tables(&self) -> &BTreeMap<Table, Found> {
+        &self.tables
+    }
+
+    pub(super) const fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Rows of a table, about; none where it is missing.
+    pub(in super::super) fn size(&self, table: Table) -> Option<u64> {
+        self.tables.get(&table).map(|found| found.estimate.unwrap_or(0))
+    }
+
+    /// Gives every batch of a table to `take`; nothing where the table is missing. Waits for a connection that nobody reads
+    /// from.
+    pub(in super::super) fn read(
+        &self,
+        table: Table,
+        wanted: &[Column],
+        take: &mut dyn FnMut(&Batch) -> Result<(), InvalidOmop>,
+    ) -> Result<(), InvalidOmop> {
+        let Some(found) = self.tables.get(&table) else { return Ok(()) };
+        self.granted(&[table])?;
+        let lease = self.lease();
+        copy::read(lease.session.as_ref().expect("until it is dropped"), table, found, wanted, take)
+    }
+
+    fn lease(&self) -> Lease<'_> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(session) = idle.pop() {
+                return Lease { database: self, session: Some(session) };
+            }
+            idle = self.given_back.wait(idle).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// A connection that is given back when it goes.
+struct Lease<'a> {
+    database: &'a Database,
+    session: Option<Session>,
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            self.database.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+            self.database.given_back.notify_one();
+        }
+    }
+}

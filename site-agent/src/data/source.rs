@@ -1,0 +1,157 @@
+//! The two forms that a site's data may have, and one way to ask for either: a study says which one it reads.
+
+use super::extract::{self, InvalidRecords};
+use super::omop::{Fault, Folder, Reading, Table, TableCounts};
+use super::split::SplitKey;
+use super::table::{self, FILE_NAME, InvalidTable, Loaded, Summary};
+use consilium_common::study::{Data, Study};
+use std::path::{Path, PathBuf};
+
+/// Why a site's data cannot be used for a study.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidData {
+    /// A plain table.
+    #[error(transparent)]
+    Table(#[from] InvalidTable),
+    /// OMOP records.
+    #[error(transparent)]
+    Records(#[from] InvalidRecords),
+    /// A plain table is asked for.
+    #[error(
+        "{path}: these are OMOP tables, and the study reads a plain table: give the CSV file, or a folder with {FILE_NAME}"
+    )]
+    NoTable {
+        /// What there is.
+        path: PathBuf,
+    },
+    /// OMOP tables name a person by one column only.
+    #[error(
+        "{path}: OMOP tables tell persons apart by column person_id, and site-policy.toml says {person_id}: change \
+         data.person_id there"
+    )]
+    OtherPerson {
+        /// What there is.
+        path: PathBuf,
+        /// As the policy has it.
+        person_id: String,
+    },
+}
+
+impl InvalidData {
+    /// Whether this machine is at fault, and not the data.
+    #[must_use]
+    pub const fn is_of_this_machine(&self) -> bool {
+        matches!(self, Self::Records(records) if records.is_of_this_machine())
+    }
+}
+
+/// What contributes nothing; stays at the site.
+pub struct Faults {
+    /// Rows in all.
+    pub count: u64,
+    /// In words that name tables, rows and columns, and never a cell; of a table the first few.
+    pub shown: Vec<String>,
+}
+
+/// Reads a site's data for a round: what cannot be used contributes nothing.
+///
+/// # Privacy
+/// As [`table::load_tolerant`] and [`extract::extract`].
+///
+/// # Errors
+/// The data cannot be used for the study.
+pub fn load_tolerant(path: &Path, study: &Study, key: &SplitKey) -> Result<(Loaded, Faults), InvalidData> {
+    match &study.data {
+        Data::Table(_) => {
+            let (loaded, faults) = table::load_tolerant(as_table(path)?, study, key)?;
+            let shown = faults.shown.iter().map(ToString::to_string).collect();
+            Ok((loaded, Faults { count: faults.count, shown }))
+        }
+        Data::Records(records) => {
+            let extracted = extract::extract(path, study, records, key, &Reading::default())?;
+            Ok((extracted.loaded, left_out(&extracted.report.tables)))
+        }
+    }
+}
+
+/// Reads a site's data for `data export`. Of a table it forgives nothing; rows of OMOP tables have one rule for each
+/// fault, everywhere.
+///
+/// # Privacy
+/// As [`load_tolerant`].
+///
+/// # Errors
+/// The data cannot be used for the study.
+pub fn load_strict(path: &Path, study: &Study, key: &SplitKey) -> Result<Loaded, InvalidData> {
+    match &study.data {
+        Data::Table(_) => Ok(table::load_strict(as_table(path)?, study, key)?.0),
+        Data::Records(records) => {
+            Ok(extract::extract(path, study, records, key, &Reading::default())?.loaded)
+        }
+    }
+}
+
+/// As [`load_strict`], of a plain table, for `data check`: how much is in it.
+///
+/// # Errors
+/// As [`load_strict`]; also where the study reads records.
+pub fn summary(path: &Path, study: &Study, key: &SplitKey) -> Result<Summary, InvalidData> {
+    Ok(table::load_strict(as_table(path)?, study, key)?.1)
+}
+
+/// Whether the data have what a study reads: columns, and of OMOP tables the vocabulary. Reads nothing of a person.
+///
+/// # Errors
+/// They have not, or cannot be read.
+pub fn check_columns(path: &Path, study: &Study) -> Result<(), InvalidData> {
+    match &study.data {
+        Data::Table(_) => Ok(table::check_columns(as_table(path)?, study)?),
+        Data::Records(records) => {
+            extract::check(path, study, records)?;
+            Ok(())
+        }
+    }
+}
+
+/// Whether the data tell persons apart by the column that the policy names.
+///
+/// # Errors
+/// They do not, or cannot be read.
+pub fn check_person_column(path: &Path, person_id: &str) -> Result<(), InvalidData> {
+    if !extract::is_folder(path) {
+        return Ok(table::check_person_column(path, person_id)?);
+    }
+    if person_id != OMOP_PERSON {
+        return Err(InvalidData::OtherPerson { path: path.to_owned(), person_id: person_id.to_owned() });
+    }
+    Ok(())
+}
+
+/// The one file that stands for a site's data: the plain table, or the first of table `person`.
+#[must_use]
+pub fn main_file(path: &Path) -> PathBuf {
+    match Folder::open(path) {
+        Ok(folder) if extract::is_folder(path) => folder.person_file().unwrap_or(path).to_owned(),
+        _ if path.is_dir() => path.join(FILE_NAME),
+        _ => path.to_owned(),
+    }
+}
+
+const OMOP_PERSON: &str = "person_id";
+
+fn as_table(path: &Path) -> Result<&Path, InvalidData> {
+    if extract::is_folder(path) { Err(InvalidData::NoTable { path: path.to_owned() }) } else { Ok(path) }
+}
+
+/// Rows that contribute nothing, by table and kind; without their numbers, which `data check` shows.
+fn left_out(tables: &[(Table, TableCounts)]) -> Faults {
+    let mut faults = Faults { count: 0, shown: Vec::new() };
+    for (table, counts) in tables {
+        for fault in Fault::ALL.into_iter().filter(|fault| fault.leaves_out() && counts.faults.of(*fault) > 0)
+        {
+            faults.count += counts.faults.of(fault);
+            faults.shown.push(format!("table {table}: {}", fault.words()));
+        }
+    }
+    faults
+}
