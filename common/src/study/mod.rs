@@ -22,7 +22,7 @@ mod shipped;
 pub use check::predict;
 pub use describe::describe;
 pub use earmarks::earmarks;
-pub use fill::{Choice, Filled, fill, fill_shipped};
+pub use fill::{Choice, Filled, ModeName, fill, fill_shipped, in_mode};
 pub use mistake::{Mistake, Mistakes};
 pub use parse::parse;
 use shape::grouping_names;

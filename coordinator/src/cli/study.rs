@@ -32,9 +32,10 @@ pub(super) enum StudyCommand {
         #[arg(long, value_enum, default_value = "table")]
         source: Source,
         /// Start from this file instead of a built-in one; a quorum that may stay stays.
-        #[arg(long, conflicts_with_all = ["privacy", "source"])]
+        #[arg(long, conflicts_with = "source")]
         from: Option<PathBuf>,
-        /// Who is trusted with what; without it `local` for tables and `distributed` for OMOP records.
+        /// Who is trusted with what; without it what --from says, else `local` for tables and `distributed` for
+        /// OMOP records. A file of the other mode is changed to the asked one, and what changes is said.
         #[arg(long, value_enum)]
         privacy: Option<Mode>,
         /// Calibrate the noise so that no person pays more than this.
@@ -115,10 +116,9 @@ pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), Comman
     match command {
         StudyCommand::New { out: path, from, source, privacy, epsilon, people, home } => {
             let template = match from {
-                None => Template::shipped(source, privacy),
-                Some(from) => {
-                    Template::read(&from).map_err(|error| CommandError::input(format!("--from {error}")))
-                }
+                None => Ok(Template::shipped(source, privacy)),
+                Some(from) => Template::read(&from, privacy)
+                    .map_err(|error| CommandError::input(format!("--from {error}"))),
             };
             super::study_new::new(&path, template, epsilon, &people, &home, out).await
         }

@@ -18,7 +18,7 @@ use caps::Caps;
 use clap::Args;
 use consilium_common::secagg::{Refusal, SITES_MIN};
 use consilium_common::study::secure::Summed;
-use consilium_common::study::{self, RosterSite, Study};
+use consilium_common::study::{self, Filled, RosterSite, Study};
 use hospitals::{Hospital, hospitals_in};
 use process::{Running, program, run as run_program};
 use progress::Progress;
@@ -56,7 +56,8 @@ pub struct DemoArgs {
     /// No person pays more than this in all; the noise is calibrated to it.
     #[arg(long, allow_negative_numbers = true, value_parser = crate::cli::epsilon)]
     epsilon: Option<f64>,
-    /// Who is trusted with what; local without it, or what the study file says.
+    /// Who is trusted with what; local without it, or what the study file says. A file of the other mode is
+    /// changed to the asked one, and what changes is said.
     #[arg(long, value_enum)]
     privacy: Option<Mode>,
     /// Where results go: a new or empty folder.
@@ -137,7 +138,10 @@ async fn train_and_report(
     // 3. The study: published, and approved by each site.
     say.step("publishing the study; each site checks it against its policy");
     let epsilon = args.epsilon.or((args.study.is_none()).then_some(EPSILON));
-    let text = template.fill(&roster, epsilon)?.text;
+    let Filled { text, choices } = template.fill(&roster, epsilon)?;
+    for choice in choices {
+        say.step(&format!("the study file for this run: {choice}"));
+    }
     let study_path = work.join("study.toml");
     std::fs::write(&study_path, &text).map_err(CommandError::fault)?;
     let digest = crate::cli::publish(&home, text.clone().into_bytes(), &study_path).await?;
@@ -212,35 +216,19 @@ async fn train_and_report(
     })
 }
 
-/// The study file to fill in: the shipped one of the asked mode, or the given one, which must be of it.
+/// The study file to fill in: the shipped one or the given one, of the asked mode.
 fn template(args: &DemoArgs) -> Result<Template, CommandError> {
-    let distributed = args.privacy == Some(Mode::Distributed);
-    let Some(path) = &args.study else {
-        if distributed && args.sites < SITES_MIN as u32 {
-            let refusal = Refusal::Sites { found: args.sites as usize };
-            return Err(CommandError::input(format!(
-                "--privacy distributed with --sites {}: {refusal}",
-                args.sites
-            )));
-        }
-        return Template::shipped(Source::Table, args.privacy);
-    };
-    let template = Template::read(path)?;
-    let Template::Own(text) = &template else { unreachable!("it was read from a file") };
-    let document: Option<toml::Table> = text.parse().ok();
-    let mode = document.as_ref().and_then(|d| d.get("privacy")?.get("mode")?.as_str());
-    match (args.privacy, mode) {
-        (Some(asked), Some(mode)) if (asked == Mode::Distributed) != (mode == "distributed") => {
-            let asked = if asked == Mode::Distributed { "distributed" } else { "local" };
-            Err(CommandError::input(format!(
-                "--privacy {asked}: {} says mode = {mode:?}, and sites approve what the file says; give a study \
-                 of that mode, as docs/studies has for both",
-                path.display()
-            )))
-        }
-        // What else is wrong with the file is said where it is filled in.
-        _ => Ok(template),
+    if let Some(path) = &args.study {
+        return Template::read(path, args.privacy);
     }
+    if args.privacy == Some(Mode::Distributed) && args.sites < SITES_MIN as u32 {
+        let refusal = Refusal::Sites { found: args.sites as usize };
+        return Err(CommandError::input(format!(
+            "--privacy distributed with --sites {}: {refusal}",
+            args.sites
+        )));
+    }
+    Ok(Template::shipped(Source::Table, args.privacy))
 }
 
 /// Makes OUT.
