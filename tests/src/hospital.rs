@@ -10,7 +10,6 @@ use crate::scripted::{Script, Scripted, Seen};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::SecretKey;
 use consilium_common::model::blob::{self, ModelHeader};
-use consilium_common::model::initial::initial_parameters;
 use consilium_common::privacy::noise::secret_rng;
 use consilium_common::protocol::Task;
 use consilium_common::study::{self, Study};
@@ -108,7 +107,7 @@ impl Play<'_> {
         let key = SecretKey::from_seed(&[99; 32]);
         let enrolled =
             Enrolled { text: &text, study: &study, keys: &keys, known: PLAYERS, signed: start_time() };
-        let initial = initial_parameters(&study.architecture(), &study.digest);
+        let initial = study.initial_parameters();
         let model = |round: u32| {
             let architecture = study.architecture();
             let header = ModelHeader { schema: "model/1".into(), study: study.digest, round, architecture };

@@ -80,8 +80,16 @@ fn data(out: &mut String, study: &Study) -> fmt::Result {
     };
     let architecture = study.architecture();
     let (inputs, parameters) = (architecture.inputs, architecture.parameters());
-    paragraph(out, "Model: ", &format!("{model}; {inputs} inputs, {parameters} parameters"));
+    paragraph(out, "Model: ", &format!("{model}; {inputs} inputs, {parameters} parameters{}", start(study)));
     Ok(())
+}
+
+/// Where the model starts, if not from nothing.
+pub fn start(study: &Study) -> String {
+    let told = |share| {
+        format!("; it starts by telling everybody a risk of {:.2} %, a published figure", 100.0 * share)
+    };
+    study.prevalence_public.map_or_else(String::new, told)
 }
 
 fn columns(out: &mut String, study: &Study, table: &TableData) -> fmt::Result {

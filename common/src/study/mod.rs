@@ -65,6 +65,8 @@ pub struct Study {
     pub split: Split,
     /// The model's shape.
     pub model: ModelFamily,
+    /// A published figure of how many have the outcome, which the model starts from; never one from these data.
+    pub prevalence_public: Option<f64>,
     /// Every parameter of the privacy mechanism.
     pub privacy: Privacy,
     /// How the model is judged.

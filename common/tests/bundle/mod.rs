@@ -19,7 +19,6 @@ use consilium_common::ledger::tiles;
 use consilium_common::model::aggregate::WeightedSum;
 use consilium_common::model::blob::{self, ModelHeader, UpdateHeader};
 use consilium_common::model::export::{architecture_json, safetensors_bytes};
-use consilium_common::model::initial::initial_parameters;
 use consilium_common::privacy::clip::sigma_units;
 use consilium_common::privacy::mechanism::Event;
 use consilium_common::protocol::{Approval, Decision, DeclineReason, Start};
@@ -284,7 +283,7 @@ fn open(site: &mut Site, study: &Study, taking_part: &[(&str, u8)], approval: &S
 
 fn train(study: &Study, sites: &mut [Site], map: &mut Map) -> (ModelHeader, Vec<i32>) {
     let architecture = study.architecture();
-    let mut values = initial_parameters(&architecture, &study.digest);
+    let mut values = study.initial_parameters();
     let mut header = ModelHeader { schema: "model/1".into(), study: study.digest, round: 0, architecture };
     for round in 0..study.privacy.training.rounds {
         let model = blob::encode(&header, &values);

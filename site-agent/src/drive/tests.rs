@@ -14,7 +14,6 @@ use crate::{approval, files};
 use consilium_common::id::Digest;
 use consilium_common::ledger::checkpoint::{COORDINATOR, witness_name};
 use consilium_common::ledger::rules::Outcome;
-use consilium_common::model::initial::initial_parameters;
 use consilium_common::protocol::Decision;
 use consilium_common::study::{self, Study};
 use consilium_common::time::Time;
@@ -108,7 +107,7 @@ impl Site {
         let study = &self.study;
         let about = Round { study: study.digest, round, model: model(), site: site(0) };
         let listed = study.site(&site(0)).expect("listed").clone();
-        let values = initial_parameters(&study.architecture(), &study.digest);
+        let values = study.initial_parameters();
         let made = update(&mut self.agent, &held, begun, about, listed, values).await;
         (reserve, held, made)
     }

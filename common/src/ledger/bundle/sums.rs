@@ -11,7 +11,6 @@ use super::{Audit, Finding, SiteReport};
 use crate::id::{Digest, SiteName};
 use crate::ledger::rules::{Masked, Slot, State};
 use crate::model::blob::{self, ModelHeader};
-use crate::model::initial::initial_parameters;
 use crate::model::step::ServerStep;
 use crate::privacy::clip::Lattice;
 use crate::secagg::{Agreement, InvalidRecord, SumRecord};
@@ -116,7 +115,7 @@ impl Audit<'_> {
         let planned = study.privacy.training.rounds;
         let agreement = self.agreement(compared, Summed::Training, checked);
         let due = self.rounds_due(compared);
-        let mut values = Some(initial_parameters(&study.architecture(), &study.digest));
+        let mut values = Some(study.initial_parameters());
         let mut round = 0;
         let mut models = Vec::new();
         while round < due || self.files.has(&file(round)) {

@@ -155,6 +155,7 @@ fn every_key_has_its_rule() {
             "split.training_share",
             "the same role in every study",
         ),
+        ("prevalence_public = 0.06", "prevalence_public = 1", "model.prevalence_public", "a published share"),
         ("class_weights = \"none\"", "class_weights = \"balanced\"", "model.class_weights", "couple persons"),
         ("\"logistic\"       #", "\"mlp\"       #", "model.hidden", "widths"),
         ("\"logistic\"       #", "\"gru\"       #", "model.family", "\"logistic\" or \"mlp\""),
