@@ -60,6 +60,7 @@ impl Audit<'_> {
         self.unsigned(place, &checkpoint, signed);
         self.kept_elsewhere(trust, roster, of_roster, &note, &tree);
         self.key_changes(&roster.name, &report.history);
+        self.lost_keys(&roster.name, &report.history, &tree, trust);
         self.recoveries(&roster.name, &report.history);
         self.build(&folder, &report.history);
         match replayed {
