@@ -12,7 +12,7 @@
 //! coordinator together can: they could then sign for this site, but not give back anything that it spent.
 
 use super::checkpoint::Note;
-use super::entry::Body;
+use super::entry::{Body, Entry};
 use super::key_change::Unproven;
 use super::merkle::Tree;
 use super::rules::State;
@@ -60,7 +60,7 @@ impl Statement for KeyLoss {
 }
 
 /// One hospital's word that the new key is that hospital's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Endorsement {
     /// Who vouches.
@@ -253,6 +253,15 @@ impl KeyLoss {
             return "another word about the split key".to_owned();
         }
         format!("for {} in the place of {}, expected {} for {}", found.new, found.old, self.new, self.old)
+    }
+}
+
+/// The lost key's checkpoint, if these bytes are a `key_lost`.
+#[must_use]
+pub fn checkpoint_of(entry: &[u8]) -> Option<String> {
+    match Entry::from_bytes(entry) {
+        Ok(Entry { body: Body::KeyLost { checkpoint, .. }, .. }) => Some(checkpoint),
+        _ => None,
     }
 }
 

@@ -150,7 +150,7 @@ fn a_statement_is_for_one_ledger_one_place_and_one_key() {
         edit(&mut loss);
         (case, loss)
     };
-    let check = |edit: &dyn Fn(&mut KeyLoss)| {
+    let found = |edit: &dyn Fn(&mut KeyLoss)| {
         // What one hospital signed; what the new key signed.
         let (mut case, loss) = edited(edit);
         case.endorsements[1] = loss.endorsed(name("corby"), &other(3));
@@ -160,20 +160,20 @@ fn a_statement_is_for_one_ledger_one_place_and_one_key() {
         let Body::KeyLost { by_new, checkpoint, endorsements, .. } = entry else { panic!("a loss") };
         let entry =
             Body::KeyLost { key: new().public(), split: case.loss.split, checkpoint, by_new, endorsements };
-        super::check(&[opened(2), entry], "ledger.key_statement");
+        check(&[opened(2), entry], "ledger.key_statement");
     };
-    check(&|loss| loss.site = name("brackley"));
-    check(&|loss| loss.dataset = "d2".into());
-    check(&|loss| loss.size += 1);
-    check(&|loss| loss.head = Digest::of(b"x"));
-    check(&|loss| loss.old = other(9).public());
-    check(&|loss| loss.new = other(9).public());
-    check(&|loss| loss.split = SplitKey::Lost);
+    found(&|loss| loss.site = name("brackley"));
+    found(&|loss| loss.dataset = "d2".into());
+    found(&|loss| loss.size += 1);
+    found(&|loss| loss.head = Digest::of(b"x"));
+    found(&|loss| loss.old = other(9).public());
+    found(&|loss| loss.new = other(9).public());
+    found(&|loss| loss.split = SplitKey::Lost);
 
     // Replayed later, when everything else is as it was.
     let case = Case::new(&bodies, &[0, 1], SplitKey::Kept);
     let [.., early] = &case.ledger()[..] else { panic!("a loss") };
-    super::check(&[opened(2), refusal("x"), early.clone()], "ledger.key_statement");
+    check(&[opened(2), refusal("x"), early.clone()], "ledger.key_statement");
 }
 
 #[test]
@@ -186,11 +186,11 @@ fn the_new_key_is_held_by_somebody_and_nobody_elses() {
         [opened(2), case.loss.entry(by, &case.checkpoint, OTHERS[..2].iter().map(vouch).collect())]
     };
     state(&entry(&new(), &new()));
-    super::check(&entry(&key(), &new()), "ledger.key_by_new");
-    super::check(&entry(&other(2), &new()), "ledger.key_by_new");
-    super::check(&entry(&key(), &key()), "ledger.key_reused");
+    check(&entry(&key(), &new()), "ledger.key_by_new");
+    check(&entry(&other(2), &new()), "ledger.key_by_new");
+    check(&entry(&key(), &key()), "ledger.key_reused");
     // A hospital that takes another's ledger over by its own key.
-    super::check(&entry(&other(2), &other(2)), "ledger.key_reused");
+    check(&entry(&other(2), &other(2)), "ledger.key_reused");
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn the_past_was_signed_by_the_lost_key() {
         panic!("a loss")
     };
     let none = Body::KeyLost { key, split, checkpoint: String::new(), by_new, endorsements };
-    super::check(&[opened(2), none], "ledger.key_checkpoint");
+    check(&[opened(2), none], "ledger.key_checkpoint");
 }
 
 /// By the key of the newest study with it; a key that was this ledger's own vouches for nothing.
