@@ -88,7 +88,9 @@ impl LedgerStore {
                      that was made after the key change"
                 )
             } else {
-                format!("it belongs to the key {its}, this site has {own}")
+                format!(
+                    "it belongs to the key {its}, this site has {own}; if that key is lost: `site-agent ledger lost-key`"
+                )
             }));
         }
         note.verify(&state.origin(), &key.public()).map_err(|e| refuse(format!("checkpoint: {e}")))?;
