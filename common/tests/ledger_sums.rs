@@ -300,6 +300,7 @@ fn what_was_masked_in_vain_is_for_the_model_of_its_step() {
     let mut given_up = make_with(Plan { untold: &[(1, 1)], ..Plan::default() });
     given_up.0.remove("evaluation/overall/sum").expect("there");
     assert_eq!(check(&given_up.0).findings, vec![]);
+    let what = "has a masked vector of grouping 1, attempt 1 for the model";
     finds_in(given_up, "commitment", what, entry(2, other(0, 1, 0)));
     // The vectors of round 1 are for a model that no sum here leads to; the final model says that there were two.
     let stopped = make_with(Plan { untold: &[(0, 0), (0, 1)], ..Plan::default() });
@@ -310,7 +311,7 @@ fn what_was_masked_in_vain_is_for_the_model_of_its_step() {
     finds_in(stopped.clone(), "missing", "sums/0: missing: what comes after it is there; nor", |map, _| {
         none(map)
     });
-    finds_in(stopped, "commitment", "the bundle has no sum of step 0; and 7 entries more", |map, _| {
+    finds_in(stopped, "commitment", "the bundle has no sum of round 1; and 7 entries more", |map, _| {
         none(map);
         map.remove("final/model").expect("there");
     });

@@ -239,7 +239,7 @@ fn members_are_known_by_their_newest_key() {
     let Body::StudyOpen { participants, .. } = &mut doubled else { panic!("an opening") };
     participants.remove(1);
     participants[1].key = other(2).public();
-    assert_eq!(members(&[opened(2), close(), doubled]), [2, 3].map(|seed| other(seed).public()));
+    assert_eq!(members(&[opened(2), close(), doubled]), [2, 4].map(|seed| other(seed).public()));
 }
 
 /// Nothing of what an open study had declared is given back, and nothing of it is ever used again.
