@@ -124,7 +124,7 @@ impl KeyLoss {
         }
     }
 
-    /// The entry. `checkpoint` is the newest one of the lost key.
+    /// The entry. `checkpoint` is the newest one of the lost key. An entry has room for about 80 endorsements.
     #[must_use]
     pub fn entry(&self, new: &SecretKey, checkpoint: &Note, endorsements: Vec<Endorsement>) -> Body {
         Body::KeyLost {
