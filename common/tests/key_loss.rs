@@ -11,6 +11,7 @@ use consilium_common::ledger::checkpoint::{Checkpoint, Note};
 use consilium_common::ledger::entry::{Body, Entry, Role};
 use consilium_common::ledger::key_loss::{Endorsement, KeyLoss, SplitKey};
 use consilium_common::ledger::merkle::Tree;
+use consilium_common::ledger::rules::{self, State};
 
 /// The others of ashford's study, by the seeds of their keys.
 const OTHERS: [(&str, u8); 2] = [("brackley", 2), ("corby", 3)];
@@ -105,6 +106,30 @@ fn a_key_that_was_lost_during_the_study() {
     for role in Role::ALL {
         assert!(more(role) > was(role));
     }
+}
+
+/// A ledger that promises another participant's cosignature. Of a study that ended with the key the participants
+/// who vouched have signed all that there is; of one that was over by then, nobody has.
+#[test]
+fn who_vouched_has_seen_what_was_open() {
+    let findings = |is_open: bool| {
+        let (mut map, sites) = make();
+        let bodies = sites[0].entries.iter().map(|bytes| Entry::from_bytes(bytes).expect("an entry").body);
+        let mut bodies = bodies.filter(|body| !is_open || !matches!(body, Body::Close { .. }));
+        let mut genesis = bodies.next().expect("the first entry");
+        let Body::Genesis { schema, .. } = &mut genesis else { panic!("the first entry") };
+        *schema = rules::SCHEMA_WITNESSED.into();
+        let first = rules::first_entry(genesis, bundle::time(0)).expect("legal");
+        let state = State::begin(&first).expect("legal");
+        let mut site = Site { entries: vec![first], state, ..sites[0].clone() };
+        bodies.for_each(|body| drop(site.append(body)));
+        let entry = loss(&site);
+        site.append(entry);
+        put(&mut map, &site, &site.entries, NEW);
+        check(&map).findings.iter().map(|finding| finding.what.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(findings(true), Vec::<String>::new());
+    assert_eq!(findings(false), ["not cosigned by another participant"]);
 }
 
 /// Entries that no quorum stands behind, put there by whoever can write the ledger anew.

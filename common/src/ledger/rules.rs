@@ -13,7 +13,7 @@ mod state;
 mod sums;
 
 pub use recovered::{LeftOpen, Recovery};
-pub use state::{Burn, Outcome, Slot, State, StudyRecord};
+pub use state::{Burn, KEY_LOST, Outcome, Slot, State, StudyRecord};
 pub use sums::{Block, Masked};
 
 use super::entry::{Body, Caps, Earmark, Entry, InvalidEntry};

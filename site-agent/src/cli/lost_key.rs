@@ -77,7 +77,7 @@ fn endorse(home: &Home, path: &Path, told: &PublicKey, out: &Path, output: &Outp
     let human = format!(
         "{}\n\
          This hospital vouches for the new key of {site}: send {} there.\n\
-         When {site} has gone on, put it into [known_sites] of {}:\n  {site} = \"{told}\"",
+         When {site} has gone on, and the studies that are open here with it are over, put it into [known_sites] of {}:\n  {site} = \"{told}\"",
         words(&request),
         out.display(),
         home.policy_path().display(),
@@ -104,7 +104,8 @@ fn finish(
         "key:         {new}\n\
          entries:     {}, the last of which says that the key was lost; studies that were open are charged in whole \
          and closed{aside}\n\
-         Back up {} now. Every other hospital puts the new key into [known_sites] of its site-policy.toml:\n  \
+         Back up {} now. Every other hospital puts the new key into [known_sites] of its site-policy.toml, once the studies that it has \
+         open with this one are over:\n  \
          {site} = \"{new}\"\n\
          Next: site-agent budget, then site-agent serve",
         done.after,

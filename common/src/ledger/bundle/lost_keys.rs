@@ -1,11 +1,26 @@
 //! Ledgers whose key was lost: what the rules cannot see of a `key_lost`, and what a reader should.
 
+use super::decisions::Approvals;
 use super::site::ledger_folder;
 use super::{Audit, Finding, Trust};
-use crate::id::SiteName;
+use crate::id::{Digest, SiteName};
 use crate::ledger::history::{History, KeyLost};
 use crate::ledger::key_loss::{SplitKey, is_over};
 use crate::ledger::merkle::Tree;
+use crate::ledger::rules::{KEY_LOST, State};
+
+/// Whether another participant of a study, under the key of its approval, has signed everything that the study left
+/// in this ledger: it ended here with the key, and whoever vouched for the new one signed the head before.
+pub(super) fn vouched(state: &State, study: &Digest, history: &History, approvals: &Approvals) -> bool {
+    let Some(record) = state.study(study).filter(|record| record.closed.as_deref() == Some(KEY_LOST)) else {
+        return false;
+    };
+    // Nothing of the study comes after the first loss since it was opened.
+    let loss = history.lost_keys.iter().find(|loss| loss.entry > record.opened);
+    let is_participant =
+        |(site, key): &(SiteName, _)| approvals.get(site).is_some_and(|approval| approval.key == *key);
+    loss.is_some_and(|loss| loss.endorsed.iter().any(is_participant))
+}
 
 impl Audit<'_> {
     /// The lost key signed the very entries before its loss; and whoever vouched did so under the key that the

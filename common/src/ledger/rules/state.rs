@@ -4,6 +4,8 @@ mod caps;
 mod keys;
 mod loss;
 
+pub use loss::KEY_LOST;
+
 use super::recovered::Recovery;
 use super::sums::{Block, Ended, Sums};
 use super::{Owner, REPLAY_SLACK};
