@@ -122,7 +122,9 @@ fn who_vouched_has_seen_what_was_open() {
         let first = rules::first_entry(genesis, bundle::time(0)).expect("legal");
         let state = State::begin(&first).expect("legal");
         let mut site = Site { entries: vec![first], state, ..sites[0].clone() };
-        bodies.for_each(|body| drop(site.append(body)));
+        for body in bodies {
+            site.append(body);
+        }
         let entry = loss(&site);
         site.append(entry);
         put(&mut map, &site, &site.entries, NEW);
