@@ -180,7 +180,7 @@ impl KeyLoss {
             );
             return unproven("ledger.key_quorum", what);
         };
-        for pair in endorsements.windows(2).filter(|pair| pair[0].site >= pair[1].site) {
+        if let Some(pair) = endorsements.windows(2).find(|pair| pair[0].site >= pair[1].site) {
             let what = format!("{} after {}: each vouches once, in order", pair[1].site, pair[0].site);
             return unproven("ledger.key_endorsed", what);
         }
