@@ -143,7 +143,7 @@ fn the_second_verifier_reads_secure_sums() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("sums/1: no ledger recorded its end"), "{text}");
     check("grouping", "no later step fixes it", &|map| *map = untold(&[(1, 1)]));
-    check("missing", "the sum of step 1, attempt 1 is not in the bundle", &|map| drop(map.remove("sums/1")));
+    check("missing", "the sum of round 2, attempt 2 is not in the bundle", &|map| drop(map.remove("sums/1")));
 }
 
 /// A site that lost its disk: the second verifier explains what was lost by the same uses, charges them, and finds

@@ -12,6 +12,7 @@ use crate::drive::{Stop, TaskError};
 use crate::enroll::EnrollError;
 use crate::files::FileError;
 use crate::home::HomeError;
+use crate::key_loss::KeyLossError;
 use crate::ledger::LedgerError;
 use crate::ledger_view::ViewError;
 use crate::link::CallError;
@@ -142,6 +143,12 @@ table! {
         EnrollError::Home(_) | EnrollError::Request(_) => Kind::Fault,
     };
     LedgerError => |error| of_ledger(&error);
+    KeyLossError => |error| match &error {
+        KeyLossError::Refused { .. } => Kind::Refused,
+        KeyLossError::Input(_) | KeyLossError::Home(HomeError::Mistakes { .. }) => Kind::Input,
+        KeyLossError::Home(_) => Kind::Fault,
+        KeyLossError::Ledger(ledger) => of_ledger(ledger),
+    };
     RotateError => |error| match &error {
         RotateError::Ledger(ledger) => of_ledger(ledger),
         RotateError::Home(_) => Kind::Fault,

@@ -9,6 +9,7 @@ mod quick;
 use crate::id::{Digest, SiteName, StudyId};
 use crate::key::PublicKey;
 use crate::ledger::key_change::KeyChange;
+use crate::ledger::key_loss::{Endorsement, KeyLoss, SplitKey};
 use crate::privacy::mechanism::Event;
 use crate::protocol::Approval;
 use crate::signed::Signed;
@@ -136,6 +137,21 @@ pub enum Body {
         by_old: Signed<KeyChange>,
         /// The same statement, signed by the new key.
         by_new: Signed<KeyChange>,
+    },
+    /// The ledger goes on under another key although the one before is lost: see [`crate::ledger::key_loss`].
+    /// Written on top of a copy that others kept, it ends whatever was open in it, as a `recovered` does, charges
+    /// every earmark of the studies that were open in whole, and closes them.
+    KeyLost {
+        /// As in a `key_change`.
+        key: PublicKey,
+        /// Whether people keep their roles.
+        split: SplitKey,
+        /// The lost key's newest checkpoint, over all entries before this one: a signed note, exact text.
+        checkpoint: String,
+        /// The statement, signed by the new key.
+        by_new: Signed<KeyLoss>,
+        /// The same statement, signed by other hospitals; by name in order.
+        endorsements: Vec<Endorsement>,
     },
     /// A study started here: its whole event list is earmarked, spare attempts included.
     StudyOpen {

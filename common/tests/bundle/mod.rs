@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "each file of tests uses its part")]
 
+pub mod python;
 pub mod secure;
 
 use consilium_common::evaluation::histogram::{Histogram, PERSON_UNITS};

@@ -47,13 +47,19 @@ impl Operator for OperatorApi {
         if !(1..=INVITE_HOURS_MAX).contains(&request.valid_hours) {
             return Err(Status::invalid_argument(format!("valid hours: expected 1 to {INVITE_HOURS_MAX}")));
         }
+        let claimed = match request.lost_key_for.as_str() {
+            "" => None,
+            key => Some(key.parse().map_err(|e| Status::invalid_argument(format!("the new key: {e}")))?),
+        };
         let mut secret = Zeroizing::new([0_u8; 32]);
         getrandom::fill(&mut secret[..])
             .map_err(|_| Status::internal("the operating system gave no entropy"))?;
         let expires = now().plus_ms(u64::from(request.valid_hours) * 3_600_000);
         blocking(|| {
-            self.hub
-                .change_registry(|registry, now| Ok(registry.invite(site.clone(), &secret[..], expires, now)))
+            self.hub.change_registry(|registry, now| match claimed {
+                None => Ok(registry.invite(site.clone(), &secret[..], expires, now)),
+                Some(key) => registry.invite_after_loss(&site, key, &secret[..], expires, now),
+            })
         })
         .map_err(status)?;
         let authority = Digest::of(&self.hub.authority_certificate);

@@ -268,7 +268,7 @@ async fn enroll(agent: &Path, home: &Home, hospital: &Hospital, work: &Path) -> 
     let agent_home = hospital.home.display().to_string();
     run_program(agent, ["init", "--home", &agent_home, "--site", hospital.name.as_str()]).await?;
     let invite = work.join(format!("{}.invite", hospital.name));
-    crate::cli::invite(home, &hospital.name, &invite, 1).await?;
+    crate::cli::invite(home, &hospital.name, &invite, 1, None).await?;
     run_program(agent, ["enroll", &invite.display().to_string(), "--home", &agent_home]).await?;
     std::fs::remove_file(&invite).map_err(CommandError::fault)
 }

@@ -3,6 +3,7 @@
 use crate::synth::SynthArgs;
 use clap::{Parser, Subcommand, ValueEnum};
 use consilium_common::id::SiteName;
+use consilium_common::key::PublicKey;
 use consilium_common::protocol::DeclineReason;
 use std::path::PathBuf;
 
@@ -295,6 +296,14 @@ pub(super) enum LedgerCommand {
         Stop `serve` first. The coordinator must be reachable, so that a restored disk shows before it signs anything; \
         before `enroll` there is none to ask. Then back up identity/, and read the new fingerprint to the other hospitals.")]
     RotateKey,
+    /// Goes on after the ledger key was lost, by the word of other hospitals
+    #[command(
+        subcommand,
+        after_help = "Example:\n  site-agent ledger lost-key show ashford.key-loss\n\n\
+        The hospital that lost it: init (a new home), enroll (an invite with --lost-key-for), then request and, with the \
+        others' answers, finish. Every other hospital: show, a telephone call, endorse. See docs/OPERATIONS.md."
+    )]
+    LostKey(LostKeyCommand),
     /// Takes the ledger back from whoever kept it, after this disk was restored from an old copy
     #[command(
         after_help = "Examples:\n  site-agent ledger recover\n  site-agent ledger recover --from bundle/sites/st-elsewhere/ledger\n\n\
@@ -307,6 +316,76 @@ pub(super) enum LedgerCommand {
         #[arg(long, value_name = "DIR")]
         from: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LostKeyCommand {
+    /// Asks the other hospitals: takes the ledger back and writes the file that they look at
+    #[command(
+        after_help = "Example:\n  site-agent ledger lost-key request --split-key lost --out ashford.key-loss\n\n\
+        In a new home, made by init. --split-key kept: identity/split.key is in this home, from a backup, so that \
+        everybody keeps the role, training or evaluation, that they always had. lost: it is gone; from then on what \
+        training people and what evaluation people had paid adds up, for everybody. If in doubt: lost."
+    )]
+    Request {
+        /// Whether identity/split.key here is the one of the lost home
+        #[arg(long, value_enum)]
+        split_key: Split,
+        /// The file to write, for the other hospitals
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// A folder that `ledger export` wrote, or the ledger of this site in an audit bundle; without it the
+        /// coordinator's copy
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+    },
+    /// What a request says, and whether this hospital may vouch for it
+    #[command(after_help = "Example:\n  site-agent ledger lost-key show ashford.key-loss")]
+    Show {
+        /// The other hospital's request
+        #[arg(value_name = "FILE")]
+        request: PathBuf,
+    },
+    /// Vouches for another hospital's new key
+    #[command(
+        after_help = "Example:\n  site-agent ledger lost-key endorse ashford.key-loss --key ed25519:5c0f… --out brackley.endorsement\n\n\
+        Call that hospital, by a number that you have from elsewhere, and have somebody whom you know read the new key \
+        to you: what you type is compared with the file."
+    )]
+    Endorse {
+        /// The other hospital's request
+        #[arg(value_name = "FILE")]
+        request: PathBuf,
+        /// The new key, as that hospital read it on the telephone
+        #[arg(long)]
+        key: PublicKey,
+        /// The file to write, for that hospital
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Goes on with the ledger under the new key, with enough endorsements
+    #[command(
+        after_help = "Example:\n  site-agent ledger lost-key finish ashford.key-loss brackley.endorsement corby.endorsement\n\n\
+        Studies that were open are charged in whole and closed. Then: site-agent serve, and every other hospital puts \
+        the new key into its site-policy.toml."
+    )]
+    Finish {
+        /// This hospital's request
+        #[arg(value_name = "FILE")]
+        request: PathBuf,
+        /// What the other hospitals sent back
+        #[arg(value_name = "ENDORSEMENT", required = true)]
+        endorsements: Vec<PathBuf>,
+    },
+}
+
+/// What became of the key that fixes people's roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Split {
+    /// It is in this home
+    Kept,
+    /// It is gone
+    Lost,
 }
 
 #[cfg(test)]
@@ -358,6 +437,12 @@ mod tests {
         check("site-agent study decline x --reason because", false);
         check("site-agent data export --study s --data d --out o", false);
         check("site-agent data export --examples --study s --data d --out o", true);
+        check("site-agent ledger lost-key request --out r", false);
+        check("site-agent ledger lost-key request --split-key lost --out r", true);
+        check("site-agent ledger lost-key endorse r --out e", false);
+        check("site-agent ledger lost-key endorse r --key 5c0f --out e", false);
+        check("site-agent ledger lost-key finish r", false);
+        check("site-agent ledger lost-key finish r e f", true);
         check("site-agent budget --format json --home x", true);
         check("site-agent budget --format xml", false);
     }

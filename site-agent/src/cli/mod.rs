@@ -4,6 +4,7 @@
 mod args;
 mod data;
 mod init;
+mod lost_key;
 mod omop;
 mod omop_source;
 mod output;
@@ -72,6 +73,9 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
         Command::Ledger(LedgerCommand::Export { out }) => show::export_ledger(&open(args)?, out, output),
         Command::Ledger(LedgerCommand::Recover { from }) => {
             recover::recover(&open(args)?, from.as_deref(), output, clock)
+        }
+        Command::Ledger(LedgerCommand::LostKey(command)) => {
+            lost_key::run(&open(args)?, command, output, clock)
         }
         Command::Ledger(LedgerCommand::RotateKey) => rotate::rotate_key(&open(args)?, output, clock),
         Command::Synth(synth) => data::synth(synth, output),

@@ -1,3 +1,4 @@
+mod key_lost;
 mod recovered;
 mod sums;
 mod total;
@@ -23,7 +24,7 @@ fn site() -> SiteName {
     "ashford".parse().expect("a name")
 }
 
-fn caps() -> Caps {
+pub(super) fn caps() -> Caps {
     Caps {
         policy: Digest::of(b"policy"),
         epsilon_total: 3.0,
