@@ -158,7 +158,7 @@ def replay(entries, leaves, site, key, this):
                 need(fits, f"{where}: {account} people would pay {epsilon(uses, caps['delta'], 'pld')}, allowed {cap}")
             need({"site": site, "key": key} in e["participants"], f"{where}: the site and its key are not among the participants")
             studies[e["study"]] = {"entry": e, "burnt": [0] * len(e["earmarks"]), "closed": False, "caps": caps, "masked": {}, "recovered": []}
-        elif kind in ("reserve", "release", "reserve_block", "dataset_version", "close"):
+        elif kind in ("reserve", "release", "reserve_block", "dataset_version", "cohort_version", "close"):
             need(study and not study["closed"], f"{where}: the study is not open")
             study["closed"] = kind == "close"
             if kind in ("reserve", "release", "reserve_block"):

@@ -268,7 +268,7 @@ fn the_second_verifier_finds_what_is_wrong() {
         bundle::relink(&mut entries);
         bundle::write_ledger(&sites[0].name, 1, sites[0].state.origin(), &entries, map, true);
     });
-    check("ashford: entry 5 (dataset_version): does not follow", &|map| {
+    check("ashford: entry 5 (cohort_version): does not follow", &|map| {
         let mut entries = sites[0].entries.clone();
         entries.insert(5, entries[3].clone());
         bundle::write_ledger(&sites[0].name, 1, sites[0].state.origin(), &entries, map, true);

@@ -8,6 +8,7 @@ use crate::data::export::ExportError;
 use crate::data::extract::InvalidRecords;
 use crate::data::omop::InvalidOmop;
 use crate::data::omop::postgres::InvalidDatabase;
+use crate::data::opt_out::InvalidList;
 use crate::drive::{Stop, TaskError};
 use crate::enroll::EnrollError;
 use crate::files::FileError;
@@ -120,6 +121,7 @@ table! {
     };
     InvalidData => |error| of_data(&error);
     InvalidRecords => |error| if error.is_of_this_machine() { Kind::Fault } else { Kind::Input };
+    InvalidList => |_error| Kind::Input;
     InvalidOmop => |error| match &error {
         InvalidOmop::Scratch { .. } => Kind::Fault,
         InvalidOmop::Database(database) => of_database(database),

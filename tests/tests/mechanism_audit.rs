@@ -112,7 +112,7 @@ fn cells(seen: &[Seen], study: &Study) -> Vec<f64> {
 /// Serves every round and, if asked, the evaluation.
 fn play(study: &StudyOf, table: &str, seed: u8, and: &[Ask]) -> Vec<Seen> {
     let asks: Vec<Ask> = (0..study.rounds).map(Ask::Train).chain(and.iter().copied()).collect();
-    let seen = Play { study, table, asks: &asks, seed: [seed; 32] }.run().seen;
+    let seen = Play { study, table, asks: &asks, seed: [seed; 32], opted_out: None }.run().seen;
     assert_eq!(released(&seen).len(), study.rounds as usize, "every round was served");
     seen
 }

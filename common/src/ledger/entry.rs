@@ -175,6 +175,24 @@ pub enum Body {
         /// The commitment.
         commitment: Digest,
     },
+    /// What the next outputs are made from, as commitments; written before them each time, whether or not anything
+    /// changed. Each is HMAC-SHA-256 under a nonce of its own that only the site keeps, over a SHA-256.
+    ///
+    /// # Privacy
+    /// Its form and the moments at which it is written are the same whatever the data and the lists are. Without its nonce
+    /// a commitment tells nothing, nor whether what it is of has changed.
+    CohortVersion {
+        /// For which study.
+        study: Digest,
+        /// To the frozen examples and whose they are.
+        cohort: Digest,
+        /// To the lists of people who opted out.
+        opt_outs: Digest,
+        /// To the release of the source that the examples were extracted from.
+        source: Digest,
+        /// To what was asked of the source: tables, columns or query texts, without ids and rows.
+        queries: Digest,
+    },
     /// Burns uses `first..first + count` of a training earmark; never un-burnt.
     Reserve {
         /// For which study.

@@ -150,7 +150,9 @@ impl State {
                 let open = open::Open { study, study_id, approval, participants, delta: *delta, earmarks };
                 open.check(self, entry.time, slack)
             }
-            Body::DatasetVersion { study, .. } => self.open_study(study).map(|_| ()),
+            Body::DatasetVersion { study, .. } | Body::CohortVersion { study, .. } => {
+                self.open_study(study).map(|_| ())
+            }
             Body::Reserve { study, earmark, first, count, round, .. } => {
                 self.check_burn(study, *earmark, *first, *count, Slot::Round(*round))
             }

@@ -123,6 +123,8 @@ pub struct Governance {
     pub lay_summary: String,
     /// Approvals by people outside the software.
     pub approvals: Vec<GovernanceApproval>,
+    /// Lists of people who opted out that each site must apply, by name; empty where the study names none.
+    pub opt_outs: Vec<String>,
 }
 
 /// One `[[governance.approval]]`.

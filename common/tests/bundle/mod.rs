@@ -275,10 +275,9 @@ fn open(site: &mut Site, study: &Study, taking_part: &[(&str, u8)], approval: &S
         delta: study.privacy.delta,
         earmarks: study::earmarks(study),
     });
-    site.append(Body::DatasetVersion {
-        study: study.digest,
-        commitment: Digest::of(site.name.as_str().as_bytes()),
-    });
+    let commitment = |of: &str| Digest::of(format!("{of} of {}", site.name).as_bytes());
+    let [cohort, opt_outs, source, queries] = ["cohort", "opt-outs", "source", "queries"].map(commitment);
+    site.append(Body::CohortVersion { study: study.digest, cohort, opt_outs, source, queries });
     site.append(Body::Refusal { rule: "policy.rounds".into(), study: Some(study.digest), count: 2 });
 }
 

@@ -133,11 +133,40 @@ pub(super) enum DataCommand {
         With --cdm it needs no connection, and names the columns of that version of the data model. Without it the names are \
         those of the database; the role must be able to connect for that, and needs no other right yet.")]
     Grants(GrantsArgs),
+    /// The examples that were frozen for studies: what there is, and removing them
+    #[command(after_help = "Example:\n  site-agent data snapshot list")]
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
     /// Writes a study's encoded examples, un-noised, for tables that are yours to read
     #[command(
         after_help = "Example:\n  site-agent data export --examples --study self-harm.toml --data table.csv --out ashford.examples"
     )]
     Export(ExportArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SnapshotCommand {
+    /// Lists them, each read to its end, with people and opt-outs; what is printed stays here
+    #[command(after_help = "Example:\n  site-agent data snapshot list")]
+    List,
+    /// Removes some; the next round extracts them again
+    #[command(
+        after_help = "Examples:\n  site-agent data snapshot drop self-harm\n  site-agent data snapshot drop --unusable"
+    )]
+    Drop(SnapshotDrop),
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct SnapshotDrop {
+    /// An id or a digest
+    pub(super) study: Option<String>,
+    /// Those that expired, are damaged, or are of another key
+    #[arg(long)]
+    pub(super) unusable: bool,
+    /// Every one
+    #[arg(long)]
+    pub(super) all: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -429,6 +458,11 @@ mod tests {
         check("site-agent data plan", false);
         check("site-agent data grants --omop s.toml --role r --cdm 5.3", true);
         check("site-agent data grants --omop s.toml --cdm 6", false);
+        check("site-agent data snapshot list", true);
+        check("site-agent data snapshot drop", false);
+        check("site-agent data snapshot drop s", true);
+        check("site-agent data snapshot drop --all --unusable", false);
+        check("site-agent data snapshot drop --unusable", true);
         check("site-agent study approve x", false);
         check("site-agent study approve x --approver=", false);
         check("site-agent study approve x --approver=\t", false);

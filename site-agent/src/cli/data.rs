@@ -5,14 +5,16 @@ use super::output::Output;
 use super::records;
 use crate::approval::STUDY_BYTES_MAX;
 use crate::data::export::export_examples;
-use crate::data::{self, SplitKey};
+use crate::data::opt_out::{Lists, OptOuts};
+use crate::data::{self, SplitKey, Whose};
 use crate::failure::Failure;
 use crate::files;
 use crate::home::Home;
 use crate::synth::{self, SynthArgs};
 use consilium_common::study::{self, Data, Study};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
+use std::time::Instant;
 
 /// Reads the data as the study would and says, here and nowhere else, what came of it.
 pub(super) fn check(home: &Home, study: &Path, data: Option<&Path>, output: &Output) -> Result<(), Failure> {
@@ -21,10 +23,13 @@ pub(super) fn check(home: &Home, study: &Path, data: Option<&Path>, output: &Out
     let path = data.or(config.data.as_deref());
     let path = path.ok_or_else(|| Failure::input("no data: give --data, or `data` in agent.toml"))?;
     let key = SplitKey::from_bytes(*home.split_key()?);
+    let mut opt_outs = OptOuts::default();
+    opt_outs.refresh(&home.policy()?.opt_outs, Instant::now())?;
+    let lists = opt_outs.lists();
     if let Data::Records(records) = &study.data {
-        return records::check(path, &study, records, &key, output);
+        return records::check(path, &study, records, &key, &lists, output);
     }
-    let summary = data::summary(path, &study, &key)?;
+    let (loaded, summary) = data::summary(path, &study, &key)?;
     if summary.people == 0 {
         return Err(Failure::refused(format!(
             "data.people: {} has the columns of study {}, and no people: expected one row per person below the \
@@ -46,6 +51,12 @@ pub(super) fn check(home: &Home, study: &Path, data: Option<&Path>, output: &Out
     for (name, people) in &summary.unknown {
         human.push(format!("unknown:             {name} {people}"));
     }
+    let opted_out = opted_out(&lists, &loaded.whose);
+    for (name, people, [training, evaluation]) in &opted_out {
+        human.push(format!(
+            "opted out:           {name} {people} people, of them {training} in training and {evaluation} in evaluation"
+        ));
+    }
     human.push("These counts stay here: never publish them.".into());
     let named = |counts: &[(String, u64)]| {
         counts.iter().map(|(name, n)| json!({ "name": name, "count": n })).collect::<Vec<_>>()
@@ -58,8 +69,22 @@ pub(super) fn check(home: &Home, study: &Path, data: Option<&Path>, output: &Out
         "evaluation": { "people": summary.evaluation.0, "with_outcome": summary.evaluation.1 },
         "not_recorded": named(&summary.not_recorded),
         "unknown": named(&summary.unknown),
+        "opted_out": opted_out_json(&opted_out),
     });
     output.result(&human.join("\n"), &json)
+}
+
+/// For each list its name, how many people are on it, and how many of those have an example in training and evaluation:
+/// they are left out of every round.
+pub(super) fn opted_out(lists: &Lists, whose: &Whose) -> Vec<(String, u64, [u64; 2])> {
+    let (training, evaluation) = (lists.counts(whose.training.iter()), lists.counts(whose.evaluation.iter()));
+    let both = |((name, people, training), (_, _, evaluation))| (name, people, [training, evaluation]);
+    training.into_iter().zip(evaluation).map(both).collect()
+}
+
+pub(super) fn opted_out_json(opted_out: &[(String, u64, [u64; 2])]) -> Vec<Value> {
+    let list = |(name, people, [training, evaluation]): &(String, u64, [u64; 2])| json!({ "list": name, "people": people, "training": training, "evaluation": evaluation });
+    opted_out.iter().map(list).collect()
 }
 
 /// Writes the encoded examples of a table that is the user's to read. The split key is the home's,

@@ -13,13 +13,14 @@ mod recover;
 mod rotate;
 mod serve;
 mod show;
+mod snapshot;
 mod study;
 
 use crate::doctor;
 use crate::failure::Failure;
 use crate::home::{Config, Home};
 use crate::link::{Hello, Link};
-use args::{Args, Command, DataCommand, LedgerCommand, StudyCommand};
+use args::{Args, Command, DataCommand, LedgerCommand, SnapshotCommand, StudyCommand};
 use clap::Parser as _;
 use consilium_common::time::Time;
 use output::Output;
@@ -62,6 +63,12 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
         },
         Command::Data(DataCommand::Plan(plan)) => omop_source::plan(plan, output),
         Command::Data(DataCommand::Grants(grants)) => omop_source::grants(grants, output),
+        Command::Data(DataCommand::Snapshot(SnapshotCommand::List)) => {
+            snapshot::list(&open(args)?, output, clock())
+        }
+        Command::Data(DataCommand::Snapshot(SnapshotCommand::Drop(asked))) => {
+            snapshot::drop_some(&open(args)?, asked, output, clock())
+        }
         Command::Data(DataCommand::Export(export)) => data::export(&open(args)?, export, output),
         Command::Study(StudyCommand::List) => study::list(&open(args)?, output),
         Command::Study(StudyCommand::Show { study }) => study::show(&open(args)?, study, output, clock),

@@ -1,10 +1,12 @@
 //! `data check --study` where the study reads OMOP records: how many people came through each step, and what was not
 //! used, for this hospital's eyes.
 
+use super::data::{opted_out, opted_out_json};
 use super::output::{Output, table};
 use crate::data::SplitKey;
 use crate::data::extract::{LeftOut, Note, Report, extract};
 use crate::data::omop::{Fault, Reading};
+use crate::data::opt_out::Lists;
 use crate::failure::Failure;
 use consilium_common::study::Study;
 use consilium_common::study::records::Records;
@@ -17,6 +19,7 @@ pub(super) fn check(
     study: &Study,
     records: &Records,
     key: &SplitKey,
+    lists: &Lists,
     output: &Output,
 ) -> Result<(), Failure> {
     let extracted = extract(root, study, records, key, &Reading::default())?;
@@ -27,7 +30,19 @@ pub(super) fn check(
             root.display()
         )));
     }
-    output.result(&human(root, study, report), &json(study, report))
+    let opted_out = opted_out(lists, &extracted.loaded.whose);
+    let mut human = human(root, study, report);
+    if !opted_out.is_empty() {
+        let row = |(name, people, [training, evaluation]): &(String, u64, [u64; 2])| {
+            vec![name.clone(), people.to_string(), training.to_string(), evaluation.to_string()]
+        };
+        let headers = ["opt-out list", "people on it", "of them in training", "in evaluation"];
+        let rows: Vec<Vec<String>> = opted_out.iter().map(row).collect();
+        human = format!("{}\n\n{human}", table(&headers, &rows));
+    }
+    let mut json = json(study, report);
+    json["opted_out"] = opted_out_json(&opted_out).into();
+    output.result(&human, &json)
 }
 
 fn human(root: &Path, study: &Study, report: &Report) -> String {
@@ -159,6 +174,7 @@ mod tests {
     use super::*;
     use crate::cli::args::Format;
     use crate::data::extract::tests::folders;
+    use crate::data::opt_out::OptOuts;
     use consilium_common::study::{self, Data};
 
     fn asking() -> Study {
@@ -199,7 +215,9 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
-        check(folder.path(), &study, records(&study), &key, &Output::new(Format::Text)).expect("prints");
+        let lists = OptOuts::default().lists();
+        check(folder.path(), &study, records(&study), &key, &lists, &Output::new(Format::Text))
+            .expect("prints");
     }
 
     #[test]
@@ -209,7 +227,9 @@ mod tests {
         let (folder, study) = (folders::write(&tables), asking());
         let key = SplitKey::from_bytes([3; 32]);
         let output = Output::new(Format::Text);
-        let failure = check(folder.path(), &study, records(&study), &key, &output).expect_err("nobody");
+        let lists = OptOuts::default().lists();
+        let failure =
+            check(folder.path(), &study, records(&study), &key, &lists, &output).expect_err("nobody");
         assert!(failure.kind.exit_code() == 1 && failure.message.starts_with("data.people:"), "{failure}");
     }
 }

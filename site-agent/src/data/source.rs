@@ -95,8 +95,8 @@ pub fn load_strict(path: &Path, study: &Study, key: &SplitKey) -> Result<Loaded,
 ///
 /// # Errors
 /// As [`load_strict`]; also where the study reads records.
-pub fn summary(path: &Path, study: &Study, key: &SplitKey) -> Result<Summary, InvalidData> {
-    Ok(table::load_strict(as_table(path)?, study, key)?.1)
+pub fn summary(path: &Path, study: &Study, key: &SplitKey) -> Result<(Loaded, Summary), InvalidData> {
+    Ok(table::load_strict(as_table(path)?, study, key)?)
 }
 
 /// Whether the data have what a study reads: columns, and of OMOP tables the vocabulary. Reads nothing of a person.

@@ -13,6 +13,7 @@ mod coordinator;
 mod disk;
 mod recovery;
 mod rotation;
+mod snapshot;
 mod together;
 
 use consilium_common::id::Digest;

@@ -183,6 +183,9 @@ fn words(body: &Body, state: Option<&State>) -> String {
         ),
         Body::StudyOpen { study_id, study, .. } => format!("study {study_id} ({}) opened", study.short()),
         Body::DatasetVersion { .. } => "commitment to the examples".to_owned(),
+        Body::CohortVersion { .. } => {
+            "commitments to the frozen examples, the opt-out lists, the source and the queries".to_owned()
+        }
         Body::Reserve { round, count, .. } => {
             format!("round {}: {count} steps paid for", u64::from(*round) + 1)
         }

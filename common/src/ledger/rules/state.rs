@@ -332,6 +332,9 @@ impl State {
             Body::DatasetVersion { study, commitment } => {
                 self.opened(study).dataset_version = Some(*commitment);
             }
+            Body::CohortVersion { study, cohort, .. } => {
+                self.opened(study).dataset_version = Some(*cohort);
+            }
             Body::Reserve { study, earmark, first, count, round, model } => {
                 self.keep(*study, *earmark, (*first, *count), Slot::Round(*round), *model, entry.time);
             }

@@ -14,7 +14,7 @@ use crate::data::omop::{
 };
 use crate::data::split::SplitKey;
 use crate::data::table::FILE_NAME;
-use crate::data::{Loaded, training_people_max};
+use crate::data::{Loaded, Whose, training_people_max};
 use consilium_common::examples::Examples;
 use consilium_common::study::records::{AtRisk, Covariate, Records, Rule};
 use consilium_common::study::{AttributeValues, Study};
@@ -119,7 +119,7 @@ fn open(root: &Path, study: &Study, records: &Records) -> Result<Folder, Invalid
 }
 
 /// Every table that the study's words name, and what for.
-fn tables(study: &Study, records: &Records) -> Vec<(Table, String)> {
+pub(in crate::data) fn tables(study: &Study, records: &Records) -> Vec<(Table, String)> {
     let clinical = |table| Table::Clinical(domain_of(table));
     let mut tables = vec![(Table::ObservationPeriod, "when people were observed".to_owned())];
     let entry = records.cohort.entry.iter();
@@ -159,6 +159,7 @@ pub(super) struct Extraction<'a> {
     unknown: Vec<u64>,
     pub(super) training: Examples,
     pub(super) evaluation: Examples,
+    whose: Whose,
     with_outcome: [u64; 2],
 }
 
@@ -174,6 +175,7 @@ impl<'a> Extraction<'a> {
             unknown: vec![0; plan.study.attributes.len()],
             training: Examples::new(width),
             evaluation: Examples::new(width),
+            whose: Whose::default(),
             with_outcome: [0; 2],
         }
     }
@@ -194,9 +196,12 @@ impl<'a> Extraction<'a> {
             *unknown += u64::from(is_unknown(&attribute.values, *group));
         }
         // As a table would name the same person.
-        let pseudonym = self.key.pseudonym(&history.person.id.0.to_string());
+        let id = history.person.id.0.to_string();
+        let pseudonym = self.key.pseudonym(&id);
         let trains = pseudonym.trains(plan.study.split.training_share);
         let examples = if trains { &mut self.training } else { &mut self.evaluation };
+        let ids = if trains { &mut self.whose.training } else { &mut self.whose.evaluation };
+        ids.push(&id);
         self.with_outcome[usize::from(!trains)] += u64::from(happened);
         examples.push_person(&[(inputs, if happened { 1.0 } else { 0.0 })], groups);
     }
@@ -225,7 +230,8 @@ impl<'a> Extraction<'a> {
             notes: resolved.notes,
             tables,
         };
-        Ok(Extracted { loaded: Loaded { training: self.training, evaluation: self.evaluation }, report })
+        let loaded = Loaded { training: self.training, evaluation: self.evaluation, whose: self.whose };
+        Ok(Extracted { loaded, report })
     }
 }
 

@@ -29,5 +29,6 @@ pub(crate) mod tests;
 pub use attrition::Attrition;
 pub use covariates::LeftOut;
 pub use error::{InvalidRecords, Mismatch};
+pub(super) use load::tables;
 pub use load::{Extracted, Report, check, extract, is_folder};
 pub use resolve::{Note, Remark};

@@ -5,6 +5,7 @@ mod crash;
 mod hall;
 mod house;
 mod lost;
+mod opt_out;
 mod table;
 
 use super::*;

@@ -104,7 +104,7 @@ async fn no_block_is_burnt_on_it() {
 async fn rows_are_not_looked_at() {
     let world = World::new(3, &[]);
     let (house, study) = (&world.houses[0], Arc::clone(&world.conductor.study));
-    let agent = house.agent();
+    let mut agent = house.agent();
     for rows in ["", "\n", "\nragged,row\n", "\n\u{0},\"open quote\n", "\np1,41,25,F,0,1\np1,41,25,F,0,1\n"] {
         std::fs::write(house.table(), format!("{HEADER}{rows}")).expect("written");
         assert!(agent.check_columns(&study).await.is_ok(), "{rows:?}");

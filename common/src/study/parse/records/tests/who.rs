@@ -39,7 +39,12 @@ fn every_key_of_the_source_has_its_rule() {
             "no column that says who trains",
         ),
         ("[missing]", "[binding.stay]\ndescribe = \"a\"\n[missing]", "binding", "not in this version"),
-        ("[governance]", "[governance.opt_out]\n[governance]", "governance.opt_out", "not in this version"),
+        (
+            "[governance]",
+            "[governance.withdrawal]\n[governance]",
+            "governance.withdrawal",
+            "not in this version",
+        ),
     ]);
 }
 
