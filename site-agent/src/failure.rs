@@ -118,12 +118,8 @@ table! {
         KeptError::OtherBytes { .. } | KeptError::Decision(_) => Kind::Fault,
     };
     InvalidData => |error| of_data(&error);
-    InvalidRecords => |error| if error.is_of_this_machine() { Kind::Fault } else { Kind::Input };
-    InvalidOmop => |error| match &error {
-        InvalidOmop::Scratch { .. } => Kind::Fault,
-        InvalidOmop::Database(database) => of_database(database),
-        _ => Kind::Input,
-    };
+    InvalidRecords => |error| of_records(&error);
+    InvalidOmop => |error| of_omop(&error);
     InvalidDatabase => |error| of_database(&error);
     ExportError => |error| match &error {
         ExportError::Data(data) => of_data(data),
@@ -167,7 +163,25 @@ fn of_file(error: &FileError) -> Kind {
 }
 
 fn of_data(error: &InvalidData) -> Kind {
-    if error.is_of_this_machine() { Kind::Fault } else { Kind::Input }
+    match error {
+        InvalidData::Records(records) => of_records(records),
+        _ => Kind::Input,
+    }
+}
+
+fn of_records(error: &InvalidRecords) -> Kind {
+    match error {
+        InvalidRecords::Omop(omop) => of_omop(omop),
+        _ => Kind::Input,
+    }
+}
+
+fn of_omop(error: &InvalidOmop) -> Kind {
+    match error {
+        InvalidOmop::Scratch { .. } => Kind::Fault,
+        InvalidOmop::Database(database) => of_database(database),
+        _ => Kind::Input,
+    }
 }
 
 fn of_database(error: &InvalidDatabase) -> Kind {

@@ -63,7 +63,7 @@ pub(super) enum Command {
     /// Looks at everything that serving needs, one line each; exit 1 if anything is amiss
     #[command(after_help = "Example:\n  site-agent doctor --data /srv/consilium/table.csv")]
     Doctor {
-        /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
+        /// The table, its folder, the folder of the OMOP tables or the source.toml of their database, instead of agent.toml's
         #[arg(long, value_name = "PATH")]
         data: Option<PathBuf>,
     },
@@ -94,7 +94,7 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeArgs {
-    /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
+    /// The table, its folder, the folder of the OMOP tables or the source.toml of their database, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
     /// How log lines are written
@@ -124,13 +124,17 @@ pub(super) enum DataCommand {
     )]
     Check(DataArgs),
     /// Prints every query that would be asked of a database, about how many rows and how long; reads no table
-    #[command(after_help = "Example:\n  site-agent data plan --omop source.toml")]
+    #[command(after_help = "Examples:\n  site-agent data plan --omop source.toml --study self-harm.toml\n  \
+        site-agent data plan --omop source.toml\n\n\
+        Without --study what `data check --omop` asks: every table and column that any study may read.")]
     Plan(PlanArgs),
     /// Prints the SQL by which a database's administrator allows exactly the columns that are read, and nothing else
-    #[command(after_help = "Examples:\n  site-agent data grants --omop source.toml > grants.sql\n  \
+    #[command(
+        after_help = "Examples:\n  site-agent data grants --omop source.toml --study self-harm.toml > grants.sql\n  \
         site-agent data grants --omop source.toml --cdm 5.4 --role consilium > grants.sql\n\n\
         With --cdm it needs no connection, and names the columns of that version of the data model. Without it the names are \
-        those of the database; the role must be able to connect for that, and needs no other right yet.")]
+        those of the database; the role must be able to connect for that, and needs no other right yet."
+    )]
     Grants(GrantsArgs),
     /// Writes a study's encoded examples, un-noised, for tables that are yours to read
     #[command(
@@ -144,7 +148,7 @@ pub(super) struct DataArgs {
     /// A study file
     #[arg(long, value_name = "FILE", required_unless_present = "omop")]
     pub(super) study: Option<PathBuf>,
-    /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
+    /// The table, its folder, the folder of the OMOP tables or the source.toml of their database, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
     /// A folder of OMOP tables, or the source.toml of a database, looked at without a study
@@ -158,6 +162,9 @@ pub(super) struct DataArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArgs {
+    /// A study file: what it reads, and nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(super) study: Option<PathBuf>,
     /// The source.toml of a database
     #[arg(long, value_name = "FILE")]
     pub(super) omop: PathBuf,
@@ -165,6 +172,9 @@ pub(super) struct PlanArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct GrantsArgs {
+    /// A study file: the columns that it reads, and no others
+    #[arg(long, value_name = "FILE")]
+    pub(super) study: Option<PathBuf>,
     /// The source.toml of a database
     #[arg(long, value_name = "FILE")]
     pub(super) omop: PathBuf,
@@ -195,7 +205,7 @@ pub(super) struct ExportArgs {
     /// A study file
     #[arg(long, value_name = "FILE")]
     pub(super) study: PathBuf,
-    /// The table, its folder or the folder of the OMOP tables
+    /// The table, its folder, the folder of the OMOP tables or the source.toml of their database
     #[arg(long, value_name = "PATH")]
     pub(super) data: PathBuf,
     /// The file to write; it must not exist
@@ -347,6 +357,7 @@ mod tests {
         check("site-agent data check --omop d --data t.csv", false);
         check("site-agent data check --study s.toml --scratch e", false);
         check("site-agent data plan --omop s.toml", true);
+        check("site-agent data plan --omop s.toml --study t.toml", true);
         check("site-agent data plan", false);
         check("site-agent data grants --omop s.toml --role r --cdm 5.3", true);
         check("site-agent data grants --omop s.toml --cdm 6", false);

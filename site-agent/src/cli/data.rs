@@ -5,6 +5,7 @@ use super::output::Output;
 use super::records;
 use crate::approval::STUDY_BYTES_MAX;
 use crate::data::export::export_examples;
+use crate::data::omop::{database_at, is_of_database};
 use crate::data::{self, SplitKey};
 use crate::failure::Failure;
 use crate::files;
@@ -78,9 +79,13 @@ pub(super) fn export(home: &Home, args: &ExportArgs, output: &Output) -> Result<
     output.result(&human, &json!({ "study": study.id, "out": args.out }))
 }
 
-/// Whether a path is, or is within, what `agent.toml` names as this site's data.
+/// Whether a path is, or is within, what `agent.toml` names as this site's data; of a database whether both name one.
 fn is_served(home: &Home, data: &Path) -> Result<bool, Failure> {
     let Some(served) = home.config()?.data else { return Ok(false) };
+    if is_of_database(&served) && is_of_database(data) {
+        let (served, data) = (database_at(&served)?, database_at(data)?);
+        return Ok(served.place() == data.place() && served.schema == data.schema);
+    }
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let (served, data) = (real(&served), real(data));
     Ok(data.starts_with(&served) || served.starts_with(&data))
@@ -95,7 +100,7 @@ pub(super) fn synth(args: &SynthArgs, output: &Output) -> Result<(), Failure> {
     output.result(&human, &json!(summary))
 }
 
-fn read_study(path: &Path) -> Result<Study, Failure> {
+pub(super) fn read_study(path: &Path) -> Result<Study, Failure> {
     let bytes = files::read(path, STUDY_BYTES_MAX).map_err(|e| Failure::input(e.to_string()))?;
     study::parse(&bytes).map_err(|mistakes| Failure::input(format!("{}:\n{mistakes}", path.display())))
 }

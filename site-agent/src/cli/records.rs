@@ -3,7 +3,7 @@
 
 use super::output::{Output, table};
 use crate::data::SplitKey;
-use crate::data::extract::{LeftOut, Note, Report, extract};
+use crate::data::extract::{LeftOut, Note, Report, extract, open};
 use crate::data::omop::{Fault, Reading};
 use crate::failure::Failure;
 use consilium_common::study::Study;
@@ -13,26 +13,27 @@ use std::path::Path;
 
 /// Reads the records as the study would and says, here and nowhere else, what came of it.
 pub(super) fn check(
-    root: &Path,
+    path: &Path,
     study: &Study,
     records: &Records,
     key: &SplitKey,
     output: &Output,
 ) -> Result<(), Failure> {
-    let extracted = extract(root, study, records, key, &Reading::default())?;
+    let opened = open(path)?;
+    let place = opened.place();
+    let extracted = extract(&opened, study, records, key, &Reading::default())?;
     let report = &extracted.report;
     if report.attrition.0.first().is_none_or(|(_, people)| *people == 0) {
         return Err(Failure::refused(format!(
-            "data.people: {} has OMOP tables, and nobody in table person who can be used",
-            root.display()
+            "data.people: {place} has OMOP tables, and nobody in table person who can be used"
         )));
     }
-    output.result(&human(root, study, report), &json(study, report))
+    output.result(&human(&place, study, report), &json(study, report))
 }
 
-fn human(root: &Path, study: &Study, report: &Report) -> String {
+fn human(place: &str, study: &Study, report: &Report) -> String {
     let mut parts = vec![
-        format!("{} fits study {}", root.display(), study.id),
+        format!("{place} fits study {}", study.id),
         attrition(report),
         table(
             &["role", "people", "with the outcome"],
@@ -175,9 +176,10 @@ mod tests {
     fn both_forms_say_the_same() {
         let (folder, study) = (folders::write(&folders::hospital(90)), asking());
         let key = SplitKey::from_bytes([3; 32]);
-        let found = extract(folder.path(), &study, records(&study), &key, &Reading::default());
+        let opened = open(folder.path()).expect("opens");
+        let found = extract(&opened, &study, records(&study), &key, &Reading::default());
         let report = found.unwrap_or_else(|error| panic!("{error}")).report;
-        let (text, json) = (human(folder.path(), &study, &report), json(&study, &report));
+        let (text, json) = (human(&opened.place(), &study, &report), json(&study, &report));
         assert_eq!(json["attrition"][0], json!({ "step": "in table person", "people": 90 }));
         assert_eq!(json["attrition"][1]["people"], 78);
         let count = |role: &str, key: &str| json[role][key].as_u64().expect("a count");

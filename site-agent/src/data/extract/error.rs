@@ -1,11 +1,11 @@
-//! Why a folder's records cannot be used for a study. Names tables, concepts and the study's own words; nothing of a
+//! Why a source's records cannot be used for a study. Names tables, concepts and the study's own words; nothing of a
 //! patient.
 
 use crate::data::omop::{InvalidOmop, Table};
 use std::fmt;
 use std::path::PathBuf;
 
-/// A folder of OMOP tables that a study cannot read.
+/// OMOP tables that a study cannot read.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidRecords {
     /// The tables themselves cannot be read.
@@ -13,7 +13,8 @@ pub enum InvalidRecords {
     Omop(#[from] InvalidOmop),
     /// What is given is a plain table.
     #[error(
-        "{path}: this is a plain table, and the study reads OMOP records: give the folder of the OMOP tables"
+        "{path}: this is a plain table, and the study reads OMOP records: give the folder of the OMOP tables, or the \
+         source.toml of their database"
     )]
     PlainTable {
         /// Which.
@@ -21,21 +22,21 @@ pub enum InvalidRecords {
     },
     /// A table without which the study's words mean nothing here.
     #[error(
-        "{path}: table {table} is missing, which the study reads for {role}; if it is empty here, export it empty"
+        "{place}: table {table} is missing, which the study reads for {role}; if it is empty here, export it empty"
     )]
     MissingTable {
-        /// Which folder.
-        path: PathBuf,
+        /// Which folder or database.
+        place: String,
         /// Which table.
         table: Table,
         /// What the study reads there.
         role: String,
     },
     /// The vocabulary is not the study's.
-    #[error("{path}: the vocabulary does not fit the study:\n{}", Listed(.mismatches))]
+    #[error("{place}: the vocabulary does not fit the study:\n{}", Listed(.mismatches))]
     Vocabulary {
-        /// Which folder.
-        path: PathBuf,
+        /// Which folder or database.
+        place: String,
         /// Each of them; at least one.
         mismatches: Vec<Mismatch>,
     },
@@ -45,14 +46,6 @@ pub enum InvalidRecords {
         /// The lattice's largest batch.
         people_max: usize,
     },
-}
-
-impl InvalidRecords {
-    /// Whether this machine is at fault, and not the data.
-    #[must_use]
-    pub const fn is_of_this_machine(&self) -> bool {
-        matches!(self, Self::Omop(InvalidOmop::Scratch { .. }))
-    }
 }
 
 /// A concept set that does not mean here what it means in the study.

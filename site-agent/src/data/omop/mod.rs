@@ -1,7 +1,7 @@
 //! A hospital's OMOP tables as one ordered stream of events.
 //!
 //! ```text
-//! folder (which files) → read (pieces) → split_rows + csv_rows | parquet_rows (cells)
+//! wanted (which columns); folder (which files) → read (pieces) → split_rows + csv_rows | parquet_rows (cells)
 //!   | postgres (which columns) → read → postgres/binary (cells)
 //!   → rows (events, faults) → stream (threads, runs, spilling) → merge → history (one person at a time, beside people) → check
 //! ```
@@ -18,6 +18,7 @@ mod folder;
 pub mod history;
 mod merge;
 pub mod moment;
+mod opened;
 pub mod pack;
 mod parquet_rows;
 mod people;
@@ -32,6 +33,7 @@ mod split_rows;
 pub mod stream;
 pub mod units;
 pub mod vocabulary;
+mod wanted;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -42,8 +44,10 @@ pub use fault::{Fault, FaultCounts};
 pub use folder::Folder;
 pub use history::{EVENTS_PER_PERSON_MAX, History};
 pub use moment::{Day, Moment};
+pub use opened::{Opened, database_at, is_of_database};
 pub use people::{PEOPLE_MAX, PERIODS_MAX, People, Period, Person};
 pub use rows::TableCounts;
 pub use schema::Table;
 pub use source::Source;
 pub use stream::{Reading, Stream};
+pub use wanted::{Part, Wanted};

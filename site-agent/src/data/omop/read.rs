@@ -22,16 +22,16 @@ pub(super) struct Piece<'a> {
 }
 
 enum What<'a> {
-    Csv(TableFile, &'static [Column]),
+    Csv(TableFile, &'a [Column]),
     Parquet(Arc<parquet_rows::Opened>, Range<usize>),
-    Copy(&'a Database, &'static [Column]),
+    Copy(&'a Database, &'a [Column]),
 }
 
 /// A table of a database, where it has it.
 pub(super) fn whole_table<'a>(
     database: &'a Database,
     table: Table,
-    columns: &'static [Column],
+    columns: &'a [Column],
 ) -> Option<Piece<'a>> {
     database.size(table).map(|size| Piece { table, size, what: What::Copy(database, columns) })
 }
@@ -40,7 +40,7 @@ pub(super) fn whole_table<'a>(
 pub(super) fn pieces<'a>(
     folder: &Folder,
     table: Table,
-    columns: &'static [Column],
+    columns: &'a [Column],
 ) -> Result<Vec<Piece<'a>>, InvalidOmop> {
     let mut pieces = Vec::new();
     for file in folder.files(table) {

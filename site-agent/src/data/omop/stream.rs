@@ -9,7 +9,7 @@ use super::merge::Merge;
 use super::read::Piece;
 use super::rows::{self, TableCounts};
 use super::run::{self, Run, Sorted};
-use super::schema::{self, Table};
+use super::schema::Table;
 use super::scratch::Scratch;
 use super::source::Source;
 use std::collections::BTreeMap;
@@ -77,7 +77,7 @@ pub fn read<'a>(
     let source = source.into();
     let mut pieces = Vec::new();
     for table in domains.iter().map(|domain| Table::Clinical(*domain)) {
-        pieces.extend(source.pieces(table, schema::columns(table))?);
+        pieces.extend(source.pieces(table)?);
     }
     // The largest first, so that no thread waits for another's last.
     pieces.sort_by_key(|piece| std::cmp::Reverse(piece.size));

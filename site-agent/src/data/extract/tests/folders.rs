@@ -101,7 +101,7 @@ fn key() -> SplitKey {
 }
 
 fn read(dir: &Path, study: &Study) -> Result<Extracted, InvalidRecords> {
-    extract(dir, study, of_study(study), &key(), &Reading { threads: 2, ..Reading::default() })
+    extract(&open(dir)?, study, of_study(study), &key(), &Reading { threads: 2, ..Reading::default() })
 }
 
 fn bytes(study: &Study, loaded: Loaded) -> Vec<u8> {

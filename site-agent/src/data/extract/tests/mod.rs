@@ -1,4 +1,6 @@
 mod chance;
+#[cfg(unix)]
+mod database;
 mod edges;
 pub(crate) mod folders;
 mod hand;

@@ -75,7 +75,13 @@ fn death_in_hospital() -> Study {
 
 fn read(folder: &Path, study: &Study) -> Extracted {
     let key = SplitKey::from_bytes([5; 32]);
-    match extract(folder, study, of_study(study), &key, &Reading { threads: 2, ..Reading::default() }) {
+    match extract(
+        &open(folder).expect("opens"),
+        study,
+        of_study(study),
+        &key,
+        &Reading { threads: 2, ..Reading::default() },
+    ) {
         Ok(extracted) => extracted,
         Err(error) => panic!("{error}"),
     }
