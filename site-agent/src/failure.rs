@@ -7,6 +7,7 @@ use crate::data::InvalidData;
 use crate::data::export::ExportError;
 use crate::data::extract::InvalidRecords;
 use crate::data::omop::InvalidOmop;
+use crate::data::omop::meds::MedsExportError;
 use crate::data::omop::postgres::InvalidDatabase;
 use crate::drive::{Stop, TaskError};
 use crate::enroll::EnrollError;
@@ -121,6 +122,10 @@ table! {
     InvalidRecords => |error| of_records(&error);
     InvalidOmop => |error| of_omop(&error);
     InvalidDatabase => |error| of_database(&error);
+    MedsExportError => |error| match &error {
+        MedsExportError::Source(omop) => of_omop(omop),
+        MedsExportError::IsMeds { .. } | MedsExportError::Unwritable { .. } => Kind::Input,
+    };
     ExportError => |error| match &error {
         ExportError::Data(data) => of_data(data),
         ExportError::Unwritable { .. } => Kind::Input,

@@ -63,7 +63,7 @@ pub(super) enum Command {
     /// Looks at everything that serving needs, one line each; exit 1 if anything is amiss
     #[command(after_help = "Example:\n  site-agent doctor --data /srv/consilium/table.csv")]
     Doctor {
-        /// The table, its folder, the folder of the OMOP tables or the source.toml of their database, instead of agent.toml's
+        /// The table, its folder, the folder of the OMOP tables or of MEDS, or the source.toml of a database, instead of agent.toml's
         #[arg(long, value_name = "PATH")]
         data: Option<PathBuf>,
     },
@@ -94,7 +94,7 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeArgs {
-    /// The table, its folder, the folder of the OMOP tables or the source.toml of their database, instead of agent.toml's
+    /// The table, its folder, the folder of the OMOP tables or of MEDS, or the source.toml of a database, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
     /// How log lines are written
@@ -136,9 +136,12 @@ pub(super) enum DataCommand {
         those of the database; the role must be able to connect for that, and needs no other right yet."
     )]
     Grants(GrantsArgs),
-    /// Writes a study's encoded examples, un-noised, for tables that are yours to read
+    /// Writes a study's encoded examples, un-noised, for tables that are yours to read; or all of a hospital's records as
+    /// MEDS 0.4
     #[command(
-        after_help = "Example:\n  site-agent data export --examples --study self-harm.toml --data table.csv --out ashford.examples"
+        after_help = "Examples:\n  site-agent data export --examples --study self-harm.toml --data table.csv --out ashford.examples\n  \
+        site-agent data export --meds meds-folder --source source.toml\n\n\
+        What is written holds people's records: treat it like the tables themselves. docs/MEDS.md says what is in the folder."
     )]
     Export(ExportArgs),
 }
@@ -148,10 +151,10 @@ pub(super) struct DataArgs {
     /// A study file
     #[arg(long, value_name = "FILE", required_unless_present = "omop")]
     pub(super) study: Option<PathBuf>,
-    /// The table, its folder, the folder of the OMOP tables or the source.toml of their database, instead of agent.toml's
+    /// The table, its folder, the folder of the OMOP tables or of MEDS, or the source.toml of a database, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
-    /// A folder of OMOP tables, or the source.toml of a database, looked at without a study
+    /// A folder of OMOP tables or of MEDS, or the source.toml of a database, looked at without a study
     #[arg(long, value_name = "PATH", conflicts_with_all = ["study", "data"])]
     pub(super) omop: Option<PathBuf>,
     /// Where intermediate files go when the tables do not fit in memory, instead of the system's temporary folder. They
@@ -199,18 +202,24 @@ pub(super) enum Cdm {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExportArgs {
+    /// The new folder to write all records to, as MEDS
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["examples", "study", "data", "out"])]
+    pub(super) meds: Option<PathBuf>,
+    /// The folder of the OMOP tables or the source.toml of their database, instead of agent.toml's `data`
+    #[arg(long, value_name = "PATH", requires = "meds", conflicts_with = "examples")]
+    pub(super) source: Option<PathBuf>,
     /// Says that un-noised examples of people are what is wanted
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "meds", requires_all = ["study", "data", "out"])]
     pub(super) examples: bool,
     /// A study file
     #[arg(long, value_name = "FILE")]
-    pub(super) study: PathBuf,
-    /// The table, its folder, the folder of the OMOP tables or the source.toml of their database
+    pub(super) study: Option<PathBuf>,
+    /// The table, its folder, the folder of the OMOP tables or of MEDS, or the source.toml of a database
     #[arg(long, value_name = "PATH")]
-    pub(super) data: PathBuf,
+    pub(super) data: Option<PathBuf>,
     /// The file to write; it must not exist
     #[arg(long, value_name = "FILE")]
-    pub(super) out: PathBuf,
+    pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -369,6 +378,12 @@ mod tests {
         check("site-agent study decline x --reason because", false);
         check("site-agent data export --study s --data d --out o", false);
         check("site-agent data export --examples --study s --data d --out o", true);
+        check("site-agent data export --examples --study s --data d", false);
+        check("site-agent data export --examples --study s --data d --out o --source p", false);
+        check("site-agent data export --meds m", true);
+        check("site-agent data export --meds m --source s.toml", true);
+        check("site-agent data export --meds m --examples --study s --data d --out o", false);
+        check("site-agent data export --meds m --study s", false);
         check("site-agent budget --format json --home x", true);
         check("site-agent budget --format xml", false);
     }

@@ -1,6 +1,7 @@
 //! The forms that a site's data may have, and one way to ask for either: a study says which one it reads.
 
 use super::extract::{self, InvalidRecords};
+use super::omop::meds::Meds;
 use super::omop::{Fault, Folder, Reading, Table, TableCounts};
 use super::split::SplitKey;
 use super::table::{self, FILE_NAME, InvalidTable, Loaded, Summary};
@@ -125,6 +126,9 @@ pub fn check_person_column(path: &Path, person_id: &str) -> Result<(), InvalidDa
 /// database.
 #[must_use]
 pub fn main_file(path: &Path) -> PathBuf {
+    if Meds::is_at(path) {
+        return Meds::main_file(path);
+    }
     match Folder::open(path) {
         Ok(folder) if extract::are_records(path) => folder.person_file().unwrap_or(path).to_owned(),
         _ if path.is_dir() => path.join(FILE_NAME),

@@ -1,7 +1,7 @@
 //! Why a source's records cannot be used for a study. Names tables, concepts and the study's own words; nothing of a
 //! patient.
 
-use crate::data::omop::{InvalidOmop, Table};
+use crate::data::omop::InvalidOmop;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -21,16 +21,34 @@ pub enum InvalidRecords {
         path: PathBuf,
     },
     /// A table without which the study's words mean nothing here.
-    #[error(
-        "{place}: table {table} is missing, which the study reads for {role}; if it is empty here, export it empty"
-    )]
+    #[error("{place}: {what}, which the study reads for {role}; if it is empty here, export it empty")]
     MissingTable {
         /// Which folder or database.
         place: String,
-        /// Which table.
-        table: Table,
+        /// That, in words.
+        what: String,
         /// What the study reads there.
         role: String,
+    },
+    /// MEDS without what the study asks about a person.
+    #[error(
+        "{place}: no metadata/attributes.parquet, and the study reads {columns} of every person: nothing else in MEDS says it"
+    )]
+    NoAttributes {
+        /// Which folder.
+        place: String,
+        /// Which columns of it.
+        columns: String,
+    },
+    /// Records in a form that the study does not name.
+    #[error("{place}: this is {found}, and data.format of the study is {expected}")]
+    OtherFormat {
+        /// Which folder or database.
+        place: String,
+        /// What it is.
+        found: &'static str,
+        /// What the study says.
+        expected: String,
     },
     /// The vocabulary is not the study's.
     #[error("{place}: the vocabulary does not fit the study:\n{}", Listed(.mismatches))]
@@ -63,10 +81,21 @@ pub enum Mismatch {
         /// Its name here.
         found: String,
     },
+    /// MEDS whose codes have no number of OMOP's.
+    #[error(
+        "concept set {set} names {concept} by OMOP's number, and metadata/codes.parquet gives no concept_id: it can be found \
+         by its code only"
+    )]
+    NoConceptIds {
+        /// Of the study.
+        set: String,
+        /// The first such concept.
+        concept: String,
+    },
     /// Nothing is below anything.
     #[error(
-        "concept set {set} asks for everything below its concepts, and table concept_ancestor is missing or empty: export \
-         it with the other tables"
+        "concept set {set} asks for everything below its concepts, and table concept_ancestor (of MEDS: parent_codes) is \
+         missing or empty: export it with the other tables"
     )]
     NoHierarchy {
         /// Of the study.

@@ -9,7 +9,8 @@ use super::outcome::{self, Found};
 use super::plan::{Plan, domain_of};
 use super::resolve::{self, Note, Resolved};
 use super::timeline::Lists;
-use super::wanted::wanted;
+use super::wanted::{columns_of_person, wanted};
+use crate::data::omop::meds::Meds;
 use crate::data::omop::{
     Domain, Folder, History, InvalidOmop, Opened, People, Reading, Source, Table, TableCounts, history,
     is_of_database, stream,
@@ -114,12 +115,15 @@ pub fn are_records(path: &Path) -> bool {
     if path.is_file() {
         return is_of_database(path);
     }
+    if Meds::is_at(path) {
+        return true;
+    }
     path.is_dir()
         && !path.join(FILE_NAME).is_file()
         && !matches!(Folder::open(path), Err(InvalidOmop::NoTables { .. } | InvalidOmop::Unreadable { .. }))
 }
 
-/// Opens the records at a path: a folder, or a database that a `source.toml` names.
+/// Opens the records at a path: a folder of OMOP tables or of MEDS, or a database that a `source.toml` names.
 ///
 /// # Errors
 /// A plain table, or what cannot be opened.
@@ -133,10 +137,19 @@ pub fn open(path: &Path) -> Result<Opened, InvalidRecords> {
     }
 }
 
-/// Whether a source has every table that the study names, and may be read.
+/// Whether a source is of a form that the study names, has every table, and may be read.
 fn check_tables(source: Source<'_>, study: &Study, records: &Records) -> Result<(), InvalidRecords> {
+    let place = source.place();
+    if !records.formats.iter().any(|format| format.starts_with(source.format())) {
+        let found = if source.meds().is_some() { "MEDS" } else { "OMOP tables" };
+        return Err(InvalidRecords::OtherFormat { place, found, expected: records.formats.join(" or ") });
+    }
     if let Some((table, role)) = tables(study, records).into_iter().find(|(table, _)| !source.has(*table)) {
-        return Err(InvalidRecords::MissingTable { place: source.place(), table, role });
+        return Err(InvalidRecords::MissingTable { place, what: source.lacking(table), role });
+    }
+    let of_person = columns_of_person(records);
+    if source.meds().is_some_and(|meds| !meds.has_attributes()) && !of_person.is_empty() {
+        return Err(InvalidRecords::NoAttributes { place, columns: of_person.join(", ") });
     }
     Ok(source.granted()?)
 }

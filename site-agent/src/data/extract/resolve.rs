@@ -2,6 +2,7 @@
 //! than the study without saying so.
 
 use super::error::{InvalidRecords, Mismatch};
+use crate::data::omop::meds::Meds;
 use crate::data::omop::vocabulary::{self, Concept};
 use crate::data::omop::{ConceptId, Source, Table, units};
 use consilium_common::study::records::{ConceptRef, Covariate, Member, Records};
@@ -57,7 +58,7 @@ pub(super) fn resolve(source: Source<'_>, records: &Records) -> Result<Resolved,
     if !records.sets.is_empty() && !source.has(Table::Concept) {
         return Err(InvalidRecords::MissingTable {
             place: source.place(),
-            table: Table::Concept,
+            what: source.lacking(Table::Concept),
             role: "the names and codes of its concept sets".to_owned(),
         });
     }
@@ -74,21 +75,30 @@ pub(super) fn resolve(source: Source<'_>, records: &Records) -> Result<Resolved,
     } else {
         Some(BTreeMap::new())
     };
-    meant(records, &concepts, below.as_ref())
+    let has_ids = source.meds().is_none_or(Meds::has_concept_ids);
+    meant(records, &concepts, below.as_ref(), has_ids)
         .map_err(|mismatches| InvalidRecords::Vocabulary { place: source.place(), mismatches })
 }
 
-/// The study's words by what was found in the vocabulary; `below` is none where there is no hierarchy.
+/// The study's words by what was found in the vocabulary; `below` is none where there is no hierarchy, and `has_ids` says
+/// whether the source knows OMOP's numbers at all.
 pub(super) fn meant(
     records: &Records,
     concepts: &BTreeMap<ConceptId, Concept>,
     below: Option<&BTreeMap<ConceptId, BTreeSet<ConceptId>>>,
+    has_ids: bool,
 ) -> Result<Resolved, Vec<Mismatch>> {
     let mut mismatches = Vec::new();
     let mut notes = Vec::new();
     let mut sets = Vec::new();
     for set in &records.sets {
-        if below.is_none() && set.include.iter().chain(&set.exclude).any(|member| member.descendants) {
+        let members = || set.include.iter().chain(&set.exclude);
+        let by_id = members().find(|member| matches!(member.concept, ConceptRef::Id { .. }));
+        if let Some(member) = by_id.filter(|_| !has_ids) {
+            let (set, concept) = (set.name.clone(), member.concept.words());
+            mismatches.push(Mismatch::NoConceptIds { set, concept });
+        }
+        if below.is_none() && members().any(|member| member.descendants) {
             mismatches.push(Mismatch::NoHierarchy { set: set.name.clone() });
         }
         let mut concepts_of = |members: &[Member]| -> BTreeSet<ConceptId> {

@@ -41,6 +41,13 @@ pub fn wanted(records: &Records) -> Wanted {
     wanted
 }
 
+/// What a study reads of a person that is nowhere but among the attributes.
+pub(super) fn columns_of_person(records: &Records) -> Vec<&'static str> {
+    let parts = of_person(records);
+    let all = [(Part::Gender, "gender"), (Part::Race, "race"), (Part::Ethnicity, "ethnicity")];
+    all.into_iter().filter(|(part, _)| parts.contains(part)).map(|(_, name)| name).collect()
+}
+
 fn of_person(records: &Records) -> Vec<Part> {
     let rules = records.cohort.require.iter().chain(&records.cohort.exclude);
     let of_rules = rules.filter_map(|rule| matches!(rule, Rule::Age { .. }).then_some(Part::Birth));

@@ -3,6 +3,7 @@
 //! ```text
 //! wanted (which columns); folder (which files) → read (pieces) → split_rows + csv_rows | parquet_rows (cells)
 //!   | postgres (which columns) → read → postgres/binary (cells)
+//!   | meds (which codes) → read → parquet_rows (cells)
 //!   → rows (events, faults) → stream (threads, runs, spilling) → merge → history (one person at a time, beside people) → check
 //! ```
 //! Invariant: the same hospital gives the same stream, byte for byte, from CSV, CSV.GZ, Parquet or PostgreSQL, in any order
@@ -16,6 +17,7 @@ pub mod event;
 pub mod fault;
 mod folder;
 pub mod history;
+pub mod meds;
 mod merge;
 pub mod moment;
 mod opened;
@@ -50,4 +52,11 @@ pub use rows::TableCounts;
 pub use schema::Table;
 pub use source::Source;
 pub use stream::{Reading, Stream};
+
+/// The names of a table's columns that are ever read.
+#[cfg(test)]
+pub(crate) fn column_names(table: Table) -> Vec<&'static str> {
+    schema::columns(table).iter().flat_map(|column| column.names).copied().collect()
+}
+
 pub use wanted::{Part, Wanted};

@@ -1,7 +1,8 @@
-//! What lies at the path that a hospital gives: a folder of OMOP tables, or the `source.toml` of a database.
+//! What lies at the path that a hospital gives: a folder of OMOP tables or of MEDS, or the `source.toml` of a database.
 
 use super::error::InvalidOmop;
 use super::folder::Folder;
+use super::meds::Meds;
 use super::postgres::{Config, Database, InvalidDatabase};
 use super::source::Source;
 use std::path::{Path, PathBuf};
@@ -12,16 +13,21 @@ pub enum Opened {
     Folder(Folder),
     /// OMOP tables in a database.
     Database(Box<Database>),
+    /// A folder of MEDS.
+    Meds(Box<Meds>),
 }
 
 impl Opened {
     /// Opens a folder, or the database that a file says; reads no row.
     ///
     /// # Errors
-    /// Neither can be used.
+    /// What lies there cannot be used.
     pub fn open(path: &Path) -> Result<Self, InvalidOmop> {
         if path.is_file() {
             return Ok(Self::Database(Box::new(Database::open(&database_at(path)?)?)));
+        }
+        if Meds::is_at(path) {
+            return Ok(Self::Meds(Box::new(Meds::open(path)?)));
         }
         Folder::open(path).map(Self::Folder)
     }
@@ -38,6 +44,7 @@ impl<'a> From<&'a Opened> for Source<'a> {
         match opened {
             Opened::Folder(folder) => folder.into(),
             Opened::Database(database) => database.as_ref().into(),
+            Opened::Meds(meds) => meds.as_ref().into(),
         }
     }
 }

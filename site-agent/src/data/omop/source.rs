@@ -1,14 +1,16 @@
-//! Where a hospital's OMOP tables are: in a folder, or in a database. Past this, both are read alike.
+//! Where a hospital's records are: OMOP tables in a folder or in a database, or MEDS. Past this, all are read alike.
 
 use super::cells::{Batch, Column};
 use super::error::InvalidOmop;
+use super::event::Domain;
 use super::folder::Folder;
+use super::meds::{Meds, Mixed};
 use super::postgres::Database;
 use super::read::{self, Piece};
 use super::schema::{self, Table};
 use super::wanted::Wanted;
 
-/// A hospital's tables, opened, and which of their columns are read.
+/// A hospital's records, opened, and which of their columns are read.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
     form: Form<'a>,
@@ -22,6 +24,8 @@ enum Form<'a> {
     Folder(&'a Folder),
     /// A PostgreSQL database, on one snapshot.
     Database(&'a Database),
+    /// A folder of MEDS.
+    Meds(&'a Meds),
 }
 
 impl<'a> From<&'a Folder> for Source<'a> {
@@ -33,6 +37,12 @@ impl<'a> From<&'a Folder> for Source<'a> {
 impl<'a> From<&'a Database> for Source<'a> {
     fn from(database: &'a Database) -> Self {
         Self { form: Form::Database(database), wanted: None }
+    }
+}
+
+impl<'a> From<&'a Meds> for Source<'a> {
+    fn from(meds: &'a Meds) -> Self {
+        Self { form: Form::Meds(meds), wanted: None }
     }
 }
 
@@ -49,6 +59,25 @@ impl<'a> Source<'a> {
         match self.form {
             Form::Folder(folder) => folder.has(table),
             Form::Database(database) => database.has(table),
+            Form::Meds(meds) => meds.has(table),
+        }
+    }
+
+    /// How a study's `data.format` begins that reads it.
+    #[must_use]
+    pub const fn format(&self) -> &'static str {
+        match self.form {
+            Form::Folder(_) | Form::Database(_) => "omop-cdm",
+            Form::Meds(_) => "meds",
+        }
+    }
+
+    /// In words, that it lacks a table.
+    #[must_use]
+    pub fn lacking(&self, table: Table) -> String {
+        match self.form {
+            Form::Folder(_) | Form::Database(_) => format!("table {table} is missing"),
+            Form::Meds(meds) => meds.lacking(table),
         }
     }
 
@@ -58,6 +87,7 @@ impl<'a> Source<'a> {
         match self.form {
             Form::Folder(folder) => folder.root().display().to_string(),
             Form::Database(database) => database.config().place(),
+            Form::Meds(meds) => meds.root().display().to_string(),
         }
     }
 
@@ -67,7 +97,7 @@ impl<'a> Source<'a> {
     /// A database's role may not read a column that is there: what, over all tables.
     pub fn granted(&self) -> Result<(), InvalidOmop> {
         match (self.form, self.wanted) {
-            (Form::Folder(_), _) => Ok(()),
+            (Form::Folder(_) | Form::Meds(_), _) => Ok(()),
             (Form::Database(database), Some(wanted)) => Ok(database.granted(wanted)?),
             (Form::Database(database), None) => Ok(database.granted(&Wanted::all(&Table::ALL))?),
         }
@@ -76,7 +106,7 @@ impl<'a> Source<'a> {
     /// Most threads that can read together.
     pub(super) fn threads_max(&self) -> usize {
         match self.form {
-            Form::Folder(_) => usize::MAX,
+            Form::Folder(_) | Form::Meds(_) => usize::MAX,
             Form::Database(database) => database.config().connections,
         }
     }
@@ -90,10 +120,36 @@ impl<'a> Source<'a> {
                 database.granted_of(table, columns)?;
                 Ok(Vec::from_iter(read::whole_table(database, table, columns)))
             }
+            Form::Meds(meds) => match table {
+                Table::Clinical(domain) => self.event_pieces(&[domain]),
+                _ => read::of_meds(meds, table, columns),
+            },
         }
     }
 
-    fn columns(&self, table: Table) -> &'a [Column] {
+    /// All pieces of the tables of some domains.
+    pub(super) fn event_pieces(&self, domains: &[Domain]) -> Result<Vec<Piece<'a>>, InvalidOmop> {
+        if let Form::Meds(meds) = self.form {
+            return read::events_of_meds(meds, &Mixed::new(meds, *self, domains));
+        }
+        let mut pieces = Vec::new();
+        for domain in domains {
+            pieces.extend(self.pieces(Table::Clinical(*domain))?);
+        }
+        Ok(pieces)
+    }
+
+    /// The folder of MEDS that it is.
+    #[must_use]
+    pub const fn meds(&self) -> Option<&'a Meds> {
+        match self.form {
+            Form::Meds(meds) => Some(meds),
+            Form::Folder(_) | Form::Database(_) => None,
+        }
+    }
+
+    /// By the places of [`schema::columns`]; those that are not read are absent.
+    pub(super) fn columns(&self, table: Table) -> &'a [Column] {
         let columns = self.wanted.map_or(schema::columns(table), |wanted| wanted.columns(table));
         assert!(!columns.is_empty(), "table {table} is asked for, and not among the tables that are read");
         columns

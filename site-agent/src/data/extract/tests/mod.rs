@@ -3,6 +3,8 @@ mod chance;
 mod database;
 mod edges;
 pub(crate) mod folders;
+#[cfg(unix)]
+mod forms;
 mod hand;
 mod inputs;
 mod naive;
