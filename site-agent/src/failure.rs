@@ -7,6 +7,7 @@ use crate::data::InvalidData;
 use crate::data::export::ExportError;
 use crate::data::extract::InvalidRecords;
 use crate::data::omop::InvalidOmop;
+use crate::data::omop::meds::MedsExportError;
 use crate::data::omop::postgres::InvalidDatabase;
 use crate::data::opt_out::InvalidList;
 use crate::drive::{Stop, TaskError};
@@ -120,14 +121,14 @@ table! {
         KeptError::OtherBytes { .. } | KeptError::Decision(_) => Kind::Fault,
     };
     InvalidData => |error| of_data(&error);
-    InvalidRecords => |error| if error.is_of_this_machine() { Kind::Fault } else { Kind::Input };
+    InvalidRecords => |error| of_records(&error);
     InvalidList => |_error| Kind::Input;
-    InvalidOmop => |error| match &error {
-        InvalidOmop::Scratch { .. } => Kind::Fault,
-        InvalidOmop::Database(database) => of_database(database),
-        _ => Kind::Input,
-    };
+    InvalidOmop => |error| of_omop(&error);
     InvalidDatabase => |error| of_database(&error);
+    MedsExportError => |error| match &error {
+        MedsExportError::Source(omop) => of_omop(omop),
+        MedsExportError::IsMeds { .. } | MedsExportError::Unwritable { .. } => Kind::Input,
+    };
     ExportError => |error| match &error {
         ExportError::Data(data) => of_data(data),
         ExportError::Unwritable { .. } => Kind::Input,
@@ -176,7 +177,25 @@ fn of_file(error: &FileError) -> Kind {
 }
 
 fn of_data(error: &InvalidData) -> Kind {
-    if error.is_of_this_machine() { Kind::Fault } else { Kind::Input }
+    match error {
+        InvalidData::Records(records) => of_records(records),
+        _ => Kind::Input,
+    }
+}
+
+fn of_records(error: &InvalidRecords) -> Kind {
+    match error {
+        InvalidRecords::Omop(omop) => of_omop(omop),
+        _ => Kind::Input,
+    }
+}
+
+fn of_omop(error: &InvalidOmop) -> Kind {
+    match error {
+        InvalidOmop::Scratch { .. } => Kind::Fault,
+        InvalidOmop::Database(database) => of_database(database),
+        _ => Kind::Input,
+    }
 }
 
 fn of_database(error: &InvalidDatabase) -> Kind {

@@ -64,7 +64,7 @@ pub(super) enum Command {
     /// Looks at everything that serving needs, one line each; exit 1 if anything is amiss
     #[command(after_help = "Example:\n  site-agent doctor --data /srv/consilium/table.csv")]
     Doctor {
-        /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
+        /// The table, its folder, the folder of the OMOP tables or of MEDS, or the source.toml of a database, instead of agent.toml's
         #[arg(long, value_name = "PATH")]
         data: Option<PathBuf>,
     },
@@ -95,7 +95,7 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeArgs {
-    /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
+    /// The table, its folder, the folder of the OMOP tables or of MEDS, or the source.toml of a database, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
     /// How log lines are written
@@ -125,21 +125,28 @@ pub(super) enum DataCommand {
     )]
     Check(DataArgs),
     /// Prints every query that would be asked of a database, about how many rows and how long; reads no table
-    #[command(after_help = "Example:\n  site-agent data plan --omop source.toml")]
+    #[command(after_help = "Examples:\n  site-agent data plan --omop source.toml --study self-harm.toml\n  \
+        site-agent data plan --omop source.toml\n\n\
+        Without --study what `data check --omop` asks: every table and column that any study may read.")]
     Plan(PlanArgs),
     /// Prints the SQL by which a database's administrator allows exactly the columns that are read, and nothing else
-    #[command(after_help = "Examples:\n  site-agent data grants --omop source.toml > grants.sql\n  \
+    #[command(
+        after_help = "Examples:\n  site-agent data grants --omop source.toml --study self-harm.toml > grants.sql\n  \
         site-agent data grants --omop source.toml --cdm 5.4 --role consilium > grants.sql\n\n\
         With --cdm it needs no connection, and names the columns of that version of the data model. Without it the names are \
-        those of the database; the role must be able to connect for that, and needs no other right yet.")]
+        those of the database; the role must be able to connect for that, and needs no other right yet."
+    )]
     Grants(GrantsArgs),
     /// The examples that were frozen for studies: what there is, and removing them
     #[command(after_help = "Example:\n  site-agent data snapshot list")]
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
-    /// Writes a study's encoded examples, un-noised, for tables that are yours to read
+    /// Writes a study's encoded examples, un-noised, for tables that are yours to read; or all of a hospital's records as
+    /// MEDS 0.4
     #[command(
-        after_help = "Example:\n  site-agent data export --examples --study self-harm.toml --data table.csv --out ashford.examples"
+        after_help = "Examples:\n  site-agent data export --examples --study self-harm.toml --data table.csv --out ashford.examples\n  \
+        site-agent data export --meds meds-folder --source source.toml\n\n\
+        What is written holds people's records: treat it like the tables themselves. docs/MEDS.md says what is in the folder."
     )]
     Export(ExportArgs),
 }
@@ -174,10 +181,10 @@ pub(super) struct DataArgs {
     /// A study file
     #[arg(long, value_name = "FILE", required_unless_present = "omop")]
     pub(super) study: Option<PathBuf>,
-    /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
+    /// The table, its folder, the folder of the OMOP tables or of MEDS, or the source.toml of a database, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
-    /// A folder of OMOP tables, or the source.toml of a database, looked at without a study
+    /// A folder of OMOP tables or of MEDS, or the source.toml of a database, looked at without a study
     #[arg(long, value_name = "PATH", conflicts_with_all = ["study", "data"])]
     pub(super) omop: Option<PathBuf>,
     /// Where intermediate files go when the tables do not fit in memory, instead of the system's temporary folder. They
@@ -188,6 +195,9 @@ pub(super) struct DataArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArgs {
+    /// A study file: what it reads, and nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(super) study: Option<PathBuf>,
     /// The source.toml of a database
     #[arg(long, value_name = "FILE")]
     pub(super) omop: PathBuf,
@@ -195,6 +205,9 @@ pub(super) struct PlanArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct GrantsArgs {
+    /// A study file: the columns that it reads, and no others
+    #[arg(long, value_name = "FILE")]
+    pub(super) study: Option<PathBuf>,
     /// The source.toml of a database
     #[arg(long, value_name = "FILE")]
     pub(super) omop: PathBuf,
@@ -219,18 +232,24 @@ pub(super) enum Cdm {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExportArgs {
+    /// The new folder to write all records to, as MEDS
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["examples", "study", "data", "out"])]
+    pub(super) meds: Option<PathBuf>,
+    /// The folder of the OMOP tables or the source.toml of their database, instead of agent.toml's `data`
+    #[arg(long, value_name = "PATH", requires = "meds", conflicts_with = "examples")]
+    pub(super) source: Option<PathBuf>,
     /// Says that un-noised examples of people are what is wanted
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "meds", requires_all = ["study", "data", "out"])]
     pub(super) examples: bool,
     /// A study file
     #[arg(long, value_name = "FILE")]
-    pub(super) study: PathBuf,
-    /// The table, its folder or the folder of the OMOP tables
+    pub(super) study: Option<PathBuf>,
+    /// The table, its folder, the folder of the OMOP tables or of MEDS, or the source.toml of a database
     #[arg(long, value_name = "PATH")]
-    pub(super) data: PathBuf,
+    pub(super) data: Option<PathBuf>,
     /// The file to write; it must not exist
     #[arg(long, value_name = "FILE")]
-    pub(super) out: PathBuf,
+    pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -455,6 +474,7 @@ mod tests {
         check("site-agent data check --omop d --data t.csv", false);
         check("site-agent data check --study s.toml --scratch e", false);
         check("site-agent data plan --omop s.toml", true);
+        check("site-agent data plan --omop s.toml --study t.toml", true);
         check("site-agent data plan", false);
         check("site-agent data grants --omop s.toml --role r --cdm 5.3", true);
         check("site-agent data grants --omop s.toml --cdm 6", false);
@@ -477,6 +497,12 @@ mod tests {
         check("site-agent ledger lost-key endorse r --key 5c0f --out e", false);
         check("site-agent ledger lost-key finish r", false);
         check("site-agent ledger lost-key finish r e f", true);
+        check("site-agent data export --examples --study s --data d", false);
+        check("site-agent data export --examples --study s --data d --out o --source p", false);
+        check("site-agent data export --meds m", true);
+        check("site-agent data export --meds m --source s.toml", true);
+        check("site-agent data export --meds m --examples --study s --data d --out o", false);
+        check("site-agent data export --meds m --study s", false);
         check("site-agent budget --format json --home x", true);
         check("site-agent budget --format xml", false);
     }

@@ -5,6 +5,8 @@ use super::output::Output;
 use super::records;
 use crate::approval::STUDY_BYTES_MAX;
 use crate::data::export::export_examples;
+use crate::data::omop::meds::{self, Exported};
+use crate::data::omop::{Opened, Reading, Source, database_at, is_of_database};
 use crate::data::opt_out::{Lists, OptOuts};
 use crate::data::{self, SplitKey, Whose};
 use crate::failure::Failure;
@@ -90,22 +92,56 @@ pub(super) fn opted_out_json(opted_out: &[(String, u64, [u64; 2])]) -> Vec<Value
 /// Writes the encoded examples of a table that is the user's to read. The split key is the home's,
 /// so that each person has the role that they have in training.
 pub(super) fn export(home: &Home, args: &ExportArgs, output: &Output) -> Result<(), Failure> {
-    debug_assert!(args.examples, "clap requires it");
-    if is_served(home, &args.data)? {
+    let (Some(study), Some(data), Some(out)) = (&args.study, &args.data, &args.out) else {
+        unreachable!("clap requires them with --examples")
+    };
+    if is_served(home, data)? {
         return Err(Failure::refused(
             "data.served: these are the data that this agent serves (agent.toml); they leave through the budget only",
         ));
     }
-    let study = read_study(&args.study)?;
-    export_examples(&args.data, &study, &SplitKey::from_bytes(*home.split_key()?), &args.out)?;
-    let human =
-        format!("un-noised examples in {}: treat this file like the table itself", args.out.display());
-    output.result(&human, &json!({ "study": study.id, "out": args.out }))
+    let study = read_study(study)?;
+    export_examples(data, &study, &SplitKey::from_bytes(*home.split_key()?), out)?;
+    let human = format!("un-noised examples in {}: treat this file like the table itself", out.display());
+    output.result(&human, &json!({ "study": study.id, "out": out }))
 }
 
-/// Whether a path is, or is within, what `agent.toml` names as this site's data.
+/// Writes a hospital's records as MEDS, for the hospital itself.
+pub(super) fn export_meds(source: &Path, out: &Path, output: &Output) -> Result<(), Failure> {
+    let opened = Opened::open(source)?;
+    Source::from(&opened).granted()?;
+    let found = meds::export(&opened, out, &Reading::default())?;
+    let Exported { people, rows, shards, codes, left_out } = found;
+    let mut human = vec![
+        format!(
+            "{} as MEDS 0.4 in {}: treat this folder like the tables themselves",
+            opened.place(),
+            out.display()
+        ),
+        format!("people:  {people}"),
+        format!("rows:    {rows}, in {shards} file{}", if shards == 1 { "" } else { "s" }),
+        format!("codes:   {codes}"),
+    ];
+    if left_out > 0 {
+        human.push(format!(
+            "left out: {left_out} people whose rows contradict each other, or with more than a million events"
+        ));
+    }
+    human.push("These counts stay here: never send or publish them.".into());
+    let json = json!({
+        "out": out, "stays_here": true, "people": people, "rows": rows, "shards": shards, "codes": codes,
+        "left_out": left_out,
+    });
+    output.result(&human.join("\n"), &json)
+}
+
+/// Whether a path is, or is within, what `agent.toml` names as this site's data; of a database whether both name one.
 fn is_served(home: &Home, data: &Path) -> Result<bool, Failure> {
     let Some(served) = home.config()?.data else { return Ok(false) };
+    if is_of_database(&served) && is_of_database(data) {
+        let (served, data) = (database_at(&served)?, database_at(data)?);
+        return Ok(served.place() == data.place() && served.schema == data.schema);
+    }
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let (served, data) = (real(&served), real(data));
     Ok(data.starts_with(&served) || served.starts_with(&data))
@@ -120,7 +156,7 @@ pub(super) fn synth(args: &SynthArgs, output: &Output) -> Result<(), Failure> {
     output.result(&human, &json!(summary))
 }
 
-fn read_study(path: &Path) -> Result<Study, Failure> {
+pub(super) fn read_study(path: &Path) -> Result<Study, Failure> {
     let bytes = files::read(path, STUDY_BYTES_MAX).map_err(|e| Failure::input(e.to_string()))?;
     study::parse(&bytes).map_err(|mistakes| Failure::input(format!("{}:\n{mistakes}", path.display())))
 }

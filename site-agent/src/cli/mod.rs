@@ -69,7 +69,15 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
         Command::Data(DataCommand::Snapshot(SnapshotCommand::Drop(asked))) => {
             snapshot::drop_some(&open(args)?, asked, output, clock())
         }
-        Command::Data(DataCommand::Export(export)) => data::export(&open(args)?, export, output),
+        Command::Data(DataCommand::Export(export)) => match (&export.meds, &export.source) {
+            (Some(out), Some(source)) => data::export_meds(source, out, output),
+            (Some(out), None) => {
+                let served = open(args)?.config()?.data;
+                let none = || Failure::input("no data: give --source, or `data` in agent.toml");
+                data::export_meds(&served.ok_or_else(none)?, out, output)
+            }
+            (None, _) => data::export(&open(args)?, export, output),
+        },
         Command::Study(StudyCommand::List) => study::list(&open(args)?, output),
         Command::Study(StudyCommand::Show { study }) => study::show(&open(args)?, study, output, clock),
         Command::Study(StudyCommand::Approve(asked)) => study::approve(&open(args)?, asked, output, clock),

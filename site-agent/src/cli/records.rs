@@ -4,7 +4,7 @@
 use super::data::{opted_out, opted_out_json};
 use super::output::{Output, table};
 use crate::data::SplitKey;
-use crate::data::extract::{LeftOut, Note, Report, extract};
+use crate::data::extract::{LeftOut, Note, Report, extract, open};
 use crate::data::omop::{Fault, Reading};
 use crate::data::opt_out::Lists;
 use crate::failure::Failure;
@@ -15,23 +15,24 @@ use std::path::Path;
 
 /// Reads the records as the study would and says, here and nowhere else, what came of it.
 pub(super) fn check(
-    root: &Path,
+    path: &Path,
     study: &Study,
     records: &Records,
     key: &SplitKey,
     lists: &Lists,
     output: &Output,
 ) -> Result<(), Failure> {
-    let extracted = extract(root, study, records, key, &Reading::default())?;
+    let opened = open(path)?;
+    let place = opened.place();
+    let extracted = extract(&opened, study, records, key, &Reading::default())?;
     let report = &extracted.report;
     if report.attrition.0.first().is_none_or(|(_, people)| *people == 0) {
         return Err(Failure::refused(format!(
-            "data.people: {} has OMOP tables, and nobody in table person who can be used",
-            root.display()
+            "data.people: {place} has OMOP tables, and nobody in table person who can be used"
         )));
     }
     let opted_out = opted_out(lists, &extracted.loaded.whose);
-    let mut human = human(root, study, report);
+    let mut human = human(&place, study, report);
     if !opted_out.is_empty() {
         let row = |(name, people, [training, evaluation]): &(String, u64, [u64; 2])| {
             vec![name.clone(), people.to_string(), training.to_string(), evaluation.to_string()]
@@ -45,9 +46,9 @@ pub(super) fn check(
     output.result(&human, &json)
 }
 
-fn human(root: &Path, study: &Study, report: &Report) -> String {
+fn human(place: &str, study: &Study, report: &Report) -> String {
     let mut parts = vec![
-        format!("{} fits study {}", root.display(), study.id),
+        format!("{place} fits study {}", study.id),
         attrition(report),
         table(
             &["role", "people", "with the outcome"],
@@ -191,9 +192,10 @@ mod tests {
     fn both_forms_say_the_same() {
         let (folder, study) = (folders::write(&folders::hospital(90)), asking());
         let key = SplitKey::from_bytes([3; 32]);
-        let found = extract(folder.path(), &study, records(&study), &key, &Reading::default());
+        let opened = open(folder.path()).expect("opens");
+        let found = extract(&opened, &study, records(&study), &key, &Reading::default());
         let report = found.unwrap_or_else(|error| panic!("{error}")).report;
-        let (text, json) = (human(folder.path(), &study, &report), json(&study, &report));
+        let (text, json) = (human(&opened.place(), &study, &report), json(&study, &report));
         assert_eq!(json["attrition"][0], json!({ "step": "in table person", "people": 90 }));
         assert_eq!(json["attrition"][1]["people"], 78);
         let count = |role: &str, key: &str| json[role][key].as_u64().expect("a count");

@@ -49,7 +49,7 @@ pub(crate) fn model(column: &str) -> &'static str {
 }
 
 /// SQL that makes the tables in a schema and fills them; READER may read every column.
-pub(super) fn script(schema: &str, tables: &[Text], type_of: &dyn Fn(&str) -> String) -> String {
+pub(crate) fn script(schema: &str, tables: &[Text], type_of: &dyn Fn(&str) -> String) -> String {
     let mut sql = format!(
         "DO $$BEGIN CREATE ROLE {READER} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END$$;\n\
          CREATE SCHEMA \"{schema}\";\nGRANT USAGE ON SCHEMA \"{schema}\" TO {READER};\n"
