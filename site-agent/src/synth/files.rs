@@ -23,7 +23,7 @@ pub(super) struct CsvFile {
 enum Out {
     Plain(BufWriter<File>),
     /// The header of a gzip stream holds no time here, so that the same rows are the same bytes.
-    Gz(BufWriter<GzEncoder<File>>),
+    Gz(Box<BufWriter<GzEncoder<File>>>),
 }
 
 impl Out {
@@ -59,8 +59,12 @@ impl CsvFile {
         path: PathBuf,
         columns: impl IntoIterator<Item = &'static str>,
     ) -> Result<Self, SynthError> {
-        let gz =
-            |file| Out::Gz(BufWriter::with_capacity(BUFFER_BYTES, GzEncoder::new(file, Compression::fast())));
+        let gz = |file| {
+            Out::Gz(Box::new(BufWriter::with_capacity(
+                BUFFER_BYTES,
+                GzEncoder::new(file, Compression::fast()),
+            )))
+        };
         Self::with_header(path, columns, gz)
     }
 

@@ -45,7 +45,10 @@ use folders::Folders;
 use profile::SiteProfile;
 use serde::Serialize;
 use std::fmt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 /// Most sites: one for each letter.
 pub const SITES_MAX: u64 = 26;
@@ -167,8 +170,8 @@ pub fn run(args: &SynthArgs) -> Result<Summary, SynthError> {
     let draw = kept_draw(&sites, args.seed);
     let mut overall = Tallies::default();
     let mut figures = Vec::new();
-    for site in &sites {
-        let tallies = write_site(args, site, draw)?;
+    for (site, tallies) in sites.iter().zip(each(&sites, |site| write_site(args, site, draw))) {
+        let tallies = tallies?;
         overall.self_harm.merge(&tallies.self_harm);
         overall.readmission.merge(&tallies.readmission);
         figures.push(tallies.self_harm.figures(site.profile.name));
@@ -246,17 +249,43 @@ fn kept_draw(sites: &[PlannedSite], seed: u64) -> Draw {
 }
 
 fn keeps_promise(sites: &[PlannedSite], draw: Draw) -> bool {
-    let mut overall = truth::Tally::default();
-    let (mut lowest, mut highest) = (1.0_f64, 0.0_f64);
-    for site in sites {
+    let of_sites = each(sites, |site| {
         let mut tally = truth::Tally::default();
         person::people(site, draw).for_each(|person| tally.add(person.risk, person.outcome));
+        tally
+    });
+    let mut overall = truth::Tally::default();
+    let (mut lowest, mut highest) = (1.0_f64, 0.0_f64);
+    for (site, tally) in sites.iter().zip(&of_sites) {
         let prevalence = tally.figures(site.profile.name).prevalence;
         (lowest, highest) = (lowest.min(prevalence), highest.max(prevalence));
-        overall.merge(&tally);
+        overall.merge(tally);
     }
     let auroc = overall.figures("overall").auroc_true_risk;
     highest >= PREVALENCE_RATIO_MIN * lowest && auroc.is_some_and(|auroc| TRUE_AUROC.contains(&auroc))
+}
+
+/// What comes of each site, in their order. Threads share the sites; every site has its own streams of chance and its own
+/// files, so that the number of threads changes no byte.
+fn each<T: Send>(sites: &[PlannedSite], work: impl Fn(&PlannedSite) -> T + Sync) -> Vec<T> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(sites.len());
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(site) = sites.get(at) else { break done };
+            done.push((at, work(site)));
+        }
+    };
+    let mut done: Vec<(usize, T)> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        let joined =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        joined.flatten().collect()
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 fn write_site(args: &SynthArgs, site: &PlannedSite, draw: Draw) -> Result<Tallies, SynthError> {

@@ -124,9 +124,9 @@ impl Note {
         let statuses =
             [Status::Affirmed, Status::Negated, Status::Past, Status::Family, Status::Hypothetical];
         let lead = statuses[chance.pick(&[0.1 + 0.4 * ill, 0.5 - 0.3 * ill, 0.15, 0.15, 0.1])];
-        let fitting = language.sentences.iter().filter(|sentence| sentence.says[0] == lead);
+        let mut fitting = language.sentences.iter().filter(|sentence| sentence.says[0] == lead);
         let which = chance.below(u32::try_from(fitting.clone().count()).expect("few"));
-        fitting.clone().nth(which as usize).expect("below their number")
+        fitting.nth(which as usize).expect("below their number")
     }
 
     /// Adds a text, and its length in characters.

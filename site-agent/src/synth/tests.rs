@@ -2,7 +2,7 @@
 
 use super::*;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 mod agreement;
 mod forms;
@@ -13,6 +13,14 @@ mod study;
 
 fn args(out: &Path, sites: u64, people: u64, seed: u64) -> SynthArgs {
     SynthArgs { out: out.to_owned(), sites, people, seed, form: Form::Csv, no_notes: false }
+}
+
+/// A row of a CSV file, by column.
+type Row = HashMap<String, String>;
+
+fn read(path: &Path) -> Vec<Row> {
+    let mut reader = csv::Reader::from_path(path).expect("a CSV file");
+    reader.deserialize().map(|row| row.expect("a row of the header's width")).collect()
 }
 
 /// Every file below a folder, by its path from there.

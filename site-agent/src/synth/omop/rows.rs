@@ -1,6 +1,6 @@
 //! One row of each clinical table, as the site writes it.
 
-use super::wards::Ward;
+use super::wards::Place;
 use super::{Database, Who, next};
 use crate::synth::SynthError;
 use crate::synth::cell::Cell;
@@ -32,7 +32,7 @@ impl Database {
         who: Who<'_>,
         concept: ConceptId,
         days: Days,
-        ward: Ward,
+        ward: Place,
         chance: &mut Chance,
     ) -> Result<u64, SynthError> {
         let id = next(&mut self.ids.visit);
@@ -56,7 +56,7 @@ impl Database {
         who: Who<'_>,
         concept: ConceptId,
         days: Days,
-        ward: Ward,
+        ward: Place,
         visit: u64,
     ) -> Result<(), SynthError> {
         self.visit_detail.row(&[

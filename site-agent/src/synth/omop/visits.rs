@@ -1,7 +1,7 @@
 //! Visits: earlier admissions, contacts, the assessment, emergencies, and the psychiatric stays that follow.
 
 use super::rows::Within;
-use super::wards::Ward;
+use super::wards::Place;
 use super::{Database, Visits, Who};
 use crate::synth::SynthError;
 use crate::synth::chance::Chances;
@@ -33,7 +33,7 @@ impl Database {
                 let primary = Within { visit: Some(visit), primary: true };
                 self.condition(who, concepts::MENTAL_DISORDER, days.from, &primary)?;
             } else {
-                self.visit(who, concepts::GENERAL_STAY, days, Ward::GeneralWard, &mut chances.coding)?;
+                self.visit(who, concepts::GENERAL_STAY, days, Place::GeneralWard, &mut chances.coding)?;
             }
         }
         let last = u32::from(person.lived.days_since_last_contact);
@@ -41,7 +41,7 @@ impl Database {
             let day = course.before(last + 1 + chances.stays.below(700));
             self.emergency(who, day, chances)?;
         }
-        let clinic = Ward::MentalHealthClinic;
+        let clinic = Place::MentalHealthClinic;
         let contact = one(course.before(last));
         let last_contact = self.visit(who, concepts::OUTPATIENT, contact, clinic, &mut chances.coding)?;
         let assessment =
@@ -71,7 +71,7 @@ impl Database {
             self.condition(who, disorder, days.from, &Within { visit: Some(visit), primary: true })?;
         }
         if let Some(days) = stay.general {
-            self.visit(who, concepts::GENERAL_STAY, days, Ward::GeneralWard, &mut chances.coding)?;
+            self.visit(who, concepts::GENERAL_STAY, days, Place::GeneralWard, &mut chances.coding)?;
         }
         Ok(())
     }
@@ -82,7 +82,7 @@ impl Database {
         days: Days,
         chances: &mut Chances,
     ) -> Result<u64, SynthError> {
-        let ward = Ward::MentalHealthWard;
+        let ward = Place::MentalHealthWard;
         match self.coding.stays {
             StayColumn::Visit => self.visit(who, concepts::PSYCHIATRIC_STAY, days, ward, &mut chances.coding),
             StayColumn::Detail => {
@@ -101,6 +101,6 @@ impl Database {
     ) -> Result<u64, SynthError> {
         let seen_by_psychiatrist = chances.coding.happens(0.4);
         let concept = if seen_by_psychiatrist { concepts::EMERGENCY_LIAISON } else { concepts::EMERGENCY };
-        self.visit(who, concept, one(day), Ward::EmergencyDepartment, &mut chances.coding)
+        self.visit(who, concept, one(day), Place::EmergencyDepartment, &mut chances.coding)
     }
 }

@@ -7,7 +7,7 @@ use crate::synth::vocabulary::{ConceptId, PLACES, SPECIALTIES};
 
 /// A part of a hospital: its place in the list is its id, and that of its one provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ward {
+pub(super) enum Place {
     MentalHealthWard = 1,
     MentalHealthClinic = 2,
     GeneralWard = 3,
@@ -15,14 +15,14 @@ pub(super) enum Ward {
 }
 
 /// Each with its name, its place of service and its specialty.
-const WARDS: [(Ward, &str, ConceptId, ConceptId); 4] = [
-    (Ward::MentalHealthWard, "Mental-health ward", PLACES[0], SPECIALTIES[0]),
-    (Ward::MentalHealthClinic, "Mental-health clinic", PLACES[1], SPECIALTIES[0]),
-    (Ward::GeneralWard, "General ward", PLACES[2], SPECIALTIES[1]),
-    (Ward::EmergencyDepartment, "Emergency department", PLACES[3], SPECIALTIES[2]),
+const WARDS: [(Place, &str, ConceptId, ConceptId); 4] = [
+    (Place::MentalHealthWard, "Mental-health ward", PLACES[0], SPECIALTIES[0]),
+    (Place::MentalHealthClinic, "Mental-health clinic", PLACES[1], SPECIALTIES[0]),
+    (Place::GeneralWard, "General ward", PLACES[2], SPECIALTIES[1]),
+    (Place::EmergencyDepartment, "Emergency department", PLACES[3], SPECIALTIES[2]),
 ];
 
-impl Ward {
+impl Place {
     /// Of the ward, and of its provider.
     pub(super) const fn id(self) -> u8 {
         self as u8

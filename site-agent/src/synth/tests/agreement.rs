@@ -2,15 +2,8 @@
 
 use super::*;
 use jiff::civil::Date;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-
-type Row = HashMap<String, String>;
-
-fn read(path: &Path) -> Vec<Row> {
-    let mut reader = csv::Reader::from_path(path).expect("a CSV file");
-    reader.deserialize().map(|row| row.expect("a row of the header's width")).collect()
-}
 
 /// All rows of a table, by person.
 fn by_person(folder: &Path, table: &str) -> HashMap<String, Vec<Row>> {

@@ -1,14 +1,7 @@
 //! Sites write as their habits say, and the second risk model is worth learning.
 
 use super::*;
-use std::collections::{BTreeSet, HashMap};
-
-type Row = HashMap<String, String>;
-
-fn rows(path: &Path) -> Vec<Row> {
-    let mut reader = csv::Reader::from_path(path).expect("a CSV file");
-    reader.deserialize().map(|row| row.expect("a row")).collect()
-}
+use std::collections::BTreeSet;
 
 /// Of the rows for which `of` says so the share for which `is` does.
 fn share(rows: &[Row], of: impl Fn(&Row) -> bool, is: impl Fn(&Row) -> bool) -> f64 {
@@ -29,14 +22,14 @@ fn sites_write_as_their_habits_say() {
     run(&SynthArgs { no_notes: true, ..args(&out, 6, 9000, 3) }).expect("writes");
     for site in plan(6, 9000).expect("within bounds") {
         let (name, coding) = (site.profile.name, &site.coding);
-        let read = |table: &str| rows(&out.join(name).join(format!("omop/{table}.csv")));
+        let table = |table: &str| read(&out.join(name).join(format!("omop/{table}.csv")));
         let concept = |place: u64| (2_000_000_000 + place).to_string();
 
-        let drugs = read("DRUG_EXPOSURE");
+        let drugs = table("DRUG_EXPOSURE");
         let is_product = |row: &Row| row["drug_concept_id"].as_str() >= concept(3000).as_str();
         near(name, share(&drugs, |_| true, is_product), coding.products, 0.06);
 
-        let measurements = read("MEASUREMENT");
+        let measurements = table("MEASUREMENT");
         let unitless = |row: &Row| row["unit_concept_id"].is_empty() && row["unit_source_value"].is_empty();
         near(name, share(&measurements, |_| true, unitless), coding.unit_missing, 0.03);
         let timed = share(&measurements, |_| true, |row| !row["measurement_datetime"].is_empty());
@@ -57,16 +50,16 @@ fn sites_write_as_their_habits_say() {
         let mean = weights.iter().sum::<f64>() / weights.len() as f64;
         assert_eq!(mean > 130.0, coding.weight == vocabulary::POUND, "{name}: {mean}");
 
-        let conditions = read("CONDITION_OCCURRENCE");
+        let conditions = table("CONDITION_OCCURRENCE");
         let own = share(&conditions, |_| true, |row| !row["condition_source_value"].is_empty());
         assert_eq!(own > 0.5, coding.own_codes, "{name}");
-        let in_detail = !read("VISIT_DETAIL").is_empty();
+        let in_detail = !table("VISIT_DETAIL").is_empty();
         assert_eq!(in_detail, coding.stays == coding::StayColumn::Detail, "{name}");
-        let visits = read("VISIT_OCCURRENCE");
+        let visits = table("VISIT_OCCURRENCE");
         let psychiatric = visits.iter().any(|row| row["visit_concept_id"] == concept(411));
         assert_ne!(psychiatric, in_detail, "{name}: one or the other");
 
-        let people = read("PERSON");
+        let people = table("PERSON");
         let groups: BTreeSet<String> = (621..=625).map(concept).collect();
         let known = |row: &Row, column: &str| groups.contains(&row[column]);
         let columns = ["race_concept_id", "ethnicity_concept_id"];
@@ -92,7 +85,7 @@ fn sites_write_as_their_habits_say() {
 fn finer_concepts_are_right_below() {
     let home = tempfile::tempdir().expect("a folder");
     vocabulary::write(&Folders::create(home.path(), Form::Csv).expect("made")).expect("writes");
-    let pairs: BTreeSet<[String; 3]> = rows(&home.path().join("omop/CONCEPT_ANCESTOR.csv"))
+    let pairs: BTreeSet<[String; 3]> = read(&home.path().join("omop/CONCEPT_ANCESTOR.csv"))
         .into_iter()
         .map(|row| {
             ["ancestor_concept_id", "descendant_concept_id", "min_levels_of_separation"]

@@ -1,14 +1,7 @@
 //! What is written of notes: the truth beside them, the names in them, and what a program read in them.
 
 use super::*;
-use std::collections::{BTreeSet, HashMap};
-
-type Row = HashMap<String, String>;
-
-fn rows(path: &Path) -> Vec<Row> {
-    let mut reader = csv::Reader::from_path(path).expect("a CSV file");
-    reader.deserialize().map(|row| row.expect("a row")).collect()
-}
+use std::collections::BTreeSet;
 
 #[test]
 fn every_mention_is_where_its_truth_says() {
@@ -18,12 +11,12 @@ fn every_mention_is_where_its_truth_says() {
     let mut said = BTreeSet::new();
     for site in plan(6, 1500).expect("within bounds") {
         let folder = out.join(site.profile.name);
-        let notes: HashMap<String, Row> = rows(&folder.join("omop/NOTE.csv"))
+        let notes: HashMap<String, Row> = read(&folder.join("omop/NOTE.csv"))
             .into_iter()
             .map(|note| (note["note_id"].clone(), note))
             .collect();
         assert!(notes.len() as u64 >= site.people, "everybody has one");
-        let truth = rows(&folder.join("notes_truth.csv"));
+        let truth = read(&folder.join("notes_truth.csv"));
         let mut mentioning = BTreeSet::new();
         for mention in &truth {
             let note = &notes[&mention["note_id"]];
@@ -51,7 +44,7 @@ fn check_nlp(path: &Path, coding: &Coding, truth: &[Row]) {
     if !coding.note_nlp {
         return;
     }
-    let found = rows(path);
+    let found = read(path);
     assert_eq!(found.len(), truth.len());
     for (row, mention) in found.iter().zip(truth) {
         assert_eq!(row["note_id"], mention["note_id"]);
@@ -79,7 +72,7 @@ fn names_are_in_notes_and_nowhere_else() {
     for site in plan(3, 600).expect("within bounds") {
         let folder = Path::new(site.profile.name);
         let names = String::from_utf8(files[&folder.join("canaries.txt")].clone()).expect("text");
-        let notes = rows(&out.join(folder).join("omop/NOTE.csv"));
+        let notes = read(&out.join(folder).join("omop/NOTE.csv"));
         let mut unused: BTreeSet<&str> = names.lines().collect();
         for note in notes {
             let within: Vec<&str> = names.lines().filter(|name| note["note_text"].contains(name)).collect();

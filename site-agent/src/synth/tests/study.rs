@@ -6,18 +6,10 @@ use crate::data::{Loaded, SplitKey, load_strict};
 use consilium_common::examples::Examples;
 use consilium_common::key::SecretKey;
 use consilium_common::study::{self, RosterSite, Study};
-use std::collections::HashMap;
 
 const PSYCHOSIS: &str = include_str!("../../../../docs/studies/synthetic-psychosis.toml");
 const READMISSION: &str = include_str!("../../../../docs/studies/synthetic-readmission.toml");
 const TRAINING_SHARE: f64 = 0.7;
-
-type Row = HashMap<String, String>;
-
-fn rows(path: &Path) -> Vec<Row> {
-    let mut reader = csv::Reader::from_path(path).expect("a CSV file");
-    reader.deserialize().map(|row| row.expect("a row")).collect()
-}
 
 fn filled(template: &str, sites: &[PlannedSite]) -> Study {
     let site = |site: &PlannedSite| RosterSite {
@@ -49,8 +41,8 @@ fn extracted(folder: &Path, study: &Study) -> [Examples; 2] {
     [training, evaluation]
 }
 
-/// What each input should be, by what the table says; none where it is not recorded.
-type Inputs = Vec<(&'static str, fn(&Row) -> Option<f32>)>;
+/// An input, and what it should be by what the table says; none where it is not recorded.
+type Input = (&'static str, fn(&Row) -> Option<f32>);
 
 fn scaled(row: &Row, column: &str, low: f32, high: f32) -> Option<f32> {
     let value: f32 = row[column].parse().ok()?;
@@ -62,7 +54,13 @@ fn flag(row: &Row, column: &str, word: &str) -> Option<f32> {
 }
 
 #[track_caller]
-fn check(examples: &Examples, people: &[&Row], tables: &HashMap<&str, &Row>, study: &Study, inputs: &Inputs) {
+fn check(
+    examples: &Examples,
+    people: &[&Row],
+    tables: &HashMap<&str, &Row>,
+    study: &Study,
+    inputs: &[Input],
+) {
     let names = study.input_names();
     assert_eq!(examples.people(), people.len(), "{}", study.id);
     for (person, truth) in people.iter().enumerate() {
@@ -83,7 +81,7 @@ fn the_psychosis_study_finds_the_truth() {
     run(&SynthArgs { no_notes: true, ..args(&out, 6, 3000, 11) }).expect("writes");
     let sites = plan(6, 3000).expect("within bounds");
     let study = filled(PSYCHOSIS, &sites);
-    let inputs: Inputs = vec![
+    let inputs: [Input; 7] = [
         ("phq9", |row| scaled(row, "phq9", 0.0, 27.0)),
         ("bmi", |row| scaled(row, "bmi", 10.0, 70.0)),
         ("deprivation_quintile", |row| scaled(row, "deprivation_quintile", 1.0, 5.0)),
@@ -95,7 +93,7 @@ fn the_psychosis_study_finds_the_truth() {
     let mut with = 0;
     for site in &sites {
         let folder = out.join(site.profile.name);
-        let (table, truth) = (rows(&folder.join("table.csv")), rows(&folder.join("truth.csv")));
+        let (table, truth) = (read(&folder.join("table.csv")), read(&folder.join("truth.csv")));
         let tables: HashMap<&str, &Row> = table.iter().map(|row| (row["person_id"].as_str(), row)).collect();
         let people = by_role(truth.iter().filter(|row| row["first_episode"] == "1"));
         for (examples, people) in extracted(&folder, &study).iter().zip(&people) {
@@ -118,7 +116,7 @@ fn the_readmission_study_finds_the_truth() {
     run(&SynthArgs { no_notes: true, form: Form::Parquet, ..args(&out, 6, 3000, 12) }).expect("writes");
     let sites = plan(6, 3000).expect("within bounds");
     let study = filled(READMISSION, &sites);
-    let inputs: Inputs = vec![
+    let inputs: [Input; 5] = [
         ("alcohol_misuse_ever", |row| flag(row, "alcohol_misuse", "1")),
         ("bipolar_ever", |row| flag(row, "diagnosis", "bipolar")),
         ("psychosis_ever", |row| flag(row, "diagnosis", "psychosis")),
@@ -132,7 +130,7 @@ fn the_readmission_study_finds_the_truth() {
     let mut with = 0;
     for site in &sites {
         let folder = out.join(site.profile.name);
-        let (table, truth) = (rows(&folder.join("table.csv")), rows(&folder.join("truth.csv")));
+        let (table, truth) = (read(&folder.join("table.csv")), read(&folder.join("truth.csv")));
         let tables: HashMap<&str, &Row> = table.iter().map(|row| (row["person_id"].as_str(), row)).collect();
         let people = by_role(truth.iter().filter(|row| !row["psychiatric_discharge"].is_empty()));
         for (examples, people) in extracted(&folder, &study).iter().zip(&people) {
