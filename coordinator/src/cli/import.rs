@@ -150,14 +150,8 @@ fn read(path: &Path) -> Result<Vec<u8>, CommandError> {
 /// Somebody's own, or the shipped study on records with gaps.
 fn template(from: Option<&Path>) -> Result<String, CommandError> {
     match from {
-        Some(path) => match Template::read(path)? {
-            Template::Own(text) => Ok(text),
-            Template::Shipped(text) => Ok(text.to_owned()),
-        },
-        None => match Template::shipped(Source::Omop, Some(Mode::Distributed))? {
-            Template::Shipped(text) => import::blank(text).map_err(CommandError::fault),
-            Template::Own(text) => Ok(text),
-        },
+        Some(path) => Ok(Template::read(path, None)?.text().to_owned()),
+        None => import::blank(Template::shipped(Source::Omop, None).text()).map_err(CommandError::fault),
     }
 }
 

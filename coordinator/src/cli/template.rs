@@ -84,6 +84,14 @@ impl Template {
         Self::Own { text, choices }
     }
 
+    /// The study file, its roster still to be filled in.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Shipped(text) => text,
+            Self::Own { text, .. } => text,
+        }
+    }
+
     /// Filled with a roster; an ε that does not fit is named as the option that it came from.
     ///
     /// # Errors

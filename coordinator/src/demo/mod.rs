@@ -35,6 +35,7 @@ Examples:
   coordinator demo
   coordinator demo --privacy distributed
   coordinator demo --sites 8 --people 16000 --epsilon 1 --out results
+  coordinator demo --study docs/studies/synthetic-psychosis.toml
   coordinator demo --data hospitals --study docs/studies/heart-disease.toml --epsilon 3")]
 pub struct DemoArgs {
     /// How many synthetic hospitals.
@@ -97,6 +98,7 @@ async fn train_and_report(
     let started = Instant::now();
     let agent = program("site-agent")?;
     let own = std::env::current_exe().map_err(CommandError::fault)?;
+    let source = source(template);
 
     // 1. Hospitals.
     let mut hospitals = match &args.data {
@@ -105,7 +107,7 @@ async fn train_and_report(
                 "every table in {} is read here for the references beside the result",
                 data.display()
             ));
-            hospitals_in(&agent, data, work).await?
+            hospitals_in(&agent, data, source, work).await?
         }
         None => {
             say.step("making synthetic hospitals");
@@ -113,9 +115,9 @@ async fn train_and_report(
             let (sites, people, seed) =
                 (args.sites.to_string(), args.people.to_string(), args.seed.to_string());
             let arguments = ["synth".as_ref(), "--out".as_ref(), folder.as_os_str()];
-            let more = ["--sites", &sites, "--people", &people, "--seed", &seed];
+            let more = ["--sites", &sites, "--people", &people, "--seed", &seed, "--no-notes"];
             run_program(&agent, arguments.into_iter().chain(more.iter().map(std::ffi::OsStr::new))).await?;
-            hospitals_in(&agent, &folder, work).await?
+            hospitals_in(&agent, &folder, source, work).await?
         }
     };
 
@@ -229,6 +231,16 @@ fn template(args: &DemoArgs) -> Result<Template, CommandError> {
         )));
     }
     Ok(Template::shipped(Source::Table, args.privacy))
+}
+
+/// What the study reads. Where the file does not say, that is a mistake, which is named where it is filled in.
+fn source(template: &Template) -> Source {
+    let document: Option<toml::Table> = template.text().parse().ok();
+    let formats = document.as_ref().and_then(|d| d.get("data")?.get("format")?.as_array());
+    match formats {
+        Some(formats) if !formats.iter().any(|format| format.as_str() == Some("table")) => Source::Omop,
+        _ => Source::Table,
+    }
 }
 
 /// Makes OUT.
@@ -394,4 +406,21 @@ async fn export_examples(
     let arguments =
         ["data", "export", "--examples", "--study", &study, "--data", &data, "--home", &home, "--out", &file];
     run_program(agent, arguments).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_study_reads() {
+        fn check(data: &str, expected: Source) {
+            assert_eq!(source(&Template::Own(format!("schema = \"study/1\"\n{data}"))), expected, "{data}");
+        }
+        check("[data]\nformat = [\"table\"]", Source::Table);
+        check("[data]\nformat = [\"omop-cdm-5.4\"]", Source::Omop);
+        check("[data]\nformat = [\"omop-cdm-5.4\", \"omop-cdm-5.3\"]", Source::Omop);
+        check("", Source::Table);
+        check("[data", Source::Table);
+    }
 }
