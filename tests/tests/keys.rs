@@ -132,7 +132,8 @@ fn a_key_changes_between_two_studies() {
 fn a_lost_key_is_replaced_by_the_others_word() {
     let mut federation = Federation::enrolled(3, 360);
     let old = registered(&federation, "ashford");
-    let digest = federation.publish(&federation.study("3", &[QUICK, &[("quorum", "2")]].concat()));
+    let digest =
+        federation.publish(&federation.study("3", &[QUICK, &[("quorum", "2"), ("min_sites", "2")]].concat()));
     federation.approve(&digest);
     federation.start_agents();
     let _ = federation.coordinator(["study", "start", &digest]).ok();

@@ -185,6 +185,12 @@ impl Agent {
         began: tokio::time::Instant,
     ) -> Result<(), TaskError> {
         match task {
+            // Before anybody is waited for: where this ledger's key was lost, the others may name it for a while.
+            Task::Train { study, .. } | Task::Evaluate { study, .. } | Task::Sum { study }
+                if self.has_closed(study) =>
+            {
+                return Err(Refusal { rule: "study.closed", why: "the study is closed here".into() }.into());
+            }
             Task::Train { study, .. } | Task::Evaluate { study, .. } => self.settle(link, study).await?,
             Task::Sum { .. } | Task::Close { .. } => {}
         }
@@ -364,10 +370,14 @@ impl Agent {
         self.append_all(version.into_iter().chain(commits).collect()).map(|_| ())
     }
 
+    fn has_closed(&self, study: &Digest) -> bool {
+        self.store.state().study(study).is_some_and(|record| record.closed.is_some())
+    }
+
     /// Ends the study here and hands over the ledger.
     async fn close(&mut self, link: &mut Link, digest: &Digest) -> Result<(), TaskError> {
         // A study that the ledger has closed was approved here; with a lost key, what says so may be lost, too.
-        if self.store.state().study(digest).is_none_or(|record| record.closed.is_none()) {
+        if !self.has_closed(digest) {
             let kept = kept(&self.home, digest, &self.own.key)?.ok_or_else(not_approved)?;
             let approved = kept.decision.is_some_and(|(approval, _)| approval.decision == Decision::Approve);
             if !approved {
