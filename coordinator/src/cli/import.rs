@@ -1,7 +1,7 @@
 //! `study import`: cohorts of Atlas and tasks of ACES, into a study file.
 
 use super::output::Output;
-use super::template::{Mode, Source, Template};
+use super::template::{Source, Template};
 use crate::operator::CommandError;
 use clap::{Args, ValueEnum};
 use consilium_common::study::import::{self, Imported, NotImported, aces, circe};

@@ -36,7 +36,7 @@ fn by_role<'a>(people: impl Iterator<Item = &'a Row>) -> [Vec<&'a Row>; 2] {
 }
 
 fn extracted(folder: &Path, study: &Study) -> [Examples; 2] {
-    let Loaded { training, evaluation } =
+    let Loaded { training, evaluation, .. } =
         load_strict(&folder.join("omop"), study, &key()).unwrap_or_else(|error| panic!("{error}"));
     [training, evaluation]
 }

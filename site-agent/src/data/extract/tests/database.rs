@@ -17,7 +17,7 @@ fn asking() -> Study {
 
 fn bytes(path: &Path, study: &Study) -> Result<[Vec<u8>; 2], InvalidRecords> {
     let key = SplitKey::from_bytes([3; 32]);
-    let Loaded { training, evaluation } =
+    let Loaded { training, evaluation, .. } =
         extract(&open(path)?, study, of_study(study), &key, &Reading::default())?.loaded;
     Ok([training.to_bytes(), evaluation.to_bytes()])
 }

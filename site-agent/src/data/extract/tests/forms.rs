@@ -23,7 +23,7 @@ fn examples(path: &Path, study: &Study) -> [Vec<u8>; 2] {
     let key = SplitKey::from_bytes([3; 32]);
     let reading = Reading { threads: 2, ..Reading::default() };
     let opened = open(path).unwrap_or_else(|error| panic!("{error}"));
-    let Loaded { training, evaluation } = match extract(&opened, study, of_study(study), &key, &reading) {
+    let Loaded { training, evaluation, .. } = match extract(&opened, study, of_study(study), &key, &reading) {
         Ok(extracted) => extracted.loaded,
         Err(error) => panic!("{}: {error}", path.display()),
     };
