@@ -415,7 +415,11 @@ mod tests {
     #[test]
     fn what_a_study_reads() {
         fn check(data: &str, expected: Source) {
-            assert_eq!(source(&Template::Own(format!("schema = \"study/1\"\n{data}"))), expected, "{data}");
+            assert_eq!(
+                source(&Template::Own { text: format!("schema = \"study/1\"\n{data}"), choices: Vec::new() }),
+                expected,
+                "{data}"
+            );
         }
         check("[data]\nformat = [\"table\"]", Source::Table);
         check("[data]\nformat = [\"omop-cdm-5.4\"]", Source::Omop);
