@@ -9,6 +9,7 @@ pub mod check;
 pub mod describe;
 pub mod earmarks;
 pub mod fill;
+pub mod import;
 pub mod limits;
 mod mistake;
 pub mod parse;
