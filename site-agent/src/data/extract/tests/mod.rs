@@ -1,3 +1,4 @@
+mod aces;
 mod chance;
 mod edges;
 pub(crate) mod folders;
