@@ -55,6 +55,9 @@ pub(super) enum StudyCommand {
         #[arg(long, default_value_t = 0.1, value_parser = share)]
         outcome_share: f64,
     },
+    /// Take a cohort of Atlas or a task of ACES into a study file, if the study language can say exactly the same.
+    #[command(after_help = "Example: coordinator study import psychosis.json --as circe --out study.toml")]
+    Import(super::import::ImportArgs),
     /// Open a study for the sites to approve or decline.
     #[command(after_help = "Example: coordinator study publish study.toml --home consortium")]
     Publish {
@@ -123,6 +126,7 @@ pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), Comman
             super::study_new::new(&path, template, epsilon, &people, &home, out).await
         }
         StudyCommand::Check { file, outcome_share } => check(&file, outcome_share, out),
+        StudyCommand::Import(args) => super::import::run(&args, out),
         StudyCommand::Publish { file, home } => {
             let bytes = read_study(&file)?;
             let digest = publish(&Home::open(&home.home)?, bytes, &file).await?;
