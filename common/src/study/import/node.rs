@@ -139,20 +139,28 @@ impl<'a> Fields<'a> {
         self.map.iter().map(|(key, value)| (key.as_str(), self.node.child(key, value))).collect()
     }
 
+    /// Whether no key says anything.
+    pub(super) fn say_nothing(&self) -> bool {
+        self.map.values().all(says_nothing)
+    }
+
     /// Refuses every key that nobody asked for and that says something, each for the reason that `why` has for it.
     /// `null`, an empty list and `false` say nothing.
     pub(super) fn finish(&self, why: impl Fn(&str) -> &'static str) {
         let asked = self.asked.borrow();
         for (key, value) in self.map.iter().filter(|(key, _)| !asked.contains(key.as_str())) {
-            let says_nothing = match value {
-                Value::Null | Value::Bool(false) => true,
-                Value::Array(list) => list.is_empty(),
-                _ => false,
-            };
-            if !says_nothing {
+            if !says_nothing(value) {
                 let _: Option<()> = self.node.child(key, value).refuse(why(key));
             }
         }
+    }
+}
+
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(list) => list.is_empty(),
+        _ => false,
     }
 }
 

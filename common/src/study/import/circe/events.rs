@@ -113,8 +113,8 @@ fn days(range: &Node<'_>) -> Option<(Date, Date)> {
     Some(dates)
 }
 
-/// Why a restriction of an event has no equal.
-fn why_not(key: &str) -> &'static str {
+/// Why a restriction of an event, or of a person at the index, has no equal.
+pub(super) fn why_not(key: &str) -> &'static str {
     match key {
         "Age" => {
             "Atlas subtracts the year of birth from the year; here age is whole years on the day of the index. Take it out, \

@@ -210,20 +210,18 @@ fn occurrence(node: &Node<'_>) -> Option<Vec<(u32, bool)>> {
     }
 }
 
+/// Refuses a rule on what people are: none has an equal.
 fn demographic(item: &Node<'_>) -> Option<()> {
     let fields = item.fields()?;
-    let says_nothing = fields.entries().is_empty();
+    if fields.say_nothing() {
+        return item.refuse("everybody meets it: take it out");
+    }
     fields.finish(|key| match key {
-        "Age" => {
-            "Atlas subtracts the year of birth from the year; here age is whole years on the day of the index. Take it out, and \
-             write { age = { min, max } } in require"
-        }
-        "Gender" | "GenderCS" => "a cohort here has no rule on sex; it can be a feature or an attribute",
         "Race" | "RaceCS" | "Ethnicity" | "EthnicityCS" => {
             "a cohort here has no rule on ethnicity; it can be an attribute, for subgroups"
         }
         "OccurrenceStartDate" => "on which days an index may lie, the study's accrual says",
-        _ => "the study language has no rule that means the same",
+        _ => events::why_not(key),
     });
-    if says_nothing { item.refuse("everybody meets it: take it out") } else { Some(()) }
+    None
 }

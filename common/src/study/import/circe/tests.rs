@@ -372,6 +372,7 @@ fn what_has_no_equal_is_refused_by_its_path() {
     let demographic = "InclusionRules[0].expression.DemographicCriteriaList";
     check(demographic, json!([{"Age": {"Value": 18, "Op": "gte"}}]), &format!("{demographic}[0].Age"));
     check(demographic, json!([{"Gender": concept}]), &format!("{demographic}[0].Gender"));
+    check(demographic, json!([{"Age": null, "Gender": []}]), &format!("{demographic}[0]"));
     check("CensorWindow", json!({"StartDate": "2015-01-01"}), "CensorWindow.StartDate");
     check(
         "EndStrategy",
