@@ -49,10 +49,10 @@ pub fn in_mode(template: &str, mode: ModeName) -> (String, Vec<Choice>) {
         return (template.to_owned(), Vec::new());
     };
     let mut changed = Changed { document: &mut document, choices: Vec::new() };
-    changed.to(&MODE, mode.as_str().into(), "another mode was asked for".into());
+    changed.set(&MODE, mode.as_str().into(), "another mode was asked for".into());
     match mode {
-        ModeName::Local => changed.to_local(),
-        ModeName::Distributed => changed.to_distributed(),
+        ModeName::Local => changed.make_local(),
+        ModeName::Distributed => changed.make_distributed(),
     }
     let choices = changed.choices;
     comment(&mut document, &MODE, &format!("{} in the file that this was made from", before.as_str()));
@@ -65,7 +65,7 @@ struct Changed<'a> {
 }
 
 impl Changed<'_> {
-    fn to(&mut self, path: &[&str], new: Value, why: String) {
+    fn set(&mut self, path: &[&str], new: Value, why: String) {
         let shown = |item: &Item| item.as_value().map(|value| value.clone().decorated("", "").to_string());
         let before = at(self.document, path).and_then(shown);
         let after = new.clone().decorated("", "").to_string();
@@ -75,7 +75,7 @@ impl Changed<'_> {
         }
     }
 
-    fn to_local(&mut self) {
+    fn make_local(&mut self) {
         let privacy = self.document.get_mut("privacy").and_then(Item::as_table_like_mut);
         if let Some(colluding) = privacy.and_then(|privacy: &mut dyn TableLike| privacy.remove("colluding")) {
             let before = colluding.as_integer().map(|number| number.to_string());
@@ -84,20 +84,20 @@ impl Changed<'_> {
         }
     }
 
-    fn to_distributed(&mut self) {
+    fn make_distributed(&mut self) {
         let whole = |document: &DocumentMut, path| at(document, path).and_then(Item::as_integer);
         let steps = whole(self.document, &LOCAL_STEPS).unwrap_or(1).max(1);
         if steps > 1 {
             for path in [&ROUNDS, &SPARE_ROUNDS] {
                 if let Some(rounds) = whole(self.document, path) {
                     let why = format!("a round of {steps} local steps becomes {steps} rounds of one");
-                    self.to(path, rounds.saturating_mul(steps).into(), why);
+                    self.set(path, rounds.saturating_mul(steps).into(), why);
                 }
             }
-            self.to(&LOCAL_STEPS, 1.into(), "a secure sum is one step".into());
+            self.set(&LOCAL_STEPS, 1.into(), "a secure sum is one step".into());
         }
         if number(self.document, &PROXIMAL).is_some_and(|proximal| proximal != 0.0) {
-            self.to(
+            self.set(
                 &PROXIMAL,
                 0.0.into(),
                 "a secure sum is one step, which goes nowhere to be held back from".into(),
@@ -106,17 +106,17 @@ impl Changed<'_> {
         let sites =
             self.document.get("site").and_then(Item::as_array_of_tables).map_or(0, ArrayOfTables::len);
         let (quorum, colluding) = recommended_threshold(sites).map_or((None, 1), |(q, c)| (Some(q), c));
-        self.to(
+        self.set(
             &COLLUDING,
             i64::from(colluding).into(),
             "how many sites may side with the coordinator".into(),
         );
         if let Some(quorum) = quorum {
-            self.to(&QUORUM, i64::from(quorum).into(), format!("recommended for {sites} sites"));
+            self.set(&QUORUM, i64::from(quorum).into(), format!("recommended for {sites} sites"));
         }
         let epsilon = number(self.document, &["privacy", "epsilon", "training_people"]);
         if let Some(noise) = epsilon.and_then(|epsilon| noise_multiplier(self.document, epsilon)) {
-            self.to(&NOISE, noise.into(), "the smallest for epsilon.training_people".into());
+            self.set(&NOISE, noise.into(), "the smallest for epsilon.training_people".into());
         }
     }
 }

@@ -126,7 +126,7 @@ fn the_digest_tells_lists_and_salts_apart() {
         digest(&[nobody]),
         digest(&[folder.list("")]),
         digest(&[folder.list("s")]),
-        digest(&[other.clone()]),
+        digest(std::slice::from_ref(&other)),
         digest(&[folder.list(""), other]),
     ];
     for (i, one) in digests.iter().enumerate() {

@@ -100,7 +100,7 @@ async fn who_opts_out_is_in_no_later_round_and_in_this_one_still() {
     for ids in [&["p3"][..], &["p3", "p8", "p11"], &["nobody here"], &["p0"]] {
         let before = listed.round().await;
         listed.list(ids);
-        assert!(same(&before, &*listed.examples().await.expect("read")), "not before the next round");
+        assert!(same(&before, &listed.examples().await.expect("read")), "not before the next round");
         let expected = listed.without(ids);
         assert!(same(&*listed.round().await, &expected), "{ids:?}");
     }

@@ -20,8 +20,11 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
+/// A person, their periods of observation, and their events as bytes.
+type Life = (Person, Vec<(i32, i32)>, Vec<u8>);
+
 /// Everything that is known of each person, in a form that can be compared.
-fn lives<'a>(source: impl Into<Source<'a>>) -> Vec<(Person, Vec<(i32, i32)>, Vec<u8>)> {
+fn lives<'a>(source: impl Into<Source<'a>>) -> Vec<Life> {
     let source = source.into();
     let people = People::read(source).expect("reads");
     let reading = Reading { threads: 2, memory_bytes: 200_000, ..Reading::default() };
