@@ -30,7 +30,7 @@ fn case(shape: usize) -> Case {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1 << 23) as f32 - 1.0
     };
-    let architecture = Architecture { inputs, hidden: hidden.to_vec() };
+    let architecture = Architecture { inputs, hidden: hidden.to_vec(), outputs: 1 };
     let parameters = (0..architecture.parameters()).map(|_| 0.1 * unit()).collect();
     let mut examples = Examples::new(inputs);
     for person in 0..BATCH {

@@ -8,15 +8,29 @@ mod bytes;
 pub use bytes::{ExampleFile, InvalidExamples, MAGIC};
 use std::fmt;
 
+/// One example: a person under one prediction of the study.
+#[derive(Clone, PartialEq)] // No `Debug`: a patient's data.
+pub struct Example {
+    /// Encoded inputs.
+    pub inputs: Vec<f32>,
+    /// The index of the prediction, which is that of the model's output.
+    pub output: u8,
+    /// Its outcome, 0 or 1.
+    pub label: f32,
+    /// The index of the person's value in each attribute of the study, when they were asked about.
+    pub groups: Vec<u16>,
+}
+
 /// Rows of encoded inputs with their outcome, grouped by person.
 ///
-/// Invariants: `inputs.len() == labels.len() * width`; `person_rows` is non-decreasing, starts at
-/// 0 and ends at `labels.len()`; person `i` owns rows `person_rows[i]..person_rows[i + 1]`;
-/// `groups.len() == people()`.
+/// Invariants: `inputs.len() == labels.len() * width`; `outputs.len() == labels.len()`; `person_rows` is
+/// non-decreasing, starts at 0 and ends at `labels.len()`; person `i` owns rows
+/// `person_rows[i]..person_rows[i + 1]`; `groups.len() == labels.len()`.
 #[derive(Clone, PartialEq)]
 pub struct Examples {
     width: usize,
     inputs: Vec<f32>,
+    outputs: Vec<u8>,
     labels: Vec<f32>,
     person_rows: Vec<usize>,
     groups: Vec<Vec<u16>>,
@@ -26,21 +40,53 @@ impl Examples {
     /// No people yet; each example will have `width` inputs.
     #[must_use]
     pub fn new(width: usize) -> Self {
-        Self { width, inputs: Vec::new(), labels: Vec::new(), person_rows: vec![0], groups: Vec::new() }
+        Self {
+            width,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            labels: Vec::new(),
+            person_rows: vec![0],
+            groups: Vec::new(),
+        }
     }
 
-    /// Adds one person: rows of inputs with labels (0 or 1), and the index of their value in each
-    /// attribute of the study.
+    /// Adds one person of a study with one prediction: rows of inputs with labels (0 or 1), and the index of
+    /// their value in each attribute of the study.
     ///
     /// # Panics
     /// A row of another width, which is a bug of the caller.
     pub fn push_person(&mut self, rows: &[(Vec<f32>, f32)], groups: Vec<u16>) {
-        for (inputs, label) in rows {
-            assert_eq!(inputs.len(), self.width, "a row has the study's width");
-            self.inputs.extend_from_slice(inputs);
-            self.labels.push(*label);
+        rows.iter().for_each(|(inputs, label)| self.push_row(inputs, 0, *label, groups.clone()));
+        self.person_rows.push(self.labels.len());
+    }
+
+    /// Adds one person with their examples of any prediction.
+    ///
+    /// # Panics
+    /// As [`Examples::push_person`].
+    pub fn push_examples(&mut self, examples: Vec<Example>) {
+        for Example { inputs, output, label, groups } in examples {
+            self.push_row(&inputs, output, label, groups);
         }
         self.person_rows.push(self.labels.len());
+    }
+
+    /// Adds one person of `other`.
+    ///
+    /// # Panics
+    /// As [`Examples::push_person`]; a person that `other` does not have.
+    pub fn push_from(&mut self, other: &Self, person: usize) {
+        for row in other.rows_of(person) {
+            self.push_row(other.row(row), other.output(row), other.label(row), other.groups_of(row).to_vec());
+        }
+        self.person_rows.push(self.labels.len());
+    }
+
+    fn push_row(&mut self, inputs: &[f32], output: u8, label: f32, groups: Vec<u16>) {
+        assert_eq!(inputs.len(), self.width, "a row has the study's width");
+        self.inputs.extend_from_slice(inputs);
+        self.outputs.push(output);
+        self.labels.push(label);
         self.groups.push(groups);
     }
 
@@ -53,7 +99,7 @@ impl Examples {
     /// How many people.
     #[must_use]
     pub fn people(&self) -> usize {
-        self.groups.len()
+        self.person_rows.len() - 1
     }
 
     /// How many examples.
@@ -86,10 +132,21 @@ impl Examples {
         self.labels[row]
     }
 
-    /// One person's value index in each attribute.
+    /// The prediction that one row is an example of.
     #[must_use]
-    pub fn groups_of(&self, person: usize) -> &[u16] {
-        &self.groups[person]
+    pub fn output(&self, row: usize) -> u8 {
+        self.outputs[row]
+    }
+
+    /// The rows of one prediction, in order.
+    pub fn rows_for(&self, output: u8) -> impl Iterator<Item = usize> + '_ {
+        (0..self.len()).filter(move |&row| self.outputs[row] == output)
+    }
+
+    /// The person's value index in each attribute, at one row.
+    #[must_use]
+    pub fn groups_of(&self, row: usize) -> &[u16] {
+        &self.groups[row]
     }
 
     /// Everybody of `other` after everybody of `self`.
@@ -100,6 +157,7 @@ impl Examples {
         assert_eq!(self.width, other.width, "examples of one study have one width");
         let offset = self.labels.len();
         self.inputs.extend_from_slice(&other.inputs);
+        self.outputs.extend_from_slice(&other.outputs);
         self.labels.extend_from_slice(&other.labels);
         self.person_rows.extend(other.person_rows.iter().skip(1).map(|row| row + offset));
         self.groups.extend(other.groups.iter().cloned());

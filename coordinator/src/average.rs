@@ -126,7 +126,7 @@ mod tests {
             schema: "model/1".into(),
             study: Digest::of(b"study"),
             round: 4,
-            architecture: Architecture { inputs: PARAMETERS - 1, hidden: vec![] },
+            architecture: Architecture { inputs: PARAMETERS - 1, hidden: vec![], outputs: 1 },
         };
         let model = blobs.put(&blob::encode(&header, &vector(0))).expect("writes");
         let updates = [(update(&blobs, &vector(1)), 3 << 15), (update(&blobs, &vector(2)), 70_001)];
@@ -169,7 +169,7 @@ mod tests {
             schema: "model/1".into(),
             study: Digest::of(b"study"),
             round: 0,
-            architecture: Architecture { inputs: 2, hidden: vec![] },
+            architecture: Architecture { inputs: 2, hidden: vec![], outputs: 1 },
         };
         let model = blobs.put(&blob::encode(&header, &[1, 2, 3])).expect("writes");
         let updates = [(update(&blobs, &[1, 2]), 1)];

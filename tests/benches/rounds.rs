@@ -80,7 +80,8 @@ fn usage() -> ExitCode {
 
 /// Two equal hidden layers that come closest to so many parameters.
 fn hidden(parameters: usize) -> [usize; 2] {
-    let count = |width: usize| Architecture { inputs: INPUTS, hidden: vec![width; 2] }.parameters();
+    let count =
+        |width: usize| Architecture { inputs: INPUTS, hidden: vec![width; 2], outputs: 1 }.parameters();
     let above = (1..).find(|&width| count(width) >= parameters).expect("widths go on");
     let width = if count(above) - parameters <= parameters - count(above - 1) { above } else { above - 1 };
     [width; 2]

@@ -12,8 +12,11 @@ pub const PERSON_UNITS: i64 = 1 << 16;
 /// A partition of people by the values of some attributes; with none, everybody is one group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grouping {
-    /// `overall`, or attribute names joined with `*`: `sex*age_band`.
+    /// `overall`, or attribute names joined with `*`: `sex*age_band`. Where the study has several predictions,
+    /// after the prediction's own name: `self_harm@365.sex`.
     pub name: String,
+    /// The prediction whose examples are counted.
+    pub output: u8,
     /// Indices into the study's attributes.
     pub attributes: Vec<usize>,
     /// Per group, one label per attribute of the grouping; groups count through the values with
@@ -26,7 +29,7 @@ impl Grouping {
     /// Everybody as one group.
     #[must_use]
     pub fn overall() -> Self {
-        Self { name: OVERALL.into(), attributes: vec![], labels: vec![vec![]], sizes: vec![] }
+        Self { name: OVERALL.into(), output: 0, attributes: vec![], labels: vec![vec![]], sizes: vec![] }
     }
 
     /// By the values of `attributes` of `all`, `unknown` included.
@@ -84,7 +87,8 @@ impl Grouping {
     }
 }
 
-/// Every grouping that a study releases: `overall`, then its subgroups in file order.
+/// Every grouping that a study releases, as [`Study::groupings`] lists them: for each prediction `overall`, then the
+/// subgroups in file order.
 ///
 /// # Panics
 /// A subgroup of an attribute that the study does not have: parsing rules it out.
@@ -96,16 +100,28 @@ pub fn groupings(study: &Study) -> Vec<Grouping> {
     };
     let by =
         |names: &Vec<String>| Grouping::by(&study.attributes, &names.iter().map(index).collect::<Vec<_>>());
-    std::iter::once(Grouping::overall()).chain(study.subgroups.groups.iter().map(by)).collect()
+    let own: Vec<Grouping> =
+        std::iter::once(Grouping::overall()).chain(study.subgroups.groups.iter().map(by)).collect();
+    let predicted = study.predicted();
+    (0_u8..)
+        .zip(&predicted)
+        .flat_map(|(output, predicted)| {
+            let named = |grouping: &Grouping| {
+                let name = study.grouping_name(predicted, &grouping.name);
+                Grouping { name, output, ..grouping.clone() }
+            };
+            own.iter().map(named).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
-/// Counts examples into cells, in the order and unit of [`Histogram::cells`], without noise. The
-/// score bin of a probability p is the number of `edges` ≤ p. An example whose probability is not
-/// in [0, 1] or whose label is not 0 or 1 counts nowhere.
+/// Counts the examples of the grouping's prediction into cells, in the order and unit of [`Histogram::cells`],
+/// without noise. The score bin of a probability p is the number of `edges` ≤ p. An example whose probability
+/// is not in [0, 1] or whose label is not 0 or 1 counts nowhere.
 ///
 /// # Privacy
 /// Unit: one person, all their examples. Neighbours: add or remove one person. Each of a person's
-/// m examples adds ⌊2^16/m⌋ to one cell, so a person adds at most m·⌊2^16/m⌋ ≤ 2^16 in L1, hence
+/// m examples of the prediction adds ⌊2^16/m⌋ to one cell, so a person adds at most m·⌊2^16/m⌋ ≤ 2^16 in L1, hence
 /// in L2: the sensitivity of the whole vector is [`PERSON_UNITS`], over all groups together. A
 /// person's cells depend on that person, the model and the study alone. The result is private:
 /// nothing leaves before noise is added to every cell, those of empty groups included.
@@ -118,10 +134,10 @@ pub fn count(grouping: &Grouping, edges: &[f64], probabilities: &[f64], examples
     let bins = edges.len() + 1;
     let mut cells = vec![0; grouping.cells(bins)];
     for person in 0..examples.people() {
-        let rows = examples.rows_of(person);
-        let group = grouping.group_of(examples.groups_of(person));
-        let units = PERSON_UNITS / i64::try_from(rows.len().max(1)).expect("rows fit in memory");
-        for row in rows {
+        let rows = || examples.rows_of(person).filter(|row| examples.output(*row) == grouping.output);
+        let units = PERSON_UNITS / i64::try_from(rows().count().max(1)).expect("rows fit in memory");
+        for row in rows() {
+            let group = grouping.group_of(examples.groups_of(row));
             let (p, label) = (probabilities[row], examples.label(row));
             if !(0.0..=1.0).contains(&p) || (label != 0.0 && label != 1.0) {
                 continue;

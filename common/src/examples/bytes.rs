@@ -1,11 +1,11 @@
 //! The byte form of examples: one form only for the same examples, so that a digest or commitment
 //! over it is one over them.
 //!
-//! Little-endian throughout; version 1 of a file:
+//! Little-endian throughout; version 2 of a file:
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 22 | `consilium-examples/1` and two line feeds |
+//! | 22 | `consilium-examples/2` and two line feeds |
 //! | 32 | SHA-256 of the study file that the examples were made under |
 //! | … | examples of training people |
 //! | … | examples of evaluation people |
@@ -15,11 +15,12 @@
 //! | bytes | what |
 //! |---|---|
 //! | 4 | inputs per example |
-//! | 4 | attributes per person |
+//! | 4 | attributes per example; 0 where there are no examples |
 //! | 8 | people |
 //! | 8 | examples |
 //! | 4 × people | examples of each person |
-//! | 2 × attributes × people | value index in each attribute, person by person |
+//! | 2 × attributes × examples | value index in each attribute, row by row |
+//! | examples | which prediction each is for |
 //! | examples | outcomes, each 0 or 1 |
 //! | 4 × inputs × examples | inputs, `f32`, row by row |
 
@@ -27,8 +28,8 @@ use super::Examples;
 use crate::id::Digest;
 use std::io::{self, Write};
 
-/// What a version 1 file starts with.
-pub const MAGIC: &[u8; 22] = b"consilium-examples/1\n\n";
+/// What a version 2 file starts with.
+pub const MAGIC: &[u8; 22] = b"consilium-examples/2\n\n";
 /// Most inputs per example that are read back.
 const WIDTH_MAX: usize = 1 << 20;
 
@@ -84,8 +85,8 @@ impl ExampleFile {
     /// Anything but exactly what [`ExampleFile::to_bytes`] makes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidExamples> {
         let mut rest = bytes;
-        if take::<22>(&mut rest, "a file of version 1")? != *MAGIC {
-            return Err(InvalidExamples { expected: "a file of version 1" });
+        if take::<22>(&mut rest, "a file of version 2")? != *MAGIC {
+            return Err(InvalidExamples { expected: "a file of version 2" });
         }
         let study = Digest::from_bytes(take(&mut rest, "the study's digest")?);
         let training = Examples::read(&mut rest)?;
@@ -115,7 +116,7 @@ impl Examples {
     /// Those of `out`.
     ///
     /// # Panics
-    /// People with different numbers of attributes, which is a bug of whoever pushed them.
+    /// Examples with different numbers of attributes, which is a bug of whoever pushed them.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let attributes = self.groups.first().map_or(0, Vec::len);
         let word =
@@ -133,6 +134,7 @@ impl Examples {
                 out.write_all(&group.to_le_bytes())?;
             }
         }
+        out.write_all(&self.outputs)?;
         for &label in &self.labels {
             out.write_all(&[u8::from(label > 0.5)])?;
         }
@@ -171,17 +173,18 @@ impl Examples {
             let before = *person_rows.last().expect("starts with 0");
             person_rows.push(before + usize::try_from(u32::from_le_bytes(rows)).expect("64-bit"));
         }
-        if person_rows.last() != Some(&len) || (people == 0 && attributes > 0) {
+        if person_rows.last() != Some(&len) || (len == 0 && attributes > 0) {
             return Err(InvalidExamples { expected: "people's examples to add up" });
         }
-        let values = people.checked_mul(attributes).ok_or(InvalidExamples { expected: "attributes" })?;
+        let values = len.checked_mul(attributes).ok_or(InvalidExamples { expected: "attributes" })?;
         let indices: Vec<u16> =
             items(rest, values, "values of attributes")?.map(u16::from_le_bytes).collect();
         let groups = if attributes == 0 {
-            vec![Vec::new(); people]
+            vec![Vec::new(); len]
         } else {
             indices.chunks_exact(attributes).map(<[u16]>::to_vec).collect()
         };
+        let outputs: Vec<u8> = items::<1>(rest, len, "predictions")?.map(|[output]| output).collect();
         let outcome = |[byte]: [u8; 1]| match byte {
             0 => Ok(0.0),
             1 => Ok(1.0),
@@ -193,7 +196,7 @@ impl Examples {
         if !inputs.iter().all(|input| input.is_finite()) {
             return Err(InvalidExamples { expected: "finite inputs" });
         }
-        Ok(Self { width, inputs, labels, person_rows, groups })
+        Ok(Self { width, inputs, outputs, labels, person_rows, groups })
     }
 }
 
@@ -218,12 +221,17 @@ fn items<'a, const N: usize>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::Example;
     use super::*;
     use proptest::prelude::*;
 
     fn some() -> ExampleFile {
         let mut training = Examples::new(2);
         training.push_person(&[(vec![0.5, -1.0], 1.0), (vec![0.25, 0.0], 0.0)], vec![0, 7]);
+        training.push_examples(vec![
+            Example { inputs: vec![0.0, 0.5], output: 0, label: 1.0, groups: vec![3, 3] },
+            Example { inputs: vec![0.5, 0.5], output: 3, label: 0.0, groups: vec![4, 3] },
+        ]);
         training.push_person(&[], vec![1, 300]);
         let mut evaluation = Examples::new(2);
         evaluation.push_person(&[(vec![1.0, 1.0], 0.0)], vec![2, 0]);
@@ -251,6 +259,7 @@ mod tests {
             &[1, 0, 0, 0, 0, 0, 0, 0],
             &[1, 0, 0, 0],
             &[2, 1],
+            &[0],
             &[1],
             &[0, 0, 0, 0x3f],
         ]

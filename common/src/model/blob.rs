@@ -214,7 +214,7 @@ mod tests {
             schema: "model/1".into(),
             study: Digest::of(b"s"),
             round: 0,
-            architecture: super::super::Architecture { inputs: 1, hidden: vec![] },
+            architecture: super::super::Architecture { inputs: 1, hidden: vec![], outputs: 1 },
         };
         check(&encode(&model, &[1, 2]), "header");
         // A header that overflows its own arithmetic must not panic.

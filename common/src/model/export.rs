@@ -107,7 +107,7 @@ mod tests {
             schema: ModelHeader::SCHEMA.into(),
             study: Digest::of(b"study"),
             round: 12,
-            architecture: Architecture { inputs, hidden: hidden.to_vec() },
+            architecture: Architecture { inputs, hidden: hidden.to_vec(), outputs: 1 },
         }
     }
 

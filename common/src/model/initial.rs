@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn logistic_starts_at_zero() {
-        let logistic = Architecture { inputs: 5, hidden: vec![] };
+        let logistic = Architecture { inputs: 5, hidden: vec![], outputs: 1 };
         assert_eq!(initial_parameters(&logistic, &Digest::of(b"study")), vec![0; 6]);
     }
 
@@ -46,7 +46,7 @@ mod tests {
     /// a bundle's first model is recomputed from these bits.
     #[test]
     fn hidden_layers_never_change() {
-        let mlp = Architecture { inputs: 3, hidden: vec![2] };
+        let mlp = Architecture { inputs: 3, hidden: vec![2], outputs: 1 };
         let parameters = initial_parameters(&mlp, &Digest::of(b"study"));
         assert_eq!(parameters, PINNED);
     }
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn weights_keep_their_range_and_biases_are_zero() {
-        let mlp = Architecture { inputs: 40, hidden: vec![30, 20] };
+        let mlp = Architecture { inputs: 40, hidden: vec![30, 20], outputs: 1 };
         let study = Digest::of(b"study");
         let parameters = initial_parameters(&mlp, &study);
         for layer in mlp.layers() {

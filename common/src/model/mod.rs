@@ -10,8 +10,8 @@ pub mod export;
 pub mod initial;
 pub mod step;
 
-/// The shape of a model: `inputs` → hidden layers (tanh) → one logit. Logistic regression has no
-/// hidden layer.
+/// The shape of a model: `inputs` → hidden layers (tanh) → a logit for each output. Logistic regression has
+/// no hidden layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
@@ -19,6 +19,18 @@ pub struct Architecture {
     pub inputs: usize,
     /// Width of each hidden layer.
     pub hidden: Vec<usize>,
+    /// Logits: one for each prediction of the study. A header that does not say has one.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub outputs: usize,
+}
+
+const fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it asks about by reference")]
+const fn is_one(outputs: &usize) -> bool {
+    *outputs == 1
 }
 
 /// Position and shape of one layer within the flat parameters: the weight matrix, row-major
@@ -43,7 +55,7 @@ impl Architecture {
         let mut inputs = self.inputs;
         self.hidden
             .iter()
-            .chain(std::iter::once(&1))
+            .chain(std::iter::once(&self.outputs))
             .map(|&outputs| {
                 // Saturating: a shape from the wire may be absurd, and is then refused by its size.
                 let bias_at = at.saturating_add(inputs.saturating_mul(outputs));
@@ -85,9 +97,9 @@ mod tests {
 
     #[test]
     fn layers_tile_the_parameters() {
-        let mlp = Architecture { inputs: 5, hidden: vec![4, 3] };
+        let mlp = Architecture { inputs: 5, hidden: vec![4, 3], outputs: 1 };
         assert_eq!(mlp.parameters(), 5 * 4 + 4 + 4 * 3 + 3 + 3 + 1);
-        assert_eq!(Architecture { inputs: 5, hidden: vec![] }.parameters(), 6);
+        assert_eq!(Architecture { inputs: 5, hidden: vec![], outputs: 1 }.parameters(), 6);
     }
 
     #[test]

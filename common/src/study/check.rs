@@ -6,7 +6,7 @@ pub(super) mod secure;
 pub use secure::SecurePrediction;
 
 use super::earmarks::{earmarks, events_of};
-use super::{Mode, OVERALL, RosterSite, Study};
+use super::{Mode, RosterSite, Study, is_overall};
 use crate::id::SiteName;
 use crate::ledger::entry::Account;
 use crate::ledger::hospitals::worst_in_sums;
@@ -205,7 +205,8 @@ fn groupings(
 ) -> Vec<GroupingPrediction> {
     let people: f64 = sites.iter().map(|site| site.evaluation_people).sum();
     let names = study.groupings();
-    let attributes = std::iter::once(&[][..]).chain(study.subgroups.groups.iter().map(Vec::as_slice));
+    let own = || std::iter::once(&[][..]).chain(study.subgroups.groups.iter().map(Vec::as_slice));
+    let attributes = study.predicted().into_iter().flat_map(|_| own());
     type Declared<'a> = (u32, &'a crate::ledger::entry::Earmark);
     let predict = |((name, attributes), (index, earmark)): ((String, &[String]), Declared<'_>)| {
         let values = |name: &String| study.attribute(name).map_or(1, |attribute| attribute.values.count());
@@ -326,9 +327,9 @@ impl fmt::Display for Prediction {
         writeln!(f, "Groupings, if the outcome happens to {percent:.0} in 100 and groups are of equal size")?;
         for grouping in &self.groupings {
             let GroupingPrediction { name, groups, noise_multiplier, .. } = grouping;
-            let verdict = match (name.as_str(), grouping.too_few_people_to_say) {
+            let verdict = match (is_overall(name), grouping.too_few_people_to_say) {
                 (_, false) => "will be shown",
-                (OVERALL, true) => "will be shown with a wide interval",
+                (true, true) => "will be shown with a wide interval",
                 (_, true) => "will read \"too few people to say\"",
             };
             writeln!(

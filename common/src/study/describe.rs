@@ -6,7 +6,9 @@ mod records;
 pub use records::{concepts, covariate, outcome};
 
 use super::earmarks::earmarks;
-use super::{Data, Encoding, FeatureColumn, Mode, ModelFamily, SplitBy, Study, TableData};
+use super::{
+    Data, Encoding, FeatureColumn, Mode, ModelFamily, OutcomeColumn, Predicted, SplitBy, Study, TableData,
+};
 use crate::privacy::mechanism::Event;
 use std::fmt::{self, Write as _};
 
@@ -102,21 +104,30 @@ fn data(out: &mut String, study: &Study) -> fmt::Result {
 
 /// Where the model starts, if not from nothing.
 pub fn start(study: &Study) -> String {
-    let told = |share| {
-        format!("; it starts by telling everybody a risk of {:.2} %, a published figure", 100.0 * share)
+    let predicted = study.predicted();
+    let told = |predicted: &Predicted| {
+        let risk = 100.0 * predicted.prevalence_public?;
+        let of = if study.predicted().len() > 1 { format!(" of {}", predicted.name) } else { String::new() };
+        Some(format!("a risk{of} of {risk:.2} %"))
     };
-    study.prevalence_public.map_or_else(String::new, told)
+    let told: Vec<String> = predicted.iter().filter_map(told).collect();
+    match &told[..] {
+        [] => String::new(),
+        [one] => format!("; it starts by telling everybody {one}, a published figure"),
+        several => format!("; it starts by telling everybody {}, published figures", several.join(", ")),
+    }
 }
 
 fn columns(out: &mut String, study: &Study, table: &TableData) -> fmt::Result {
-    let outcome = format!(
-        "{} in column {}: {} means it happened, {} that it did not; other people are left out",
-        study.task.name,
-        table.outcome.column,
-        table.outcome.positive.join(" or "),
-        table.outcome.negative.join(" or ")
-    );
-    paragraph(out, "Outcome: ", &outcome);
+    for (task, OutcomeColumn { column, positive, negative }) in study.tasks.iter().zip(&table.outcomes) {
+        let outcome = format!(
+            "{} in column {column}: {} means it happened, {} that it did not; other people are left out",
+            task.name,
+            positive.join(" or "),
+            negative.join(" or ")
+        );
+        paragraph(out, "Outcome: ", &outcome);
+    }
     paragraph(out, "Person: ", &format!("column {}, which never leaves", table.person_id));
     for (feature, FeatureColumn { column, missing_values }) in study.features.iter().zip(&table.features) {
         let mut line = format!("{} from column {column}: ", feature.name);

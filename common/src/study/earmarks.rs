@@ -11,8 +11,8 @@ pub const TRAINING: &str = "training";
 /// A grouping's σ is rounded up to one part in this, so that it has the same bits wherever it is computed.
 const SIGMA_STEPS: f64 = 1e3;
 
-/// All releases of the study at one site: index 0 is training, then one per grouping in the order of
-/// [`Study::groupings`]. The same file gives the same list on every machine.
+/// All releases of the study at one site: index 0 is training, which is of all predictions at once, then one per
+/// prediction and grouping in the order of [`Study::groupings`]. The same file gives the same list on every machine.
 ///
 /// # Privacy
 /// Unit: one person at one site, all their records. Neighbours: add or remove one person. With the
@@ -32,9 +32,10 @@ pub fn earmarks(study: &Study) -> Vec<Earmark> {
     };
     let training =
         Earmark { name: TRAINING.to_owned(), account: training, event: training_event(&privacy.training) };
-    let names = privacy.evaluation_shares.iter().map(|(name, _)| name.clone());
+    let names = study.groupings();
     let groupings = names
-        .zip(evaluation_events(privacy, privacy.evaluation_scale))
+        .into_iter()
+        .zip(evaluation_events(privacy, study.predicted().len(), privacy.evaluation_scale))
         .map(|(name, event)| Earmark { name, account: evaluation, event });
     std::iter::once(training).chain(groupings).collect()
 }
@@ -56,10 +57,14 @@ pub(super) fn training_event(training: &Training) -> Event {
 }
 
 /// The smallest k (see [`earmarks`]); what `privacy` says of it already is not looked at.
-pub(super) fn evaluation_scale(privacy: &Privacy, split: &SplitBy) -> Result<f64, String> {
+pub(super) fn evaluation_scale(
+    privacy: &Privacy,
+    predictions: usize,
+    split: &SplitBy,
+) -> Result<f64, String> {
     let (by, delta) = (privacy.accountant, privacy.delta);
     let alone = calibrate::smallest_scale_by(by, privacy.epsilon_evaluation, delta, |scale| {
-        evaluation_events(privacy, scale)
+        evaluation_events(privacy, predictions, scale)
     })
     .map_err(|error| error.to_string())?;
     if *split == SplitBy::SiteHash {
@@ -67,7 +72,7 @@ pub(super) fn evaluation_scale(privacy: &Privacy, split: &SplitBy) -> Result<f64
     }
     let training = training_event(&privacy.training);
     let joint = calibrate::smallest_scale_by(by, privacy.person_total_max, delta, |scale| {
-        let mut events = evaluation_events(privacy, scale);
+        let mut events = evaluation_events(privacy, predictions, scale);
         events.push(training);
         events
     })
@@ -75,15 +80,16 @@ pub(super) fn evaluation_scale(privacy: &Privacy, split: &SplitBy) -> Result<f64
     Ok(alone.max(joint))
 }
 
-/// One histogram per grouping and spare attempt, in the order of the shares.
-pub(super) fn evaluation_events(privacy: &Privacy, scale: f64) -> Vec<Event> {
+/// For each prediction one histogram per grouping and spare attempt, in the order of the shares.
+pub(super) fn evaluation_events(privacy: &Privacy, predictions: usize, scale: f64) -> Vec<Event> {
     let count = 1 + u64::from(privacy.spare_evaluations);
     let sigma = |share: f64| (scale / share.sqrt() * SIGMA_STEPS).ceil() / SIGMA_STEPS;
-    privacy
+    let of_one = privacy
         .evaluation_shares
         .iter()
         .map(|&(_, share)| Event::Gaussian { noise_multiplier: sigma(share), count })
-        .collect()
+        .collect::<Vec<_>>();
+    of_one.repeat(predictions)
 }
 
 #[cfg(test)]

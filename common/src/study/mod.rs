@@ -27,7 +27,7 @@ pub use fill::{Choice, Filled, ModeName, fill, fill_shipped, in_mode};
 pub use mistake::{Mistake, Mistakes};
 pub use parse::parse;
 use shape::grouping_names;
-pub use shape::{CONFLICTING, OVERALL, UNKNOWN};
+pub use shape::{CONFLICTING, OVERALL, UNKNOWN, is_overall};
 
 use crate::id::{Digest, SiteName, StudyId};
 use crate::key::PublicKey;
@@ -56,8 +56,8 @@ pub struct Study {
     pub governance: Governance,
     /// What a person's examples are made from.
     pub data: Data,
-    /// What is predicted.
-    pub task: Task,
+    /// What is predicted; names are distinct.
+    pub tasks: Vec<Task>,
     /// The model's inputs, in file order.
     pub features: Vec<Feature>,
     /// How missing values enter.
@@ -66,8 +66,6 @@ pub struct Study {
     pub split: Split,
     /// The model's shape.
     pub model: ModelFamily,
-    /// A published figure of how many have the outcome, which the model starts from; never one from these data.
-    pub prevalence_public: Option<f64>,
     /// Every parameter of the privacy mechanism.
     pub privacy: Privacy,
     /// How the model is judged.
@@ -154,19 +152,35 @@ pub enum Data {
 pub struct TableData {
     /// The column with a stable pseudonym, unique in the table.
     pub person_id: String,
-    /// Where the outcome stands.
-    pub outcome: OutcomeColumn,
+    /// Where the outcome of each of [`Study::tasks`] stands, in that order.
+    pub outcomes: Vec<OutcomeColumn>,
     /// Where each of [`Study::features`] stands, in that order.
     pub features: Vec<FeatureColumn>,
     /// The column of each of [`Study::attributes`], in that order.
     pub attributes: Vec<String>,
 }
 
-/// The one `[[task]]`.
+/// A `[[task]]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     /// As `self_harm`.
     pub name: String,
+    /// For each prediction of the task (each horizon, or the one), a published figure of how many have the
+    /// outcome, which the model starts from; never one from these data.
+    pub prevalence_public: Vec<Option<f64>>,
+}
+
+/// What one output of the model predicts: a task, at one of its horizons.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predicted {
+    /// The task's name; where the task has several horizons, with the horizon, as `self_harm@365`.
+    pub name: String,
+    /// Index into [`Study::tasks`].
+    pub task: usize,
+    /// Day on which the time at risk ends; none where something else says when.
+    pub horizon_days: Option<u32>,
+    /// As [`Task::prevalence_public`].
+    pub prevalence_public: Option<f64>,
 }
 
 /// Where a table holds the outcome.
@@ -327,8 +341,8 @@ pub struct Privacy {
     pub person_total_max: f64,
     /// `[privacy.training]`.
     pub training: Training,
-    /// `[privacy.evaluation_shares]`: grouping name (`overall`, `sex`, `sex*age_band`) → share; all
-    /// of [`Study::groupings`] in that order.
+    /// `[privacy.evaluation_shares]`: grouping name (`overall`, `sex`, `sex*age_band`) → share; `overall`, then
+    /// [`Subgroups::groups`] in that order. Each prediction is released by all of them.
     pub evaluation_shares: Vec<(String, f64)>,
     /// Evaluation releases that may be repeated after a crash, each priced.
     pub spare_evaluations: u32,

@@ -5,6 +5,7 @@ mod evaluation;
 mod people;
 mod privacy;
 pub(in crate::study) mod records;
+mod task;
 
 use super::limits::{FILE_BYTES_MAX, NAME_BYTES_MAX};
 use super::mistake::{Kind, Mistake, Mistakes};
@@ -70,7 +71,7 @@ fn beside_syntax_errors(mistakes: Vec<Mistake>) -> Vec<Mistake> {
 /// What is written otherwise for tables and for records; each is none where it has a mistake.
 struct Parts {
     data: Option<Data>,
-    task: Option<Task>,
+    tasks: Option<Vec<Task>>,
     features: Option<Vec<Feature>>,
     attributes: Option<Vec<Attribute>>,
 }
@@ -88,16 +89,18 @@ fn study(top: &Section<'_>, digest: Digest) -> Option<Study> {
     let sites = people::sites(top);
     let intended_use = people::intended_use(top);
     let governance = people::governance(top);
-    let Parts { data, task, features, attributes } =
+    let Parts { data, tasks, features, attributes } =
         if records::are_meant(top) { records::parts(top) } else { data::parts(top) };
     let missing = data::missing(top);
     let split = data::split(top);
-    let (model, prevalence_public) = data::model(top).unzip();
+    let (model, prevalence) = data::model(top).unzip();
+    let tasks = tasks.and_then(|tasks| task::with_prevalence(top, tasks, prevalence.flatten()));
+    let predictions = tasks.as_ref().map_or(1, |tasks| task::predictions(tasks));
     let subgroups = evaluation::subgroups(top, attributes.as_deref());
     let evaluation = evaluation::evaluation(top);
     let disclosure = evaluation::disclosure(top, sites.as_deref());
     let report = evaluation::report(top);
-    let privacy = privacy::privacy(top, sites.as_deref(), subgroups.as_ref(), split.as_ref());
+    let privacy = privacy::privacy(top, sites.as_deref(), subgroups.as_ref(), split.as_ref(), predictions);
     top.finish();
     let study = Study {
         digest,
@@ -109,12 +112,11 @@ fn study(top: &Section<'_>, digest: Digest) -> Option<Study> {
         intended_use: intended_use?,
         governance: governance?,
         data: data?,
-        task: task?,
+        tasks: tasks?,
         features: features?,
         missing: missing?,
         split: split?,
         model: model?,
-        prevalence_public: prevalence_public?,
         privacy: privacy?,
         evaluation: evaluation?,
         attributes: attributes?,

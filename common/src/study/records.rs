@@ -33,15 +33,22 @@ pub struct Records {
     pub date_only: DateOnly,
     /// `[concept_set.NAME]`, in file order, then those that stand within other tables; names are distinct.
     pub sets: Vec<ConceptSet>,
-    /// The task's target.
-    pub cohort: Cohort,
-    /// The task's outcome.
-    pub outcome: Outcome,
+    /// Whom each of [`super::Study::tasks`] asks about and what it asks, in that order.
+    pub tasks: Vec<RecordTask>,
     /// Where each of [`super::Study::features`] comes from, in that order.
     pub covariates: Vec<Covariate>,
     /// Where each of [`super::Study::attributes`] comes from, in that order: all are read, see
     /// [`super::AttributeValues::Concepts`].
     pub attributes: Vec<Vec<PersonField>>,
+}
+
+/// A task: its target and its outcome. Somebody may be an example of several.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordTask {
+    /// Who is asked about, and when.
+    pub cohort: Cohort,
+    /// What is asked.
+    pub outcome: Outcome,
 }
 
 /// What a date without a time means beside times of that day, wherever moments are compared; where days are, it is its
@@ -129,7 +136,7 @@ pub struct Criterion {
     pub set: Option<SetIndex>,
 }
 
-/// `[cohort.NAME]` that the task names: who is asked about, and when. One example a person: of several entry events
+/// `[cohort.NAME]` that a task names: who is asked about, and when. One example a person, task and horizon: of several entry events
 /// that fit, the one that starts first (at one moment, the one that ends first, where no end is recorded at its start;
 /// then in the stream's order).
 #[derive(Debug, Clone, PartialEq)]
@@ -237,14 +244,15 @@ pub struct Outcome {
 }
 
 /// When an outcome counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AtRisk {
     /// Whole days after the day of the prediction time, both included.
     Days {
         /// First, at least 1: what is on the same day is a predictor.
         from: u32,
-        /// Last: the horizon.
-        to: u32,
+        /// Last: the horizons, rising, at least one. Each is asked about for itself: whoever was observed to the
+        /// end of one may be lost for a later one.
+        to: Vec<u32>,
     },
     /// After the prediction time, to the end of the hospital stay (`visit_occurrence`) that the entry event belongs
     /// to, or is. An outcome that is only dated counts on the day of that end, and so does any on the day of an end that
@@ -356,6 +364,17 @@ pub enum PersonField {
     YearOfBirth,
 }
 
+impl AtRisk {
+    /// The last day of each prediction; none where the end of a stay is it.
+    #[must_use]
+    pub fn horizons(&self) -> Vec<Option<u32>> {
+        match self {
+            Self::Days { to, .. } => to.iter().copied().map(Some).collect(),
+            Self::Stay => vec![None],
+        }
+    }
+}
+
 impl Window {
     /// As study files write it.
     #[must_use]
@@ -402,9 +421,20 @@ impl Records {
         &self.sets[index.0]
     }
 
-    /// Every criterion that is looked for, the entry's and the outcome's first; the same one may come twice.
+    /// Whether the time at risk of any task is a stay.
+    #[must_use]
+    pub fn any_of_stay(&self) -> bool {
+        self.tasks.iter().any(|task| task.outcome.at_risk == AtRisk::Stay)
+    }
+
+    /// Every rule of every task's cohort.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.tasks.iter().flat_map(|task| task.cohort.require.iter().chain(&task.cohort.exclude))
+    }
+
+    /// Every criterion that is looked for, the entries' and the outcomes' first; the same one may come twice.
     pub fn criteria(&self) -> impl Iterator<Item = Criterion> {
-        let rules = self.cohort.require.iter().chain(&self.cohort.exclude).filter_map(|rule| match rule {
+        let rules = self.rules().filter_map(|rule| match rule {
             Rule::Has { events, .. } => Some(*events),
             Rule::Age { .. } | Rule::DiedBefore | Rule::StillThere => None,
         });
@@ -414,6 +444,9 @@ impl Records {
             | Covariate::Measured { events, .. } => Some(*events),
             Covariate::Age | Covariate::Sex { .. } => None,
         });
-        self.cohort.entry.iter().chain(&self.outcome.any_of).copied().chain(rules).chain(covariates)
+        let of_task = |task: &RecordTask| {
+            task.cohort.entry.iter().chain(&task.outcome.any_of).copied().collect::<Vec<_>>()
+        };
+        self.tasks.iter().flat_map(of_task).chain(rules).chain(covariates)
     }
 }

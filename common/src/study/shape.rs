@@ -2,7 +2,8 @@
 //! the people that a site is expected to train and evaluate on.
 
 use super::{
-    Attribute, AttributeValues, Data, Encoding, Feature, ModelFamily, RosterSite, Study, Training, cell,
+    Attribute, AttributeValues, Data, Encoding, Feature, ModelFamily, Predicted, RosterSite, Study, Training,
+    cell,
 };
 use crate::id::SiteName;
 use crate::model::initial::initial_parameters;
@@ -60,6 +61,31 @@ impl Study {
         names
     }
 
+    /// What the model's outputs predict, in their order: the tasks in file order, each at its horizons.
+    #[must_use]
+    pub fn predicted(&self) -> Vec<Predicted> {
+        let mut predicted = Vec::new();
+        for (at, task) in self.tasks.iter().enumerate() {
+            let horizons = match &self.data {
+                Data::Table(_) => vec![None],
+                Data::Records(records) => records.tasks[at].outcome.at_risk.horizons(),
+            };
+            for (horizon_days, prevalence_public) in horizons.iter().zip(&task.prevalence_public) {
+                let name = match horizon_days {
+                    Some(days) if horizons.len() > 1 => format!("{}@{days}", task.name),
+                    _ => task.name.clone(),
+                };
+                predicted.push(Predicted {
+                    name,
+                    task: at,
+                    horizon_days: *horizon_days,
+                    prevalence_public: *prevalence_public,
+                });
+            }
+        }
+        predicted
+    }
+
     /// Shape of the model that the study trains.
     #[must_use]
     pub fn architecture(&self) -> Architecture {
@@ -67,20 +93,28 @@ impl Study {
             ModelFamily::Logistic => Vec::new(),
             ModelFamily::Mlp { hidden } => hidden.clone(),
         };
-        Architecture { inputs: self.input_names().len(), hidden }
+        Architecture { inputs: self.input_names().len(), hidden, outputs: self.predicted().len() }
     }
 
-    /// The public parameters of round 0, in units of 2^-24: [`initial_parameters`], and where the study has a
-    /// published prevalence p, the last bias is ln(p / (1 − p)) rounded to a unit, so that the model starts by telling
-    /// everybody the average risk. The logarithm is libm's: the same bits on every machine.
+    /// The public parameters of round 0, in units of 2^-24: [`initial_parameters`], and where a prediction has a
+    /// published prevalence p, the last bias of its output is ln(p / (1 − p)) rounded to a unit, so that the model
+    /// starts by telling everybody the average risk. The logarithm is libm's: the same bits on every machine.
     #[must_use]
     pub fn initial_parameters(&self) -> Vec<i32> {
-        let mut parameters = initial_parameters(&self.architecture(), &self.digest);
-        if let (Some(share), Some(bias)) = (self.prevalence_public, parameters.last_mut()) {
-            let units = f64::from(1 << UNIT_BITS);
-            #[expect(clippy::cast_possible_truncation, reason = "parse keeps p where |ln(p / (1 - p))| < 10")]
-            let logit = libm::round(libm::log(share / (1.0 - share)) * units) as i32;
-            *bias = logit;
+        let architecture = self.architecture();
+        let mut parameters = initial_parameters(&architecture, &self.digest);
+        let predicted = self.predicted();
+        let biases = parameters.len() - architecture.outputs..;
+        for (bias, predicted) in parameters[biases].iter_mut().zip(&predicted) {
+            if let Some(share) = predicted.prevalence_public {
+                let units = f64::from(1 << UNIT_BITS);
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "parse keeps p where |ln(p / (1 - p))| < 10"
+                )]
+                let logit = libm::round(libm::log(share / (1.0 - share)) * units) as i32;
+                *bias = logit;
+            }
         }
         parameters
     }
@@ -101,11 +135,33 @@ impl Study {
         (self.privacy.training.sampling_rate * self.training_people(site)).max(1.0)
     }
 
-    /// Groupings by name: `overall`, then the study's own in file order.
+    /// Groupings by name: for each prediction `overall`, then the study's own in file order.
     #[must_use]
     pub fn groupings(&self) -> Vec<String> {
-        grouping_names(&self.subgroups.groups)
+        let own = grouping_names(&self.subgroups.groups);
+        let predicted = self.predicted();
+        let of = |predicted: &Predicted| {
+            own.iter().map(|grouping| self.grouping_name(predicted, grouping)).collect::<Vec<_>>()
+        };
+        predicted.iter().flat_map(of).collect()
     }
+
+    /// A grouping of one prediction: its own name (`sex`) where the study has one, else after the prediction's,
+    /// as `self_harm@365.sex`.
+    #[must_use]
+    pub fn grouping_name(&self, predicted: &Predicted, grouping: &str) -> String {
+        if self.predicted().len() == 1 {
+            grouping.to_owned()
+        } else {
+            format!("{}.{grouping}", predicted.name)
+        }
+    }
+}
+
+/// Whether a grouping of [`Study::groupings`] is one of everybody.
+#[must_use]
+pub fn is_overall(grouping: &str) -> bool {
+    grouping.rsplit('.').next() == Some(OVERALL)
 }
 
 /// `overall`, then each group as its attributes joined by `*`.

@@ -114,9 +114,9 @@ fn a_template_of_records_fits_the_roster() {
 fn the_study_of_intensive_care() {
     let study = filled(EICU, 3.0);
     let Data::Records(records) = &study.data else { panic!("a study on records") };
-    assert_eq!(records.outcome.at_risk, AtRisk::Stay);
-    assert_eq!(records.cohort.predict_after_hours, 24);
-    assert_eq!(records.cohort.exclude, [Rule::DiedBefore]);
+    assert_eq!(records.tasks[0].outcome.at_risk, AtRisk::Stay);
+    assert_eq!(records.tasks[0].cohort.predict_after_hours, 24);
+    assert_eq!(records.tasks[0].cohort.exclude, [Rule::DiedBefore]);
     let no_descendants = |set: &ConceptSet| set.include.iter().all(|member| !member.descendants);
     assert!(records.sets.iter().all(no_descendants), "the tables have no concept_ancestor");
     let distances = study.features.iter().filter(|f| matches!(f.encoding, Encoding::Distance { .. })).count();

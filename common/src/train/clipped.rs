@@ -10,20 +10,26 @@ use crate::privacy::clip::{Lattice, norm_squared_upper};
 /// One row of the batch, and what it means for its person.
 #[derive(Clone, Copy)]
 struct BatchRow {
-    row: usize,
-    /// How many rows the person has.
+    /// None where the person has no example of a prediction: the same work is done on zeros.
+    row: Option<usize>,
+    /// How many rows the person has for the same prediction.
     of: usize,
+    /// The person has no other rows in the batch.
+    alone: bool,
     /// The person ends here.
     last: bool,
 }
 
 /// The sum over `people` of their clipped gradients in lattice units, before noise.
 ///
-/// A person's gradient is the mean over their examples, clipped once over all parameters. NaN or
-/// infinity anywhere in it makes that person contribute zero. `ceil(max(padded_people, rows) /
-/// BLOCK)` blocks are computed, so with one example per person the time depends on the public
-/// `padded_people` alone unless a batch surpasses it; a person with several examples costs extra
-/// time beyond that. Memory: a few copies of the parameters, and a fixed number of rows.
+/// A person's gradient is the sum over the study's predictions of the mean over their examples of it,
+/// clipped once over all parameters. NaN or infinity anywhere in it makes that person contribute zero.
+/// `ceil(max(padded_people × outputs, rows) / BLOCK)` blocks are computed, and everybody has a row for each of
+/// the model's outputs, zeros where they have no example of it: with at most one example per person and
+/// prediction the time depends on the public `padded_people` and on how many people are in the batch alone, and
+/// not on the latter either where the model has one output and the batch does not surpass it. A person with
+/// several examples of one prediction costs extra time beyond that. Memory: a few copies of the parameters, and
+/// a fixed number of rows.
 ///
 /// # Privacy
 /// Unit: one person, all their examples. Neighbours: add or remove one person. L2 sensitivity: at
@@ -56,32 +62,37 @@ pub fn clipped_sum(
         "the study keeps a batch within what f64 sums exactly enough"
     );
     let network = Network::new(architecture, parameters);
-    let rows = batch_rows(examples, people);
+    let outputs = architecture.outputs;
+    let rows = batch_rows(examples, people, outputs);
     let mut total = GradientSum::new(architecture);
     // The sum of one person with several examples; made only if there is one.
     let mut person: Option<GradientSum> = None;
     let mut block = Block::new(architecture.inputs);
-    for index in 0..rows.len().max(padded_people).div_ceil(BLOCK) {
+    for index in 0..rows.len().max(padded_people * outputs).div_ceil(BLOCK) {
         let rows = &rows[rows.len().min(index * BLOCK)..rows.len().min((index + 1) * BLOCK)];
         block.clear();
         for (slot, row) in rows.iter().enumerate() {
-            block.set(slot, examples.row(row.row), examples.label(row.row));
+            if let Some(row) = row.row {
+                block.set_row(slot, examples, row);
+            }
         }
         let trace = network.trace(&block);
         for slot in 0..BLOCK {
             let norm_squared = norm::of_row(&trace, slot);
             match rows.get(slot) {
                 #[cfg(feature = "mutants")]
-                Some(BatchRow { of: 1, .. }) if crate::mutant::is(crate::mutant::Mutant::ClipPerLayer) => {
+                Some(BatchRow { alone: true, .. })
+                    if crate::mutant::is(crate::mutant::Mutant::ClipPerLayer) =>
+                {
                     super::mutated::add_per_layer(&mut total, &trace, slot, architecture, lattice, clip_norm);
                 }
-                Some(BatchRow { of: 1, .. }) => {
+                Some(BatchRow { alone: true, .. }) => {
                     total.add_row(&trace, slot, lattice.person_factor(norm_squared, clip_norm));
                 }
-                Some(&BatchRow { of, last, .. }) => {
+                Some(&BatchRow { row, of, last, .. }) => {
                     total.add_row(&trace, slot, 0.0);
                     let person = person.get_or_insert_with(|| GradientSum::new(architecture));
-                    person.add_row(&trace, slot, share(of));
+                    person.add_row(&trace, slot, row.map_or(0.0, |_| share(of)));
                     if last {
                         let gradient = person.total();
                         let factor = lattice.person_factor(norm_squared_upper(gradient), clip_norm);
@@ -98,17 +109,29 @@ pub fn clipped_sum(
     lattice.truncate(total.total())
 }
 
-fn batch_rows(examples: &Examples, people: &[u32]) -> Vec<BatchRow> {
-    people
-        .iter()
-        .flat_map(|&person| {
-            let rows = examples.rows_of(person as usize);
-            let (of, end) = (rows.len(), rows.end);
+/// The rows of everybody in the batch, in order. With several outputs a person's rows are ordered by prediction, and a
+/// prediction without one has an empty row.
+fn batch_rows(examples: &Examples, people: &[u32], outputs: usize) -> Vec<BatchRow> {
+    let mut rows = Vec::with_capacity(people.len() * outputs);
+    for &person in people {
+        let own = examples.rows_of(person as usize);
+        let start = rows.len();
+        for output in 0..outputs {
+            let of_output = |row: &usize| outputs == 1 || usize::from(examples.output(*row)) == output;
+            let of = own.clone().filter(of_output).count();
+            if of == 0 && outputs > 1 {
+                rows.push(BatchRow { row: None, of: 0, alone: false, last: false });
+            }
             #[cfg(feature = "mutants")]
             let of = super::mutated::records(of);
-            rows.map(move |row| BatchRow { row, of, last: row + 1 == end })
-        })
-        .collect()
+            let row = |row| BatchRow { row: Some(row), of, alone: outputs == 1 && of == 1, last: false };
+            rows.extend(own.clone().filter(of_output).map(row));
+        }
+        if let Some(last) = rows[start..].last_mut() {
+            last.last = true;
+        }
+    }
+    rows
 }
 
 /// The weight of one of a person's examples in their mean.

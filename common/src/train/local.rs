@@ -133,7 +133,7 @@ mod tests {
     fn is_gradient_descent_when_nothing_is_hidden() {
         fn check(proximal: f64) {
             let examples = Draw::new(2).people(4, &[1; 90]);
-            let architecture = Architecture { inputs: 4, hidden: vec![] };
+            let architecture = Architecture { inputs: 4, hidden: vec![], outputs: 1 };
             let params = LocalRound { proximal, ..params(5, 90) };
             let update = run(&architecture, &examples, &vec![vec![0; 5]; 3], &params);
             let mut weights = [0.25_f64; 5];
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn noise_enters_as_documented() {
         let examples = Draw::new(2).people(4, &[1; 10]);
-        let architecture = Architecture { inputs: 4, hidden: vec![] };
+        let architecture = Architecture { inputs: 4, hidden: vec![], outputs: 1 };
         let params = LocalRound { steps: 1, sampling_rate: 1e-300, ..params(5, 10) };
         let noise = vec![vec![0, 1 << 18, -(1 << 20), 3, -3]];
         let unit = 0.5 * 4.0 / ((1 << 18) as f64 * 10.0);
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn same_seed_same_bits() {
         let examples = Draw::new(9).people(6, &[1, 2, 1, 1, 5, 1, 1]);
-        let architecture = Architecture { inputs: 6, hidden: vec![5] };
+        let architecture = Architecture { inputs: 6, hidden: vec![5], outputs: 1 };
         let params = LocalRound { sampling_rate: 0.5, ..params(architecture.parameters(), 7) };
         let noise = vec![vec![1000; architecture.parameters()]; 3];
         let update = run(&architecture, &examples, &noise, &params);

@@ -31,7 +31,7 @@ pub fn parameters(model: &[i32]) -> Vec<f32> {
     model.iter().map(|&value| from_fixed(value) as f32).collect()
 }
 
-/// One logit per example, in order: the probability is `1 / (1 + exp(-logit))`.
+/// One logit per example, in order, of the example's own prediction: the probability is `1 / (1 + exp(-logit))`.
 ///
 /// # Privacy
 /// Un-noised: a logit depends on its own example and the parameters only (the bits rule), but it
@@ -66,7 +66,7 @@ pub fn logits_padded(
         let rows = examples.len().min(start)..examples.len().min(start + BLOCK);
         block.clear();
         for (slot, row) in rows.clone().enumerate() {
-            block.set(slot, examples.row(row), examples.label(row));
+            block.set_row(slot, examples, row);
         }
         logits.extend_from_slice(&network.forward(&block)[..rows.len()]);
     }

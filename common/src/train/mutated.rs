@@ -3,7 +3,7 @@
 use super::gradient::GradientSum;
 use super::local::LocalRound;
 use super::network::Trace;
-use crate::examples::Examples;
+use crate::examples::{Example, Examples};
 use crate::model::Architecture;
 use crate::mutant::{Mutant, is};
 use crate::privacy::clip::{Lattice, norm_squared_upper};
@@ -18,7 +18,8 @@ pub(super) fn people(examples: &Examples) -> Cow<'_, Examples> {
     }
     let mut records = Examples::new(examples.width());
     for row in 0..examples.len() {
-        records.push_person(&[(examples.row(row).to_vec(), examples.label(row))], vec![]);
+        let (inputs, output, label) = (examples.row(row).to_vec(), examples.output(row), examples.label(row));
+        records.push_examples(vec![Example { inputs, output, label, groups: vec![] }]);
     }
     Cow::Owned(records)
 }

@@ -1,5 +1,6 @@
 //! The network as burn tensors, run on blocks of one fixed shape.
 
+use crate::examples::Examples;
 use crate::model::{Architecture, Layer};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
@@ -21,29 +22,43 @@ struct LayerTensors {
     bias: Tensor<2>,
 }
 
-/// One block of rows on their way in: inputs `[BLOCK, inputs]`, labels `[BLOCK]`.
+/// One block of rows on their way in: inputs `[BLOCK, inputs]`, and for each which output has an outcome, and
+/// which: `[BLOCK]`.
 pub(super) struct Block {
     width: usize,
     inputs: Vec<f32>,
+    outputs: Vec<u8>,
     labels: Vec<f32>,
 }
 
 impl Block {
     /// All zero.
     pub(super) fn new(width: usize) -> Self {
-        Self { width, inputs: vec![0.0; BLOCK * width], labels: vec![0.0; BLOCK] }
+        Self { width, inputs: vec![0.0; BLOCK * width], outputs: vec![0; BLOCK], labels: vec![0.0; BLOCK] }
     }
 
     /// All zero again.
     pub(super) fn clear(&mut self) {
         self.inputs.fill(0.0);
+        self.outputs.fill(0);
         self.labels.fill(0.0);
     }
 
     /// Puts a row at a position.
-    pub(super) fn set(&mut self, slot: usize, inputs: &[f32], label: f32) {
+    pub(super) fn set(&mut self, slot: usize, inputs: &[f32], output: u8, label: f32) {
         self.inputs[slot * self.width..(slot + 1) * self.width].copy_from_slice(inputs);
+        self.outputs[slot] = output;
         self.labels[slot] = label;
+    }
+
+    /// Puts a row of `examples` at a position.
+    pub(super) fn set_row(&mut self, slot: usize, examples: &Examples, row: usize) {
+        self.set(slot, examples.row(row), examples.output(row), examples.label(row));
+    }
+
+    /// Which output the row at a position has an outcome for.
+    fn output(&self, slot: usize) -> usize {
+        usize::from(self.outputs[slot])
     }
 }
 
@@ -55,7 +70,7 @@ pub(super) struct Trace {
     /// Per layer, the loss's derivative by what leaves it before the activation:
     /// `[BLOCK, layer.outputs]`.
     pub(super) deltas: Vec<Vec<f32>>,
-    /// `[BLOCK]`.
+    /// `[BLOCK]`: of each row the one that it has an outcome for.
     pub(super) logits: Vec<f32>,
 }
 
@@ -80,23 +95,24 @@ impl Network {
         Self { inputs: architecture.inputs, layers, device }
     }
 
-    /// The logits of a block.
+    /// The logits of a block, of each row at its own output: `[BLOCK]`.
     pub(super) fn forward(&self, block: &Block) -> Vec<f32> {
-        let (last, hidden) = self.layers.split_last().expect("an architecture ends in one logit");
+        let (last, hidden) = self.layers.split_last().expect("an architecture ends in logits");
         let mut rows = self.rows(block);
         for layer in hidden {
             rows = (rows.matmul(layer.weight.clone()) + layer.bias.clone()).tanh();
         }
-        values(rows.matmul(last.weight.clone()) + last.bias.clone())
+        own_logits(block, &values(rows.matmul(last.weight.clone()) + last.bias.clone()))
     }
 
-    /// Forward and backward of binary cross-entropy on the logit, each row for itself.
+    /// Forward and backward of binary cross-entropy on the logit of each row's own output, each row for itself;
+    /// its other outputs have the delta 0.
     ///
     /// Weights enter as constants. Each hidden layer's bias, expanded to the block and made a leaf,
     /// is the probe whose gradient is that layer's deltas: one backward pass yields the deltas of
     /// all rows and forms no weight gradient.
     pub(super) fn trace(&self, block: &Block) -> Trace {
-        let (last, hidden) = self.layers.split_last().expect("an architecture ends in one logit");
+        let (last, hidden) = self.layers.split_last().expect("an architecture ends in logits");
         let mut rows = self.rows(block);
         let mut inputs = vec![block.inputs.clone()];
         let mut probes = Vec::with_capacity(hidden.len());
@@ -107,12 +123,14 @@ impl Network {
             probes.push(probe);
         }
         let output = rows.matmul(last.weight.clone()) + last.bias.clone();
-        let logits = values(output.clone().inner());
-        let seed: Vec<f32> =
-            logits.iter().zip(&block.labels).map(|(&logit, &label)| output_delta(logit, label)).collect();
+        let logits = own_logits(block, &values(output.clone().inner()));
+        let mut seed = vec![0.0; BLOCK * last.outputs];
+        for (slot, (&logit, &label)) in logits.iter().zip(&block.labels).enumerate() {
+            seed[slot * last.outputs + block.output(slot)] = output_delta(logit, label);
+        }
         let mut deltas = Vec::with_capacity(self.layers.len());
         if !probes.is_empty() {
-            let pulled = output * tensor(seed.clone(), [BLOCK, 1], &self.device);
+            let pulled = output * tensor(seed.clone(), [BLOCK, last.outputs], &self.device);
             let mut gradients = pulled.sum().backward();
             for probe in probes {
                 let delta = probe.grad_remove(&mut gradients).expect("every probe is on the tape");
@@ -132,23 +150,30 @@ impl Network {
     /// nothing may be trained.
     pub fn assert_bits_rule(&self) {
         let pattern: Vec<f32> = (0..self.inputs).map(pattern).collect();
-        let mut block = Block::new(self.inputs);
-        for slot in 0..BLOCK {
-            block.set(slot, &pattern, 1.0);
-        }
-        let everywhere = self.trace(&block);
-        let expected = everywhere.row_bits(0);
         let poison = vec![f32::NAN; self.inputs];
-        for slot in (1..BLOCK).step_by(2) {
-            block.set(slot, &poison, 1.0);
-        }
-        let between = self.trace(&block);
-        for slot in 0..BLOCK {
-            assert!(everywhere.row_bits(slot) == expected, "bits rule: a row's place changes its gradient");
-            assert!(
-                slot % 2 == 1 || between.row_bits(slot) == expected,
-                "bits rule: a row's neighbours change its gradient"
-            );
+        let outputs = self.layers.last().expect("an architecture ends in logits").outputs;
+        let outputs = u8::try_from(outputs).expect("a study has a few predictions");
+        for output in 0..outputs {
+            let mut block = Block::new(self.inputs);
+            for slot in 0..BLOCK {
+                block.set(slot, &pattern, output, 1.0);
+            }
+            let everywhere = self.trace(&block);
+            let expected = everywhere.row_bits(0);
+            for slot in (1..BLOCK).step_by(2) {
+                block.set(slot, &poison, (output + 1) % outputs, 1.0);
+            }
+            let between = self.trace(&block);
+            for slot in 0..BLOCK {
+                assert!(
+                    everywhere.row_bits(slot) == expected,
+                    "bits rule: a row's place changes its gradient"
+                );
+                assert!(
+                    slot % 2 == 1 || between.row_bits(slot) == expected,
+                    "bits rule: a row's neighbours change its gradient"
+                );
+            }
         }
     }
 
@@ -173,6 +198,11 @@ impl Trace {
         let numbers = self.inputs.iter().chain(&self.deltas).flat_map(|values| row_of(values, row));
         numbers.chain(&self.logits[row..=row]).map(|value| value.to_bits()).collect()
     }
+}
+
+/// Of each row the logit that it has an outcome for.
+fn own_logits(block: &Block, logits: &[f32]) -> Vec<f32> {
+    (0..BLOCK).map(|slot| row_of(logits, slot)[block.output(slot)]).collect()
 }
 
 fn row_of(values: &[f32], row: usize) -> &[f32] {

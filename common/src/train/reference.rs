@@ -44,7 +44,8 @@ const HOLD_OUT_PEOPLE_MIN: usize = 50;
 /// What [`Fit::l2`] is multiplied by, for the held-out people to choose from.
 const PULLS: [f64; 5] = [1.0, 10.0, 100.0, 300.0, 1000.0];
 
-/// Minimises the mean over people of their mean binary cross-entropy, plus L2, from `initial`.
+/// Minimises the mean over people of their mean binary cross-entropy, summed over predictions, plus L2, from
+/// `initial`: without hidden layers each prediction is fitted as if it were alone.
 ///
 /// A network with hidden layers would learn its examples by heart at the L2 of `options`, and be no
 /// fair reference: it is trained at several on four fifths of the people, and then on everybody at
@@ -74,8 +75,7 @@ fn best_l2(architecture: &Architecture, examples: &Examples, initial: &[f32], op
     let (mut kept, mut held_out) = (Examples::new(examples.width()), Examples::new(examples.width()));
     for person in 0..examples.people() {
         let part = if person % HOLD_OUT == HOLD_OUT - 1 { &mut held_out } else { &mut kept };
-        let row = |row: usize| (examples.row(row).to_vec(), examples.label(row));
-        part.push_person(&examples.rows_of(person).map(row).collect::<Vec<_>>(), Vec::new());
+        part.push_from(examples, person);
     }
     let judge = Objective::new(architecture, &held_out, 0.0);
     let tried = PULLS.map(|pull| {
@@ -139,7 +139,7 @@ impl<'a> Objective<'a> {
             let rows = start..self.examples.len().min(start + BLOCK);
             for (slot, row) in rows.clone().enumerate() {
                 if weights[row] > 0.0 {
-                    block.set(slot, self.examples.row(row), self.examples.label(row));
+                    block.set_row(slot, self.examples, row);
                 }
             }
             let trace = network.trace(&block);
@@ -162,8 +162,8 @@ impl<'a> Objective<'a> {
     }
 }
 
-/// For each row, its share of the mean: 1 / (people × the person's rows); 0 for a person with a
-/// number that is not finite.
+/// For each row, its share of the mean of its prediction: 1 / (people with examples of it × the person's rows of it);
+/// 0 for a person with a number that is not finite.
 #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
 fn person_weights(examples: &Examples) -> Vec<f64> {
     let finite = |row: usize| {
@@ -172,12 +172,21 @@ fn person_weights(examples: &Examples) -> Vec<f64> {
     let usable: Vec<bool> = (0..examples.people())
         .map(|person| !examples.rows_of(person).is_empty() && examples.rows_of(person).all(finite))
         .collect();
-    let people = usable.iter().filter(|&&usable| usable).count() as f64;
     let mut weights = vec![0.0; examples.len()];
+    // By prediction, how many people have examples of it.
+    let mut people = [0.0; 1 << u8::BITS];
     for (person, _) in usable.iter().enumerate().filter(|&(_, &usable)| usable) {
         let rows = examples.rows_of(person);
-        let weight = 1.0 / (people * rows.len() as f64);
-        weights[rows].fill(weight);
+        for row in rows.clone() {
+            let own = |other: &usize| examples.output(*other) == examples.output(row);
+            if rows.clone().find(own) == Some(row) {
+                people[usize::from(examples.output(row))] += 1.0;
+            }
+            weights[row] = 1.0 / rows.clone().filter(own).count() as f64;
+        }
+    }
+    for (row, weight) in weights.iter_mut().enumerate().filter(|(_, weight)| **weight > 0.0) {
+        *weight /= people[usize::from(examples.output(row))];
     }
     weights
 }
@@ -351,7 +360,7 @@ mod tests {
     fn reaches_the_known_logistic_solution() {
         fn check(width: usize, rows: &[usize], l2: f64) {
             let examples = noisy_labels(&mut Draw::new(width as u64), width, rows);
-            let architecture = Architecture { inputs: width, hidden: vec![] };
+            let architecture = Architecture { inputs: width, hidden: vec![], outputs: 1 };
             let options = Fit { l2, ..Fit::default() };
             let fitted = fit(&architecture, &examples, &vec![0.0; width + 1], &options);
             for (got, want) in fitted.iter().zip(newton(&examples, l2)) {
@@ -373,7 +382,7 @@ mod tests {
             let label = f32::from(u8::from(inputs[0] * inputs[1] > 0.0));
             examples.push_person(&[(inputs, label)], vec![]);
         }
-        let architecture = Architecture { inputs: 2, hidden: vec![8] };
+        let architecture = Architecture { inputs: 2, hidden: vec![8], outputs: 1 };
         let initial = draw.parameters(&architecture);
         let fitted = fit(&architecture, &examples, &initial, &Fit::default());
         let right = logits(&architecture, &fitted, &examples)
@@ -399,7 +408,7 @@ mod tests {
             examples
         };
         let (training, fresh) = (rows(&mut draw, 300), rows(&mut draw, 2000));
-        let architecture = Architecture { inputs: 6, hidden: vec![16] };
+        let architecture = Architecture { inputs: 6, hidden: vec![16], outputs: 1 };
         let initial = draw.parameters(&architecture);
         let judge = Objective::new(&architecture, &fresh, 0.0);
         let fitted = fit(&architecture, &training, &initial, &Fit::default());
@@ -415,7 +424,7 @@ mod tests {
         let mut with = examples.clone();
         with.push_person(&[(vec![0.0, f32::NAN, 0.0], 1.0)], vec![]);
         with.push_person(&[], vec![]);
-        let architecture = Architecture { inputs: 3, hidden: vec![] };
+        let architecture = Architecture { inputs: 3, hidden: vec![], outputs: 1 };
         let fit = |examples| fit(&architecture, examples, &[0.0; 4], &Fit::default());
         assert_eq!(fit(&with), fit(&examples));
     }

@@ -4,6 +4,7 @@ use super::gradient::GradientSum;
 use super::network::{Block, Trace};
 use super::norm::of_row as norm_of_row;
 use super::*;
+use crate::examples::Example;
 use crate::privacy::clip::Lattice;
 use burn::tensor::{DType, Device, Tensor, TensorData, activation};
 
@@ -35,17 +36,46 @@ impl Draw {
         examples
     }
 
+    /// Everybody with the given numbers of examples of each prediction.
+    fn people_of(&mut self, width: usize, rows: &[&[usize]]) -> Examples {
+        let mut examples = Examples::new(width);
+        for rows in rows {
+            let mut own = Vec::new();
+            for (output, &rows) in (0_u8..).zip(*rows) {
+                own.extend((0..rows).map(|_| self.row(width)).map(|(inputs, label)| Example {
+                    inputs,
+                    output,
+                    label,
+                    groups: vec![],
+                }));
+            }
+            examples.push_examples(own);
+        }
+        examples
+    }
+
     pub(super) fn parameters(&mut self, architecture: &Architecture) -> Vec<f32> {
         (0..architecture.parameters()).map(|_| 0.5 * self.unit()).collect()
     }
 }
 
 fn shape(inputs: usize, hidden: &[usize]) -> Architecture {
-    Architecture { inputs, hidden: hidden.to_vec() }
+    Architecture { inputs, hidden: hidden.to_vec(), outputs: 1 }
+}
+
+/// The same with a logit for each of several predictions.
+fn with_outputs(inputs: usize, hidden: &[usize], outputs: usize) -> Architecture {
+    Architecture { outputs, ..shape(inputs, hidden) }
 }
 
 /// One example's gradient by burn's own autodiff over the parameters, all in `f64`.
-fn gradient_alone(architecture: &Architecture, parameters: &[f32], inputs: &[f32], label: f32) -> Vec<f64> {
+fn gradient_alone(
+    architecture: &Architecture,
+    parameters: &[f32],
+    examples: &Examples,
+    row: usize,
+) -> Vec<f64> {
+    let (inputs, label) = (examples.row(row), examples.label(row));
     let device = Device::flex();
     let tensor = |values: &[f32], shape: [usize; 2]| {
         let values: Vec<f64> = values.iter().map(|&v| f64::from(v)).collect();
@@ -65,6 +95,8 @@ fn gradient_alone(architecture: &Architecture, parameters: &[f32], inputs: &[f32
         }
         leaves.extend([weight, bias]);
     }
+    let output = usize::from(examples.output(row));
+    let x = x.slice([0..1, output..output + 1]);
     // -log σ(z) for label 1, -log σ(-z) for label 0.
     let signed = if label == 1.0 { x } else { -x };
     let gradients = (-activation::log_sigmoid(signed)).sum().backward();
@@ -81,9 +113,10 @@ fn person_alone(
     let rows = examples.rows_of(person);
     let mut mean = vec![0.0; architecture.parameters()];
     for row in rows.clone() {
-        let one = gradient_alone(architecture, parameters, examples.row(row), examples.label(row));
+        let one = gradient_alone(architecture, parameters, examples, row);
+        let of = rows.clone().filter(|other| examples.output(*other) == examples.output(row)).count();
         for (mean, value) in mean.iter_mut().zip(one) {
-            *mean += value / rows.len() as f64;
+            *mean += value / of as f64;
         }
     }
     mean
@@ -120,14 +153,17 @@ fn everybody(examples: &Examples) -> Vec<u32> {
 #[test]
 fn sums_agree_with_one_at_a_time() {
     fn check(inputs: usize, hidden: &[usize], rows: &[usize], clip_norm: f64) {
-        let mut draw = Draw::new(inputs as u64);
-        let architecture = shape(inputs, hidden);
-        let parameters = draw.parameters(&architecture);
-        let examples = draw.people(inputs, rows);
+        let examples = Draw::new(77).people(inputs, rows);
+        check_shape(&shape(inputs, hidden), &examples, clip_norm);
+    }
+    fn check_shape(architecture: &Architecture, examples: &Examples, clip_norm: f64) {
+        let inputs = architecture.inputs;
+        let hidden = &architecture.hidden;
+        let parameters = Draw::new(inputs as u64).parameters(architecture);
         let lattice = Lattice::for_dimension(architecture.parameters());
-        let expected = brute_force(&architecture, &parameters, &examples, clip_norm, &lattice);
+        let expected = brute_force(architecture, &parameters, examples, clip_norm, &lattice);
         let sum =
-            clipped_sum(&architecture, &parameters, &examples, &everybody(&examples), clip_norm, &lattice, 0);
+            clipped_sum(architecture, &parameters, examples, &everybody(examples), clip_norm, &lattice, 0);
         // A unit of truncation per coordinate, and f32 in the passes.
         let error = norm(sum.iter().zip(&expected).map(|(&got, want)| got as f64 - want));
         let allowed = (sum.len() as f64).sqrt() + 1e-6 * norm(expected.iter().copied());
@@ -143,6 +179,12 @@ fn sums_agree_with_one_at_a_time() {
         check(3, &[1, 2], &[1, 2, 3, 64, 65, 1, 7], clip_norm);
         check(6, &[], &[2, 1, 130, 0, 1], clip_norm);
         check(4, &[5], &[1, 1000, 1, 300], clip_norm);
+        // Several predictions: everybody with an example of some, of none, of one several times.
+        let rows: [&[usize]; 6] = [&[1, 1, 1], &[0, 1, 0], &[], &[0, 0, 1], &[2, 1, 70], &[1, 0, 1]];
+        let examples = Draw::new(12).people_of(6, &rows.repeat(9));
+        for hidden in [&[][..], &[5], &[4, 3]] {
+            check_shape(&with_outputs(6, hidden, 3), &examples, clip_norm);
+        }
     }
 }
 
@@ -177,7 +219,7 @@ fn trace_of(
 ) -> Trace {
     let mut block = Block::new(architecture.inputs);
     for (slot, row) in rows.into_iter().enumerate() {
-        block.set(slot, examples.row(row), examples.label(row));
+        block.set_row(slot, examples, row);
     }
     Network::new(architecture, parameters).trace(&block)
 }
@@ -186,13 +228,23 @@ fn trace_of(
 #[test]
 fn bits_rule() {
     fn check(inputs: usize, hidden: &[usize]) {
+        check_shape(&shape(inputs, hidden));
+        check_shape(&with_outputs(inputs, hidden, 4));
+    }
+    fn check_shape(architecture: &Architecture) {
         let mut draw = Draw::new(5);
-        let architecture = shape(inputs, hidden);
-        let parameters = draw.parameters(&architecture);
-        let mut examples = draw.people(inputs, &[1; 2 * BLOCK]);
+        let (inputs, hidden) = (architecture.inputs, &architecture.hidden);
+        let parameters = draw.parameters(architecture);
+        // Neighbours are examples of other predictions too.
+        let mut examples = Examples::new(inputs);
+        for person in 0..2 * BLOCK {
+            let (inputs, label) = draw.row(inputs);
+            let output = u8::try_from(person % architecture.outputs).expect("few");
+            examples.push_examples(vec![Example { inputs, output, label, groups: vec![] }]);
+        }
         examples.push_person(&[(vec![f32::NAN; inputs], 1.0)], vec![]);
         let nan = 2 * BLOCK;
-        let alone = trace_of(&architecture, &parameters, &examples, [0]).row_bits(0);
+        let alone = trace_of(architecture, &parameters, &examples, [0]).row_bits(0);
         for slot in 0..BLOCK {
             for neighbours in 0..3 {
                 let rows = (0..BLOCK).map(|other| match (other == slot, neighbours) {
@@ -201,11 +253,11 @@ fn bits_rule() {
                     (_, 1) => nan,
                     _ => 1 + (other * 37 + slot) % (2 * BLOCK - 1),
                 });
-                let bits = trace_of(&architecture, &parameters, &examples, rows).row_bits(slot);
+                let bits = trace_of(architecture, &parameters, &examples, rows).row_bits(slot);
                 assert!(bits == alone, "{inputs} {hidden:?}: position {slot}, neighbours {neighbours}");
             }
         }
-        Network::new(&architecture, &parameters).assert_bits_rule();
+        Network::new(architecture, &parameters).assert_bits_rule();
     }
     check(1, &[]);
     check(13, &[]);
@@ -300,6 +352,45 @@ fn one_person_moves_the_sum_by_at_most_s() {
         check(13, &[], &[], 1, clip_norm);
     }
     check(500, &[256, 128], &[1; 64], 1, 0.1);
+}
+
+/// With several predictions a person's gradient is a sum of several, clipped as one.
+#[test]
+fn one_person_with_several_predictions_moves_the_sum_by_at_most_s() {
+    fn check(hidden: &[usize], rows: &[usize], clip_norm: f64) {
+        let mut draw = Draw::new(rows.len() as u64);
+        let architecture = with_outputs(9, hidden, 3);
+        let parameters = draw.parameters(&architecture);
+        let others = draw.people_of(9, &[&[1, 1, 1][..], &[0, 1, 0], &[2, 0, 1], &[]].repeat(20));
+        let (inputs, _) = draw.row(9);
+        let mut surprising = Vec::new();
+        for (output, &rows) in (0_u8..).zip(rows) {
+            let mut unlikely = Examples::new(9);
+            let example = Example { inputs: inputs.clone(), output, label: 0.0, groups: vec![] };
+            unlikely.push_examples(vec![example.clone()]);
+            let label = f32::from(u8::from(logits(&architecture, &parameters, &unlikely)[0] < 0.0));
+            surprising.extend((0..rows).map(|_| Example { label, ..example.clone() }));
+        }
+        let mut examples = Examples::new(9);
+        examples.push_examples(surprising);
+        examples.append(&others);
+        let lattice = Lattice::for_dimension(architecture.parameters());
+        let n = others.people() as u32;
+        let sum = |people: &[u32]| {
+            clipped_sum(&architecture, &parameters, &examples, people, clip_norm, &lattice, 0)
+        };
+        let (with, without) = (sum(&(0..=n).collect::<Vec<_>>()), sum(&(1..=n).collect::<Vec<_>>()));
+        let squared: u128 = with.iter().zip(&without).map(|(a, b)| u128::from(a.abs_diff(*b)).pow(2)).sum();
+        let units = u128::from(lattice.units());
+        assert!(squared <= units * units, "{hidden:?} {rows:?}: {squared} > {units}²");
+        assert!(squared > units * units / 2, "the person uses their room: {squared}");
+    }
+    for clip_norm in [1e-3, 0.5] {
+        check(&[], &[1, 1, 1], clip_norm);
+        check(&[], &[0, 2, 1], clip_norm);
+        check(&[6], &[1, 1, 1], clip_norm);
+        check(&[6, 4], &[0, 0, 1], clip_norm);
+    }
 }
 
 #[test]

@@ -44,9 +44,15 @@ pub(super) fn check(home: &Home, study: &Path, data: Option<&Path>, output: &Out
         format!("{} fits study {}", path.display(), study.id),
         format!("people:              {}", summary.people),
         format!("without an outcome:  {}", summary.without_outcome),
-        format!("training:            {}, with the outcome {}", summary.training.0, summary.training.1),
-        format!("evaluation:          {}, with the outcome {}", summary.evaluation.0, summary.evaluation.1),
     ];
+    for (task, ((people, with), (evaluation, evaluation_with))) in
+        study.tasks.iter().zip(summary.training.iter().zip(&summary.evaluation))
+    {
+        // Where there is one, it is the study.
+        let of = if study.tasks.len() > 1 { format!(" {}", task.name) } else { String::new() };
+        human.push(format!("training:           {of} {people}, with the outcome {with}"));
+        human.push(format!("evaluation:         {of} {evaluation}, with the outcome {evaluation_with}"));
+    }
     for (name, cells) in &summary.not_recorded {
         human.push(format!("not recorded:        {name} {cells}"));
     }
@@ -63,16 +69,26 @@ pub(super) fn check(home: &Home, study: &Path, data: Option<&Path>, output: &Out
     let named = |counts: &[(String, u64)]| {
         counts.iter().map(|(name, n)| json!({ "name": name, "count": n })).collect::<Vec<_>>()
     };
-    let json = json!({
+    let role = |(people, with): &(u64, u64)| json!({ "people": people, "with_outcome": with });
+    let predictions: Vec<Value> = (study.tasks.iter().zip(&summary.training).zip(&summary.evaluation))
+        .map(|((task, training), evaluation)| {
+            json!({ "name": task.name, "training": role(training), "evaluation": role(evaluation) })
+        })
+        .collect();
+    let mut json = json!({
         "study": study.id,
         "people": summary.people,
         "without_outcome": summary.without_outcome,
-        "training": { "people": summary.training.0, "with_outcome": summary.training.1 },
-        "evaluation": { "people": summary.evaluation.0, "with_outcome": summary.evaluation.1 },
+        "predictions": predictions,
         "not_recorded": named(&summary.not_recorded),
         "unknown": named(&summary.unknown),
         "opted_out": opted_out_json(&opted_out),
     });
+    // Of the only one also where it always was.
+    if let ([training], [evaluation]) = (&summary.training[..], &summary.evaluation[..]) {
+        json["training"] = role(training);
+        json["evaluation"] = role(evaluation);
+    }
     output.result(&human.join("\n"), &json)
 }
 

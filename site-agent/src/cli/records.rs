@@ -4,7 +4,7 @@
 use super::data::{opted_out, opted_out_json};
 use super::output::{Output, table};
 use crate::data::SplitKey;
-use crate::data::extract::{LeftOut, Note, Report, extract, open};
+use crate::data::extract::{LeftOut, Note, PredictionReport, Report, extract, open};
 use crate::data::omop::{Fault, Reading};
 use crate::data::opt_out::Lists;
 use crate::failure::Failure;
@@ -26,7 +26,7 @@ pub(super) fn check(
     let place = opened.place();
     let extracted = extract(&opened, study, records, key, &Reading::default())?;
     let report = &extracted.report;
-    if report.attrition.0.first().is_none_or(|(_, people)| *people == 0) {
+    if report.predictions[0].attrition.0.first().is_none_or(|(_, people)| *people == 0) {
         return Err(Failure::refused(format!(
             "data.people: {place} has OMOP tables, and nobody in table person who can be used"
         )));
@@ -47,16 +47,20 @@ pub(super) fn check(
 }
 
 fn human(place: &str, study: &Study, report: &Report) -> String {
-    let mut parts = vec![
-        format!("{place} fits study {}", study.id),
-        attrition(report),
-        table(
+    let mut parts = vec![format!("{place} fits study {}", study.id)];
+    for prediction in &report.predictions {
+        // Where there is one, it is the study.
+        if report.predictions.len() > 1 {
+            parts.push(format!("Prediction {}", prediction.name));
+        }
+        parts.push(attrition(prediction));
+        parts.push(table(
             &["role", "people", "with the outcome"],
-            &[("training", report.training), ("evaluation", report.evaluation)]
+            &[("training", prediction.training), ("evaluation", prediction.evaluation)]
                 .map(|(role, (people, with))| vec![role.to_owned(), people.to_string(), with.to_string()]),
-        ),
-        features(report),
-    ];
+        ));
+    }
+    parts.push(features(report));
     if !report.unknown.is_empty() {
         let rows = report.unknown.iter().map(|(name, people)| vec![name.clone(), people.to_string()]);
         parts.push(table(&["attribute", "people in group unknown"], &rows.collect::<Vec<_>>()));
@@ -74,7 +78,7 @@ fn human(place: &str, study: &Study, report: &Report) -> String {
     parts.join("\n\n")
 }
 
-fn attrition(report: &Report) -> String {
+fn attrition(report: &PredictionReport) -> String {
     let mut before = None;
     let rows: Vec<Vec<String>> = report
         .attrition
@@ -153,12 +157,19 @@ fn json(study: &Study, report: &Report) -> Value {
             json!({ "table": table.name(), "rows": counts.rows, "faults": faults })
         })
         .collect();
-    json!({
+    let prediction = |one: &PredictionReport| {
+        let step = |(step, people): &(String, u64)| json!({ "step": step, "people": people });
+        json!({
+            "name": one.name,
+            "attrition": one.attrition.0.iter().map(step).collect::<Vec<_>>(),
+            "training": role(one.training),
+            "evaluation": role(one.evaluation),
+        })
+    };
+    let mut json = json!({
         "study": study.id,
         "stays_here": true,
-        "attrition": report.attrition.0.iter().map(|(step, people)| json!({ "step": step, "people": people })).collect::<Vec<_>>(),
-        "training": role(report.training),
-        "evaluation": role(report.evaluation),
+        "predictions": report.predictions.iter().map(prediction).collect::<Vec<_>>(),
         "features": features,
         "unknown": report.unknown.iter().map(|(name, count)| json!({ "name": name, "count": count })).collect::<Vec<_>>(),
         "concepts": report.notes.iter().map(|note| json!({
@@ -167,7 +178,15 @@ fn json(study: &Study, report: &Report) -> Value {
             "what": note.what.words(),
         })).collect::<Vec<_>>(),
         "tables": tables,
-    })
+    });
+    // Of the only one also where it always was.
+    if let [one] = &report.predictions[..] {
+        let Value::Object(one) = prediction(one) else { unreachable!("made above") };
+        for (key, value) in one.into_iter().filter(|(key, _)| key != "name") {
+            json[key] = value;
+        }
+    }
+    json
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::lines::{Line, Lines};
 use super::split::{Pseudonym, SplitKey};
 use super::training_people_max;
 use super::whose::{PersonIds, Whose};
-use consilium_common::examples::Examples;
+use consilium_common::examples::{Example, Examples};
 use consilium_common::study::{Data, SplitBy, Study, TableData, cell};
 use csv::ByteRecord;
 use std::collections::hash_map::Entry;
@@ -47,12 +47,12 @@ impl Loaded {
 pub struct Summary {
     /// Rows, one per person.
     pub people: u64,
-    /// People whose outcome cell is in neither list: they contribute no example.
+    /// People of whom no task's outcome cell is in either of its lists: they contribute no example.
     pub without_outcome: u64,
-    /// Training people with an example, and how many of them had the outcome.
-    pub training: (u64, u64),
-    /// Evaluation people with an example, and how many of them had the outcome.
-    pub evaluation: (u64, u64),
+    /// For each task, training people with an example, and how many of them had the outcome.
+    pub training: Vec<(u64, u64)>,
+    /// For each task, evaluation people with an example, and how many of them had the outcome.
+    pub evaluation: Vec<(u64, u64)>,
     /// For each feature of the study: its name and how many people have it not recorded.
     pub not_recorded: Vec<(String, u64)>,
     /// For each attribute of the study: its name and how many people are in its group `unknown`.
@@ -188,7 +188,7 @@ fn check_training(study: &Study, loaded: &Loaded) -> Result<(), Stop> {
 /// Where the columns that the study reads stand in a row.
 struct Columns {
     person: usize,
-    outcome: usize,
+    outcomes: Vec<usize>,
     role: Option<usize>,
     features: Vec<usize>,
     attributes: Vec<usize>,
@@ -199,7 +199,12 @@ impl Columns {
         let mut finder = Finder::new(header)?;
         let columns = Self {
             person: finder.find(&table.person_id, PERSON.to_owned()),
-            outcome: finder.find(&table.outcome.column, format!("the outcome {}", study.task.name)),
+            outcomes: study
+                .tasks
+                .iter()
+                .zip(&table.outcomes)
+                .map(|(task, at)| finder.find(&at.column, format!("the outcome {}", task.name)))
+                .collect(),
             role: match &study.split.by {
                 SplitBy::SiteHash => None,
                 SplitBy::Column { column, .. } => {
@@ -297,8 +302,8 @@ impl<'a> Load<'a> {
         let summary = Summary {
             people: 0,
             without_outcome: 0,
-            training: (0, 0),
-            evaluation: (0, 0),
+            training: vec![(0, 0); study.tasks.len()],
+            evaluation: vec![(0, 0); study.tasks.len()],
             not_recorded: study.features.iter().map(|feature| (feature.name.clone(), 0)).collect(),
             unknown: study.attributes.iter().map(|attribute| (attribute.name.clone(), 0)).collect(),
         };
@@ -350,26 +355,38 @@ impl<'a> Load<'a> {
                 groups.push(group);
             }
         }
-        let column = &self.table.outcome;
-        let outcome = text(record, self.columns.outcome, row, &column.column, &mut self.faults)
-            .map(|cell| outcome(column, cell));
-        let Some(outcome) = outcome.filter(|_| self.faults.count == faults_before) else { return };
+        // Of each task: 1, 0, or none where the cell says neither.
+        let mut outcomes = Vec::with_capacity(self.columns.outcomes.len());
+        for (column, &at) in self.table.outcomes.iter().zip(&self.columns.outcomes) {
+            let cell = text(record, at, row, &column.column, &mut self.faults);
+            outcomes.extend(cell.map(|cell| outcome(column, cell)));
+        }
+        if self.faults.count > faults_before {
+            return;
+        }
         summary.people += 1;
-        let Some(label) = outcome else {
+        let labelled = (0_u8..).zip(&outcomes).filter_map(|(output, label)| Some((output, (*label)?)));
+        let own: Vec<Example> = labelled
+            .map(|(output, label)| Example { inputs: inputs.clone(), output, label, groups: groups.clone() })
+            .collect();
+        if own.is_empty() {
             summary.without_outcome += 1;
             return;
-        };
+        }
         let Loaded { training, evaluation, whose } = &mut self.loaded;
         let (examples, ids, count) = if trains {
             (training, &mut whose.training, &mut summary.training)
         } else {
             (evaluation, &mut whose.evaluation, &mut summary.evaluation)
         };
-        count.0 += 1;
-        count.1 += u64::from(label > 0.5);
+        for example in &own {
+            let count = &mut count[usize::from(example.output)];
+            count.0 += 1;
+            count.1 += u64::from(example.label > 0.5);
+        }
         let seen = self.people.get_mut(&fingerprint).expect("noted above");
         seen.example = Some((trains, examples.people()));
-        examples.push_person(&[(inputs, label)], groups);
+        examples.push_examples(own);
         ids.push(id);
     }
 
@@ -434,8 +451,7 @@ fn without(examples: &Examples, ids: &PersonIds, out: &BTreeSet<usize>) -> (Exam
     let (mut kept, mut kept_ids) = (Examples::new(examples.width()), PersonIds::default());
     for (person, id) in ids.iter().enumerate().filter(|(person, _)| !out.contains(person)) {
         kept_ids.push(id);
-        let rows = examples.rows_of(person).map(|row| (examples.row(row).to_vec(), examples.label(row)));
-        kept.push_person(&rows.collect::<Vec<_>>(), examples.groups_of(person).to_vec());
+        kept.push_from(examples, person);
     }
     (kept, kept_ids)
 }

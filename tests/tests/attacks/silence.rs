@@ -94,7 +94,7 @@ async fn sizes_and_ticks_do_not_depend_on_data() {
 fn a_person_moves_a_sum_by_at_most_s_under_any_model() {
     let mut most = 0.0_f64;
     for hidden in [vec![], vec![1], vec![3]] {
-        let architecture = Architecture { inputs: FEATURES, hidden };
+        let architecture = Architecture { inputs: FEATURES, hidden, outputs: 1 };
         let d = architecture.parameters();
         let lattice = Lattice::for_dimension(d);
         let models: [Vec<i32>; 7] = [

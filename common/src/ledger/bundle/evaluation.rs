@@ -3,12 +3,12 @@
 use super::rounds::FinalModel;
 use super::site::is_committed;
 use super::{Audit, Output, SiteReport};
-use crate::evaluation::histogram::{Histogram, PERSON_UNITS};
+use crate::evaluation::histogram::{Histogram, PERSON_UNITS, groupings};
 use crate::ledger::entry::Earmark;
 use crate::ledger::rules::{Slot, State};
 use crate::privacy::clip::sigma_units;
 use crate::privacy::mechanism::Event;
-use crate::study::{OVERALL, Study};
+use crate::study::Study;
 
 /// The format of a histogram.
 const SCHEMA: &str = "histogram/1";
@@ -94,15 +94,8 @@ fn sigma_paid(event: &Event) -> Option<u64> {
     }
 }
 
-/// Groups × 2 outcomes × score bins; `None` for a grouping by an attribute that the study lacks.
+/// Groups × 2 outcomes × score bins; `None` for a grouping that the study lacks.
 fn cells(study: &Study, grouping: &str) -> Option<usize> {
     let bins = study.evaluation.bin_edges.len() + 1;
-    if grouping == OVERALL {
-        return Some(2 * bins);
-    }
-    let groups: Option<usize> = grouping
-        .split('*')
-        .map(|name| study.attribute(name).map(|attribute| attribute.values.count()))
-        .product();
-    groups.map(|groups| groups * 2 * bins)
+    groupings(study).iter().find(|known| known.name == grouping).map(|known| known.cells(bins))
 }

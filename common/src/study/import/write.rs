@@ -80,6 +80,12 @@ pub fn write(template: &str, imported: &Imported) -> Result<Written, NotImported
     if first_task(&mut document).is_none() {
         return Err(NotImported::Invalid("the template has no [[task]]".to_owned()));
     }
+    let tasks = document.get("task").and_then(Item::as_array_of_tables).map_or(0, |tasks| tasks.len());
+    if tasks > 1 {
+        let what =
+            format!("the template has {tasks} [[task]]s, and an import is one: give one with one task");
+        return Err(NotImported::Invalid(what));
+    }
     let mut notes = Vec::new();
     let mut imported = imported.clone();
     if let Some(target) = &imported.target {

@@ -11,15 +11,16 @@ use super::super::{
     TableData, Task, cell,
 };
 use super::people::distinct;
-use super::{Parts, distinct_cells, evaluation, label, name, section, sections};
+use super::{Parts, distinct_cells, evaluation, label, name, section, sections, task};
 
 /// Of a study on plain tables.
 pub(super) fn parts(top: &Section<'_>) -> Parts {
     let person_id = data(top);
-    let task = task(top);
+    let tasks = tasks(top);
     let features = features(top);
     let attributes = evaluation::attributes(top);
-    let (task, outcome) = task.unzip();
+    let (tasks, outcomes): (Option<Vec<_>>, Option<Vec<_>>) =
+        tasks.map(|both| both.into_iter().unzip()).unzip();
     let (features, of_features): (Option<Vec<_>>, Option<Vec<_>>) =
         features.map(|both| both.into_iter().unzip()).unzip();
     let (attributes, of_attributes): (Option<Vec<_>>, Option<Vec<_>>) =
@@ -27,12 +28,12 @@ pub(super) fn parts(top: &Section<'_>) -> Parts {
     let table = || {
         Some(Data::Table(TableData {
             person_id: person_id?,
-            outcome: outcome?,
+            outcomes: outcomes?,
             features: of_features?,
             attributes: of_attributes?,
         }))
     };
-    Parts { data: table(), task, features, attributes }
+    Parts { data: table(), tasks, features, attributes }
 }
 
 fn data(top: &Section<'_>) -> Option<String> {
@@ -50,8 +51,7 @@ fn data(top: &Section<'_>) -> Option<String> {
     })
 }
 
-fn task(top: &Section<'_>) -> Option<(Task, OutcomeColumn)> {
-    const TASK: Ask = ask("task", "one [[task]]: this version trains one model per study", "[[task]]");
+fn tasks(top: &Section<'_>) -> Option<Vec<(Task, OutcomeColumn)>> {
     const OUTCOME: Ask = ask(
         "outcome",
         "a table of column, positive and negative",
@@ -60,25 +60,22 @@ fn task(top: &Section<'_>) -> Option<(Task, OutcomeColumn)> {
     const COLUMN: Ask = ask("column", "the outcome's column", r#"column = "disease""#);
     const POSITIVE: Ask = ask("positive", "a list of cell texts, at least one", r#"positive = ["1"]"#);
     const NEGATIVE: Ask = ask("negative", "a list of cell texts, at least one", r#"negative = ["0"]"#);
-    let tasks = top.required(TASK, |value| {
-        sections(value, |section| {
-            let task = section.required(ask("name", "one word", r#"name = "self_harm""#), label);
-            let outcome = self::section(section, OUTCOME, |outcome| {
-                let column = outcome.required(COLUMN, name);
-                let positive = outcome.required(POSITIVE, |v| v.list(1..=LEVELS_MAX, Value::cell));
-                let negative = outcome.required(NEGATIVE, |v| {
-                    let negative = v.list(1..=LEVELS_MAX, Value::cell)?;
-                    let both: Vec<String> = positive.iter().flatten().chain(&negative).cloned().collect();
-                    distinct_cells(v, &both)?;
-                    Some(negative)
-                });
-                Some(OutcomeColumn { column: column?, positive: positive?, negative: negative? })
+    task::all(top, |section, name| {
+        let outcome = self::section(section, OUTCOME, |outcome| {
+            let column = outcome.required(COLUMN, super::name);
+            let positive = outcome.required(POSITIVE, |v| v.list(1..=LEVELS_MAX, Value::cell));
+            let negative = outcome.required(NEGATIVE, |v| {
+                let negative = v.list(1..=LEVELS_MAX, Value::cell)?;
+                let both: Vec<String> = positive.iter().flatten().chain(&negative).cloned().collect();
+                distinct_cells(v, &both)?;
+                Some(negative)
             });
-            Some((Task { name: task? }, outcome?))
-        })
-        .and_then(|tasks| <[_; 1]>::try_from(tasks).ok().or_else(|| value.wrong()))
-    });
-    tasks.map(|[task]| task)
+            Some(OutcomeColumn { column: column?, positive: positive?, negative: negative? })
+        });
+        let prevalence_public = task::prevalence(section, Some(1));
+        Some((Task { name: name?, prevalence_public: prevalence_public? }, outcome?))
+    })
+    .and_then(|tasks| tasks.into_iter().collect())
 }
 
 fn features(top: &Section<'_>) -> Option<Vec<(Feature, FeatureColumn)>> {
@@ -217,8 +214,6 @@ pub(super) fn model(top: &Section<'_>) -> Option<(ModelFamily, Option<f64>)> {
         "\"none\": weights computed from data couple persons",
         r#"class_weights = "none""#,
     );
-    const PREVALENCE: Ask =
-        ask("prevalence_public", "a published share from 0.0001 to 0.9999", "prevalence_public = 0.06");
     section(top, ask("model", "a table", "[model]"), |section| {
         let family = section.required(FAMILY, |v| v.word(&["logistic", "mlp"]));
         let class_weights = section.required(WEIGHTS, |v| v.word(&["none"]));
@@ -238,7 +233,7 @@ pub(super) fn model(top: &Section<'_>) -> Option<(ModelFamily, Option<f64>)> {
                 none.map(|_| ModelFamily::Logistic)
             }
         };
-        let prevalence = section.optional(PREVALENCE, |v| v.number(|p| (0.0001..=0.9999).contains(&p)));
+        let prevalence = section.optional(task::PREVALENCE, task::share);
         class_weights?;
         Some((family?, prevalence?))
     })
@@ -246,13 +241,14 @@ pub(super) fn model(top: &Section<'_>) -> Option<(ModelFamily, Option<f64>)> {
 
 /// What only shows once all parts are there: a column in two roles, and the model's size.
 pub(super) fn check_columns(top: &Section<'_>, study: &Study) {
-    const OUTCOME: &str = "task[1].outcome.column";
     if let Data::Table(table) = &study.data {
         let mut roles = vec![("data.person_id", &table.person_id)];
         if let SplitBy::Column { column, .. } = &study.split.by {
             roles.push(("split.internal.column", column));
         }
-        roles.push((OUTCOME, &table.outcome.column));
+        let outcomes: Vec<String> =
+            (1..=table.outcomes.len()).map(|task| format!("task[{task}].outcome.column")).collect();
+        roles.extend(outcomes.iter().map(String::as_str).zip(table.outcomes.iter().map(|one| &one.column)));
         let expected = "a column with no other role";
         for (i, (role, column)) in roles.iter().enumerate() {
             if let Some((other, _)) = roles[..i].iter().find(|(_, before)| before == column) {
@@ -262,7 +258,7 @@ pub(super) fn check_columns(top: &Section<'_>, study: &Study) {
             {
                 let path = format!("features.column[{}].column", j + 1);
                 let found = format!("{column:?}, also {role}");
-                let instead = if *role == OUTCOME {
+                let instead = if role.starts_with("task") {
                     "a model must not see its own outcome"
                 } else {
                     "remove the feature"

@@ -214,6 +214,7 @@ pub(super) fn report(top: &Section<'_>) -> Option<Vec<(String, String)>> {
 /// pseudonym used as an attribute.
 pub(super) fn check_sizes(top: &Section<'_>, study: &Study) {
     let bins = study.evaluation.bin_edges.len() + 1;
+    let predicted = study.predicted();
     for (i, group) in study.subgroups.groups.iter().enumerate() {
         let values = |name: &String| study.attribute(name).map_or(1, |attribute| attribute.values.count());
         let groups = group.iter().map(values).fold(1, usize::saturating_mul);
@@ -223,17 +224,27 @@ pub(super) fn check_sizes(top: &Section<'_>, study: &Study) {
             let expected = format!("at most {CELLS_MAX} cells (groups x 2 x bins)");
             top.wrong(&path, &expected, &cells.to_string(), "cross fewer attributes, or use fewer bins");
         }
-        let bytes = group.join("*").len();
-        if bytes > GROUPING_NAME_BYTES_MAX {
+        let own = group.join("*");
+        let bytes = predicted.iter().map(|predicted| study.grouping_name(predicted, &own).len()).max();
+        if let Some(bytes) = bytes.filter(|bytes| *bytes > GROUPING_NAME_BYTES_MAX) {
             let expected = format!("names that make at most {GROUPING_NAME_BYTES_MAX} bytes, joined by *");
-            top.wrong(&path, &expected, &bytes.to_string(), "shorten the attributes' names");
+            top.wrong(&path, &expected, &bytes.to_string(), "shorten the names of attributes and tasks");
         }
+    }
+    let (groupings, most) = (study.groupings().len(), GROUPINGS_MAX + 1);
+    if groupings > most && predicted.len() > 1 {
+        let expected = format!(
+            "at most {most} groupings over all predictions: each of the {} is released by overall and every group",
+            predicted.len()
+        );
+        let instead = "list fewer groups, tasks or horizons_days";
+        top.wrong("subgroups.groups", &expected, &groupings.to_string(), instead);
     }
     let Data::Table(table) = &study.data else { return };
     for (i, of_attribute) in table.attributes.iter().enumerate() {
-        for (role, column) in
-            [("task[1].outcome.column", &table.outcome.column), ("data.person_id", &table.person_id)]
-        {
+        let outcomes = (1..).zip(&table.outcomes);
+        let outcomes = outcomes.map(|(task, one)| (format!("task[{task}].outcome.column"), &one.column));
+        for (role, column) in outcomes.chain([("data.person_id".to_owned(), &table.person_id)]) {
             if of_attribute == column {
                 let path = format!("attribute[{}].column", i + 1);
                 let found = format!("{column:?}, also {role}");

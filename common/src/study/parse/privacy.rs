@@ -22,6 +22,7 @@ pub(super) fn privacy(
     sites: Option<&[RosterSite]>,
     subgroups: Option<&Subgroups>,
     split: Option<&Split>,
+    predictions: usize,
 ) -> Option<Privacy> {
     let read = section(top, ask("privacy", "a table", "[privacy]"), |section| {
         let accountant = words(section);
@@ -57,7 +58,7 @@ pub(super) fn privacy(
     });
     let privacy = read?;
     // Where there is none a mistake was reported: the file is refused, once the rest of it was looked at.
-    let evaluation_scale = calibrated_within_caps(top, &privacy, split?).unwrap_or(f64::NAN);
+    let evaluation_scale = calibrated_within_caps(top, &privacy, split?, predictions).unwrap_or(f64::NAN);
     Some(Privacy { evaluation_scale, ..privacy })
 }
 
@@ -282,7 +283,12 @@ fn evaluation_shares(section: &Section<'_>, subgroups: Option<&Subgroups>) -> Op
 
 /// The event list against the caps, by the study's own accountant; the scale of the evaluation's noise where the list
 /// stays below them.
-fn calibrated_within_caps(top: &Section<'_>, privacy: &Privacy, split: &Split) -> Option<f64> {
+fn calibrated_within_caps(
+    top: &Section<'_>,
+    privacy: &Privacy,
+    split: &Split,
+    predictions: usize,
+) -> Option<f64> {
     let total = privacy.person_total_max;
     for (key, cap) in [
         ("privacy.epsilon.training_people", privacy.epsilon_training),
@@ -309,14 +315,17 @@ fn calibrated_within_caps(top: &Section<'_>, privacy: &Privacy, split: &Split) -
             return None;
         }
     }
-    match evaluation_scale(privacy, &split.by) {
+    match evaluation_scale(privacy, predictions, &split.by) {
         Ok(scale) => {
             check_histograms(top, privacy, scale);
             Some(scale)
         }
         Err(error) => {
             let expected = format!("enough of person_total_max, {total}, left for evaluation");
-            let found = format!("too little for {} groupings ({error})", privacy.evaluation_shares.len());
+            let found = {
+                let groupings = privacy.evaluation_shares.len() * predictions;
+                format!("too little for {groupings} groupings ({error})")
+            };
             top.wrong("privacy.person_total_max", &expected, &found, instead);
             None
         }
@@ -325,7 +334,7 @@ fn calibrated_within_caps(top: &Section<'_>, privacy: &Privacy, split: &Split) -
 
 /// Each grouping's calibrated noise against what the lattice of histograms carries.
 fn check_histograms(top: &Section<'_>, privacy: &Privacy, scale: f64) {
-    for ((grouping, _), event) in privacy.evaluation_shares.iter().zip(evaluation_events(privacy, scale)) {
+    for ((grouping, _), event) in privacy.evaluation_shares.iter().zip(evaluation_events(privacy, 1, scale)) {
         let Event::Gaussian { noise_multiplier, .. } = event else {
             unreachable!("histograms have Gaussian noise")
         };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::study::{Encoding, ModelFamily, SplitBy};
+use crate::study::{Encoding, ModelFamily, OutcomeColumn, SplitBy};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
@@ -41,7 +41,7 @@ fn the_example_says_what_it_says() {
     assert_eq!(study.governance.approvals.len(), 2);
     assert_eq!(study.governance.approvals[1].expires, None);
     let Data::Table(table) = &study.data else { panic!("a study on tables") };
-    assert_eq!(table.outcome.positive, ["1"]);
+    assert_eq!(table.outcomes[0].positive, ["1"]);
     assert_eq!(table.features[1].missing_values, ["0"]);
     assert_eq!(study.features[1].unit.as_deref(), Some("kg/m2"));
     assert_eq!(study.features[0].encoding, Encoding::Number { low: 18.0, high: 90.0 });
@@ -107,7 +107,8 @@ fn an_mlp_and_other_spellings() {
         replaced(EXAMPLE, r#"positive = ["1"], negative = ["0"]"#, "positive = [1], negative = [0.0]");
     let Data::Table(table) = parsed(&numbers).data else { panic!("a study on tables") };
     let cells = |cell: &str| vec![cell.to_owned()];
-    assert_eq!((table.outcome.positive, table.outcome.negative), (cells("1"), cells("0")));
+    let OutcomeColumn { positive, negative, .. } = &table.outcomes[0];
+    assert_eq!((positive, negative), (&cells("1"), &cells("0")));
     let windows = EXAMPLE.replace('\n', "\r\n");
     assert_eq!(parsed(&windows).sites, parsed(EXAMPLE).sites);
     assert_ne!(parsed(&windows).digest, parsed(EXAMPLE).digest, "exact bytes count");

@@ -39,7 +39,7 @@ fn with_hospitals<T>(sites: usize, width: usize, with: impl FnOnce(&Hospitals<'_
 }
 
 fn with_people<T>(each: usize, sites: usize, width: usize, with: impl FnOnce(&Hospitals<'_>) -> T) -> T {
-    let architecture = Architecture { inputs: width, hidden: vec![] };
+    let architecture = Architecture { inputs: width, hidden: vec![], outputs: 1 };
     let own: Vec<Examples> = (0..sites).map(|site| people(site as u8, each, width)).collect();
     let mut pooled = Examples::new(width);
     own.iter().for_each(|own| pooled.append(own));

@@ -1,9 +1,10 @@
 //! How many people came through each step, from everybody to those with the outcome.
 
 use super::outcome::Found;
-use super::plan::Plan;
-use consilium_common::study::Study;
-use consilium_common::study::records::{AtRisk, Criterion, PriorOutcome, Records, Rule, ShortFollowUp};
+use super::plan::TaskPlan;
+use consilium_common::study::records::{
+    AtRisk, Criterion, PriorOutcome, RecordTask, Records, Rule, ShortFollowUp,
+};
 
 /// People for each step of the study, in order. Exact counts of patients: they stay at the site, and have no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,8 +22,8 @@ const STEPS_OF_OUTCOME: usize = 4;
 const STEPS_BEFORE_RULES: usize = 4;
 
 impl Tally {
-    pub(super) fn new(plan: &Plan<'_>) -> Self {
-        let of_cohort = STEPS_BEFORE_RULES - 1 + plan.require.len() + plan.exclude.len();
+    pub(super) fn new(task: &TaskPlan<'_>) -> Self {
+        let of_cohort = STEPS_BEFORE_RULES - 1 + task.require.len() + task.exclude.len();
         Self { of_cohort, people: vec![0; of_cohort + STEPS_OF_OUTCOME + 1] }
     }
 
@@ -44,10 +45,16 @@ impl Tally {
     }
 
     /// In words; steps that the study does not have are left out.
-    pub(super) fn attrition(&self, study: &Study, records: &Records) -> Attrition {
+    pub(super) fn attrition(
+        &self,
+        name: &str,
+        records: &Records,
+        task: &RecordTask,
+        horizon: Option<u32>,
+    ) -> Attrition {
         let mut left: u64 = self.people.iter().sum();
         let mut steps = Vec::new();
-        for (words, stopped) in words(study, records).into_iter().zip(&self.people) {
+        for (words, stopped) in words(name, records, task, horizon).into_iter().zip(&self.people) {
             if let Some(words) = words {
                 steps.push((words, left));
             }
@@ -57,8 +64,8 @@ impl Tally {
     }
 }
 
-fn words(study: &Study, records: &Records) -> Vec<Option<String>> {
-    let cohort = &records.cohort;
+fn words(name: &str, records: &Records, task: &RecordTask, horizon: Option<u32>) -> Vec<Option<String>> {
+    let RecordTask { cohort, outcome } = task;
     let entry: Vec<String> = cohort.entry.iter().map(|one| criterion(records, *one)).collect();
     let observed = match cohort.prior_observation_days {
         0 => "observed on that day".to_owned(),
@@ -73,14 +80,18 @@ fn words(study: &Study, records: &Records) -> Vec<Option<String>> {
     words.extend(cohort.require.iter().map(|one| rule(records, one)));
     words.extend(cohort.exclude.iter().map(|one| format!("not: {}", rule(records, one))));
     let mut words: Vec<Option<String>> = words.into_iter().map(Some).collect();
-    let outcome = &records.outcome;
     words.push((outcome.at_risk == AtRisk::Stay).then(|| "in a hospital stay that goes on".to_owned()));
     words.push((outcome.prior == PriorOutcome::Remove).then(|| "without the outcome before".to_owned()));
+    let end = match horizon {
+        // Of several horizons each has its own end.
+        Some(days) if outcome.at_risk.horizons().len() > 1 => format!("day {days}"),
+        _ => "the end".to_owned(),
+    };
     words.push(Some(match outcome.short_follow_up {
-        ShortFollowUp::Drop => "followed to the end: an example".to_owned(),
-        ShortFollowUp::KeepIfOutcome => "followed to the end or the outcome: an example".to_owned(),
+        ShortFollowUp::Drop => format!("followed to {end}: an example"),
+        ShortFollowUp::KeepIfOutcome => format!("followed to {end} or the outcome: an example"),
     }));
-    words.push(Some(format!("with the outcome {}", study.task.name)));
+    words.push(Some(format!("with the outcome {name}")));
     words
 }
 

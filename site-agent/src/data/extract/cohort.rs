@@ -2,7 +2,7 @@
 
 use super::age;
 use super::clock::Instant;
-use super::plan::{Condition, Plan};
+use super::plan::{Condition, Plan, TaskPlan};
 use super::timeline::{Asked, Timeline};
 use crate::data::omop::history::union;
 use crate::data::omop::{Day, Event};
@@ -13,16 +13,20 @@ use consilium_common::study::records::{Anchor, DateOnly, Limit};
 pub(super) type Depth = usize;
 
 /// The index where there is one; and the most steps that any of the person's entry events came through.
-pub(super) fn index<'a>(plan: &Plan<'_>, timeline: &Timeline<'a>) -> (Depth, Option<Asked<'a>>) {
-    let entries = entries(plan, timeline);
-    let considered = match plan.records.cohort.limit {
+pub(super) fn index<'a>(
+    plan: &Plan<'_>,
+    task: &TaskPlan<'_>,
+    timeline: &Timeline<'a>,
+) -> (Depth, Option<Asked<'a>>) {
+    let entries = entries(task, timeline);
+    let considered = match task.cohort.limit {
         Limit::FirstEver => &entries[..entries.len().min(1)],
         Limit::FirstInAccrual => &entries,
     };
     let spans = union(timeline.periods);
     let mut deepest = 0;
     for entry in considered {
-        let (depth, asked) = consider(plan, timeline, &spans, entry);
+        let (depth, asked) = consider(plan, task, timeline, &spans, entry);
         deepest = deepest.max(depth);
         if asked.is_some() {
             return (deepest, asked);
@@ -32,9 +36,9 @@ pub(super) fn index<'a>(plan: &Plan<'_>, timeline: &Timeline<'a>) -> (Depth, Opt
 }
 
 /// All entry events: the earliest first; of several at one moment the one that ends first, then in the stream's order.
-fn entries<'a>(plan: &Plan<'_>, timeline: &Timeline<'a>) -> Vec<&'a Event> {
+fn entries<'a>(task: &TaskPlan<'_>, timeline: &Timeline<'a>) -> Vec<&'a Event> {
     let mut places: Vec<u32> =
-        plan.entry.iter().flat_map(|wanted| timeline.places(*wanted)).copied().collect();
+        task.entry.iter().flat_map(|wanted| timeline.places(*wanted)).copied().collect();
     places.sort_unstable();
     places.dedup();
     let mut entries: Vec<&Event> = places.into_iter().map(|at| &timeline.events[at as usize]).collect();
@@ -48,11 +52,12 @@ fn entries<'a>(plan: &Plan<'_>, timeline: &Timeline<'a>) -> Vec<&'a Event> {
 
 fn consider<'a>(
     plan: &Plan<'_>,
+    task: &TaskPlan<'_>,
     timeline: &Timeline<'a>,
     spans: &[(Day, Day)],
     entry: &'a Event,
 ) -> (Depth, Option<Asked<'a>>) {
-    let cohort = &plan.records.cohort;
+    let cohort = task.cohort;
     let start = timeline.start(entry);
     let index = match cohort.index {
         Anchor::Start => start,
@@ -72,13 +77,13 @@ fn consider<'a>(
     let asked =
         Asked { entry, index, predict: index.plus_hours(cohort.predict_after_hours.into()), observed_to };
     let rules =
-        plan.require.iter().map(|rule| (rule, true)).chain(plan.exclude.iter().map(|rule| (rule, false)));
+        task.require.iter().map(|rule| (rule, true)).chain(task.exclude.iter().map(|rule| (rule, false)));
     for (passed, (rule, wanted)) in rules.enumerate() {
         if meets(rule, plan, timeline, &asked) != wanted {
             return (3 + passed, None);
         }
     }
-    (3 + plan.require.len() + plan.exclude.len(), Some(asked))
+    (3 + task.require.len() + task.exclude.len(), Some(asked))
 }
 
 fn meets(rule: &Condition, plan: &Plan<'_>, timeline: &Timeline<'_>, asked: &Asked<'_>) -> bool {

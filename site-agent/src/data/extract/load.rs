@@ -18,9 +18,9 @@ use crate::data::omop::{
 use crate::data::split::SplitKey;
 use crate::data::table::FILE_NAME;
 use crate::data::{Loaded, Whose, training_people_max};
-use consilium_common::examples::Examples;
-use consilium_common::study::records::{AtRisk, Covariate, Records, Rule};
-use consilium_common::study::{AttributeValues, Study};
+use consilium_common::examples::{Example, Examples};
+use consilium_common::study::records::{AtRisk, Covariate, RecordTask, Records, Rule};
+use consilium_common::study::{AttributeValues, Predicted, Study};
 use std::path::Path;
 
 /// A source's examples, and what the hospital may want to know of them.
@@ -33,21 +33,30 @@ pub struct Extracted {
 
 /// What came of a source under a study. Exact counts of patients: it stays at the site, and has no `Debug`.
 pub struct Report {
-    /// People for each step.
-    pub attrition: Attrition,
-    /// Training people with an example, and how many of them had the outcome.
-    pub training: (u64, u64),
-    /// Evaluation people with an example, and how many of them had the outcome.
-    pub evaluation: (u64, u64),
-    /// For each feature its name, how many people have it not recorded, and values that were left out.
+    /// For each prediction of the study, in order.
+    pub predictions: Vec<PredictionReport>,
+    /// For each feature its name, how many people have it not recorded, and values that were left out; of several
+    /// tasks somebody counts once for each that asks about them.
     pub features: Vec<(String, u64, LeftOut)>,
-    /// For each attribute its name and how many people are in its group `unknown`.
+    /// For each attribute its name and how many people are in its group `unknown`, counted alike.
     pub unknown: Vec<(String, u64)>,
     /// What the vocabulary does not have.
     pub notes: Vec<Note>,
     /// The tables that were read; an event here is one that the tables have, whether the study looks for it or not, and
     /// faults beside other tables are of those that it looks for.
     pub tables: Vec<(Table, TableCounts)>,
+}
+
+/// What came of a source under one prediction. Exact counts of patients: as [`Report`].
+pub struct PredictionReport {
+    /// As `self_harm`, or `self_harm@365` where the task has several horizons.
+    pub name: String,
+    /// People for each step.
+    pub attrition: Attrition,
+    /// Training people with an example, and how many of them had the outcome.
+    pub training: (u64, u64),
+    /// Evaluation people with an example, and how many of them had the outcome.
+    pub evaluation: (u64, u64),
 }
 
 /// Reads a source under a study: of its tables and columns those that the study's words need ([`super::wanted`]).
@@ -158,20 +167,22 @@ fn check_tables(source: Source<'_>, study: &Study, records: &Records) -> Result<
 pub(in crate::data) fn tables(study: &Study, records: &Records) -> Vec<(Table, String)> {
     let clinical = |table| Table::Clinical(domain_of(table));
     let mut tables = vec![(Table::ObservationPeriod, "when people were observed".to_owned())];
-    let entry = records.cohort.entry.iter();
-    tables.extend(entry.map(|event| (clinical(event.table), format!("the cohort {}", records.cohort.name))));
-    let outcome = records.outcome.any_of.iter();
-    tables.extend(outcome.map(|event| (clinical(event.table), format!("the outcome {}", study.task.name))));
-    if records.outcome.at_risk == AtRisk::Stay {
-        tables.push((Table::Clinical(Domain::Visit), "the end of the time at risk".to_owned()));
-    }
-    for rule in records.cohort.require.iter().chain(&records.cohort.exclude) {
-        let table = match rule {
-            Rule::Has { events, .. } => clinical(events.table),
-            Rule::DiedBefore => Table::Clinical(Domain::Death),
-            Rule::Age { .. } | Rule::StillThere => continue,
-        };
-        tables.push((table, format!("a rule of the cohort {}", records.cohort.name)));
+    for (named, RecordTask { cohort, outcome }) in study.tasks.iter().zip(&records.tasks) {
+        let entry = cohort.entry.iter();
+        tables.extend(entry.map(|event| (clinical(event.table), format!("the cohort {}", cohort.name))));
+        let any_of = outcome.any_of.iter();
+        tables.extend(any_of.map(|event| (clinical(event.table), format!("the outcome {}", named.name))));
+        if outcome.at_risk == AtRisk::Stay {
+            tables.push((Table::Clinical(Domain::Visit), "the end of the time at risk".to_owned()));
+        }
+        for rule in cohort.require.iter().chain(&cohort.exclude) {
+            let table = match rule {
+                Rule::Has { events, .. } => clinical(events.table),
+                Rule::DiedBefore => Table::Clinical(Domain::Death),
+                Rule::Age { .. } | Rule::StillThere => continue,
+            };
+            tables.push((table, format!("a rule of the cohort {}", cohort.name)));
+        }
     }
     for (feature, covariate) in study.features.iter().zip(&records.covariates) {
         let events = match covariate {
@@ -190,29 +201,32 @@ pub(super) struct Extraction<'a> {
     plan: &'a Plan<'a>,
     key: &'a SplitKey,
     lists: Lists,
-    tally: Tally,
+    /// Of each prediction.
+    tallies: Vec<Tally>,
     features: Vec<(u64, LeftOut)>,
     unknown: Vec<u64>,
     pub(super) training: Examples,
     pub(super) evaluation: Examples,
     whose: Whose,
-    with_outcome: [u64; 2],
+    /// Of each prediction and role, people with an example and how many of them had the outcome.
+    counts: Vec<[(u64, u64); 2]>,
 }
 
 impl<'a> Extraction<'a> {
     pub(super) fn new(plan: &'a Plan<'a>, key: &'a SplitKey) -> Self {
         let width = plan.study.architecture().inputs;
+        let predicted = plan.study.predicted();
         Self {
             plan,
             key,
             lists: Lists::new(plan),
-            tally: Tally::new(plan),
+            tallies: predicted.iter().map(|one| Tally::new(&plan.tasks[one.task])).collect(),
             features: vec![(0, LeftOut::default()); plan.study.features.len()],
             unknown: vec![0; plan.study.attributes.len()],
             training: Examples::new(width),
             evaluation: Examples::new(width),
             whose: Whose::default(),
-            with_outcome: [0; 2],
+            counts: vec![[(0, 0); 2]; predicted.len()],
         }
     }
 
@@ -220,26 +234,57 @@ impl<'a> Extraction<'a> {
     pub(super) fn take(&mut self, history: &History<'_>) {
         let plan = self.plan;
         let timeline = self.lists.fill(plan, history);
-        let (depth, asked) = cohort::index(plan, &timeline);
-        let Some(asked) = asked else { return self.tally.note_cohort(depth) };
-        let found = outcome::find(plan, &timeline, &asked);
-        self.tally.note_outcome(found);
-        let Found::Known(happened) = found else { return };
-        let inputs = covariates::inputs(plan, &timeline, &asked, &mut self.features);
-        let groups = attributes::groups(plan, &timeline, &asked);
-        for ((attribute, group), unknown) in plan.study.attributes.iter().zip(&groups).zip(&mut self.unknown)
-        {
-            *unknown += u64::from(is_unknown(&attribute.values, *group));
-        }
         // As a table would name the same person.
         let id = history.person.id.0.to_string();
         let pseudonym = self.key.pseudonym(&id);
         let trains = pseudonym.trains(plan.study.split.training_share);
+        let mut own = Vec::new();
+        let mut output = 0_usize;
+        for task in &plan.tasks {
+            let horizons = task.asks.at_risk.horizons();
+            let (depth, asked) = cohort::index(plan, task, &timeline);
+            let Some(asked) = asked else {
+                for tally in &mut self.tallies[output..output + horizons.len()] {
+                    tally.note_cohort(depth);
+                }
+                output += horizons.len();
+                continue;
+            };
+            // What is known of somebody does not depend on the horizon, and is made once.
+            let mut known: Option<(Vec<f32>, Vec<u16>)> = None;
+            for horizon in horizons {
+                let found = outcome::find(plan, task, horizon, &timeline, &asked);
+                self.tallies[output].note_outcome(found);
+                if let Found::Known(happened) = found {
+                    let (inputs, groups) = known.get_or_insert_with(|| {
+                        let inputs = covariates::inputs(plan, &timeline, &asked, &mut self.features);
+                        let groups = attributes::groups(plan, &timeline, &asked);
+                        let attributes = plan.study.attributes.iter().zip(&groups);
+                        for ((attribute, group), unknown) in attributes.zip(&mut self.unknown) {
+                            *unknown += u64::from(is_unknown(&attribute.values, *group));
+                        }
+                        (inputs, groups)
+                    });
+                    let counts = &mut self.counts[output][usize::from(!trains)];
+                    counts.0 += 1;
+                    counts.1 += u64::from(happened);
+                    own.push(Example {
+                        inputs: inputs.clone(),
+                        output: u8::try_from(output).expect("a study has a few predictions"),
+                        label: if happened { 1.0 } else { 0.0 },
+                        groups: groups.clone(),
+                    });
+                }
+                output += 1;
+            }
+        }
+        if own.is_empty() {
+            return;
+        }
         let examples = if trains { &mut self.training } else { &mut self.evaluation };
         let ids = if trains { &mut self.whose.training } else { &mut self.whose.evaluation };
         ids.push(&id);
-        self.with_outcome[usize::from(!trains)] += u64::from(happened);
-        examples.push_person(&[(inputs, if happened { 1.0 } else { 0.0 })], groups);
+        examples.push_examples(own);
     }
 
     fn finish(
@@ -254,10 +299,16 @@ impl<'a> Extraction<'a> {
         }
         let names = study.features.iter().map(|feature| feature.name.clone());
         let attributes = study.attributes.iter().map(|attribute| attribute.name.clone());
+        let of_one =
+            |((predicted, tally), [training, evaluation]): ((Predicted, &Tally), [(u64, u64); 2])| {
+                let (task, of_records) = (&study.tasks[predicted.task], &records.tasks[predicted.task]);
+                let attrition = tally.attrition(&task.name, records, of_records, predicted.horizon_days);
+                PredictionReport { name: predicted.name, attrition, training, evaluation }
+            };
+        let predictions =
+            study.predicted().into_iter().zip(&self.tallies).zip(self.counts).map(of_one).collect();
         let report = Report {
-            attrition: self.tally.attrition(study, records),
-            training: (self.training.people() as u64, self.with_outcome[0]),
-            evaluation: (self.evaluation.people() as u64, self.with_outcome[1]),
+            predictions,
             features: names
                 .zip(self.features)
                 .map(|(name, (missed, left_out))| (name, missed, left_out))

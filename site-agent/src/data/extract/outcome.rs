@@ -1,6 +1,6 @@
 //! What became of somebody who was asked about.
 
-use super::plan::Plan;
+use super::plan::{Plan, TaskPlan};
 use super::timeline::{Asked, Timeline};
 use crate::data::omop::{Domain, Event, Moment};
 use consilium_common::study::records::{AtRisk, Death, PriorOutcome, ShortFollowUp};
@@ -26,11 +26,18 @@ enum Risk {
     Stay(Option<Moment>),
 }
 
-/// What became of somebody. Only what lies within the stretch of observation of the index is known.
-pub(super) fn find(plan: &Plan<'_>, timeline: &Timeline<'_>, asked: &Asked<'_>) -> Found {
-    let outcome = &plan.records.outcome;
-    let Some(risk) = risk(plan, timeline, asked) else { return Found::NothingAtRisk };
-    let events = || plan.outcome.iter().flat_map(|wanted| timeline.of(*wanted));
+/// What became of somebody by the last day of `horizon`. Only what lies within the stretch of observation of the
+/// index is known.
+pub(super) fn find(
+    plan: &Plan<'_>,
+    task: &TaskPlan<'_>,
+    horizon: Option<u32>,
+    timeline: &Timeline<'_>,
+    asked: &Asked<'_>,
+) -> Found {
+    let outcome = task.asks;
+    let Some(risk) = risk(task, horizon, timeline, asked) else { return Found::NothingAtRisk };
+    let events = || task.outcome.iter().flat_map(|wanted| timeline.of(*wanted));
     if outcome.prior == PriorOutcome::Remove && events().any(|event| timeline.start(event) <= asked.predict) {
         return Found::Before;
     }
@@ -66,14 +73,19 @@ pub(super) fn find(plan: &Plan<'_>, timeline: &Timeline<'_>, asked: &Asked<'_>) 
 }
 
 /// None where there is none.
-fn risk(plan: &Plan<'_>, timeline: &Timeline<'_>, asked: &Asked<'_>) -> Option<Risk> {
+fn risk(
+    task: &TaskPlan<'_>,
+    horizon: Option<u32>,
+    timeline: &Timeline<'_>,
+    asked: &Asked<'_>,
+) -> Option<Risk> {
     let day = asked.predict.day();
-    let Some(visits) = plan.visits else {
-        let AtRisk::Days { from, to } = plan.records.outcome.at_risk else {
-            unreachable!("a stay has visits")
+    let Some(visits) = task.visits else {
+        let (AtRisk::Days { from, .. }, Some(to)) = (&task.asks.at_risk, horizon) else {
+            unreachable!("a stay has visits, and days have a last")
         };
         let after = |days: u32| i32::try_from(days).map_or(i32::MAX, |days| day.saturating_add(days));
-        return Some(Risk::Days(after(from), after(to)));
+        return Some(Risk::Days(after(*from), after(to)));
     };
     let entry = asked.entry;
     let stay = if entry.domain == Domain::Visit {

@@ -4,7 +4,7 @@ use super::clock::epoch_day;
 use super::resolve::Resolved;
 use crate::data::omop::{ConceptId, Domain, Event};
 use consilium_common::study::records::{
-    AtRisk, Covariate, Criterion, RecordTable, Records, Rule, Take, Window,
+    AtRisk, Cohort, Covariate, Criterion, Outcome, RecordTable, RecordTask, Records, Rule, Take, Window,
 };
 use consilium_common::study::{Encoding, Study};
 use std::collections::HashMap;
@@ -18,13 +18,8 @@ pub(super) struct Wanted(pub(super) usize);
 pub(super) struct Plan<'a> {
     pub(super) study: &'a Study,
     pub(super) records: &'a Records,
-    pub(super) entry: Vec<Wanted>,
-    pub(super) require: Vec<Condition>,
-    pub(super) exclude: Vec<Condition>,
-    pub(super) outcome: Vec<Wanted>,
+    pub(super) tasks: Vec<TaskPlan<'a>>,
     pub(super) deaths: Wanted,
-    /// Where the time at risk is a stay.
-    pub(super) visits: Option<Wanted>,
     pub(super) covariates: Vec<Source>,
     /// First and last day of an index, days since 1970-01-01.
     pub(super) accrual: (i32, i32),
@@ -32,7 +27,19 @@ pub(super) struct Plan<'a> {
     lookup: Lookup,
 }
 
-/// A rule of the cohort.
+/// One task, ready to be held against a person.
+pub(super) struct TaskPlan<'a> {
+    pub(super) cohort: &'a Cohort,
+    pub(super) asks: &'a Outcome,
+    pub(super) entry: Vec<Wanted>,
+    pub(super) require: Vec<Condition>,
+    pub(super) exclude: Vec<Condition>,
+    pub(super) outcome: Vec<Wanted>,
+    /// Where the time at risk is a stay.
+    pub(super) visits: Option<Wanted>,
+}
+
+/// A rule of a cohort.
 pub(super) enum Condition {
     Age { min: u32, max: u32 },
     DiedBefore,
@@ -72,43 +79,15 @@ impl<'a> Plan<'a> {
                 criteria.len() - 1
             }))
         };
-        let mut condition = |rule: &Rule| match rule {
-            Rule::Age { min, max } => Condition::Age { min: *min, max: *max },
-            Rule::DiedBefore => Condition::DiedBefore,
-            Rule::StillThere => Condition::StillThere,
-            Rule::Has { events, window, count_min } => Condition::Has {
-                events: number(*events),
-                window: *window,
-                count_min: usize::try_from(*count_min).unwrap_or(usize::MAX),
-            },
-        };
-        let require = records.cohort.require.iter().map(&mut condition).collect();
-        let exclude = records.cohort.exclude.iter().map(&mut condition).collect();
-        let entry = records.cohort.entry.iter().map(|criterion| number(*criterion)).collect();
-        let outcome = records.outcome.any_of.iter().map(|criterion| number(*criterion)).collect();
+        let tasks = records.tasks.iter().map(|task| TaskPlan::new(task, &mut number)).collect();
         let deaths = number(Criterion { table: RecordTable::Death, set: None });
-        let visits = (records.outcome.at_risk == AtRisk::Stay)
-            .then(|| number(Criterion { table: RecordTable::Visit, set: None }));
         let covariates = (0..records.covariates.len())
             .map(|at| source(study, records, resolved, at, &mut number))
             .collect();
         let accrual = (epoch_day(records.accrual.0), epoch_day(records.accrual.1));
         let followup_to = epoch_day(records.followup_to);
         let lookup = Lookup::new(&criteria, resolved);
-        Self {
-            study,
-            records,
-            entry,
-            require,
-            exclude,
-            outcome,
-            deaths,
-            visits,
-            covariates,
-            accrual,
-            followup_to,
-            lookup,
-        }
+        Self { study, records, tasks, deaths, covariates, accrual, followup_to, lookup }
     }
 
     /// The tables that have to be read.
@@ -129,6 +108,29 @@ impl<'a> Plan<'a> {
     /// Whether an event meets any.
     pub(super) fn wants(&self, event: &Event) -> bool {
         !self.wanted_by(event).is_empty()
+    }
+}
+
+impl<'a> TaskPlan<'a> {
+    fn new(task: &'a RecordTask, number: &mut impl FnMut(Criterion) -> Wanted) -> Self {
+        let RecordTask { cohort, outcome } = task;
+        let mut condition = |rule: &Rule| match rule {
+            Rule::Age { min, max } => Condition::Age { min: *min, max: *max },
+            Rule::DiedBefore => Condition::DiedBefore,
+            Rule::StillThere => Condition::StillThere,
+            Rule::Has { events, window, count_min } => Condition::Has {
+                events: number(*events),
+                window: *window,
+                count_min: usize::try_from(*count_min).unwrap_or(usize::MAX),
+            },
+        };
+        let require = cohort.require.iter().map(&mut condition).collect();
+        let exclude = cohort.exclude.iter().map(&mut condition).collect();
+        let entry = cohort.entry.iter().map(|criterion| number(*criterion)).collect();
+        let any_of = outcome.any_of.iter().map(|criterion| number(*criterion)).collect();
+        let visits = (outcome.at_risk == AtRisk::Stay)
+            .then(|| number(Criterion { table: RecordTable::Visit, set: None }));
+        Self { cohort, asks: outcome, entry, require, exclude, outcome: any_of, visits }
     }
 }
 

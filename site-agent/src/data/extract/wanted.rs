@@ -17,12 +17,14 @@ pub fn wanted(records: &Records) -> Wanted {
     for criterion in records.criteria() {
         wanted.add(Table::Clinical(domain_of(criterion.table)), &[]);
     }
-    let of_stay = records.outcome.at_risk == AtRisk::Stay;
-    for entry in &records.cohort.entry {
-        let parts: &[Part] = if of_stay { &[Part::End, Part::Visit] } else { &[Part::End] };
-        wanted.add(Table::Clinical(domain_of(entry.table)), parts);
+    for task in &records.tasks {
+        let of_stay = task.outcome.at_risk == AtRisk::Stay;
+        for entry in &task.cohort.entry {
+            let parts: &[Part] = if of_stay { &[Part::End, Part::Visit] } else { &[Part::End] };
+            wanted.add(Table::Clinical(domain_of(entry.table)), parts);
+        }
     }
-    if of_stay {
+    if records.any_of_stay() {
         wanted.add(Table::Clinical(Domain::Visit), &[Part::End, Part::Visit]);
     }
     let mut has_units = false;
@@ -49,8 +51,7 @@ pub(super) fn columns_of_person(records: &Records) -> Vec<&'static str> {
 }
 
 fn of_person(records: &Records) -> Vec<Part> {
-    let rules = records.cohort.require.iter().chain(&records.cohort.exclude);
-    let of_rules = rules.filter_map(|rule| matches!(rule, Rule::Age { .. }).then_some(Part::Birth));
+    let of_rules = records.rules().filter_map(|rule| matches!(rule, Rule::Age { .. }).then_some(Part::Birth));
     let of_covariates = records.covariates.iter().filter_map(|covariate| match covariate {
         Covariate::Age => Some(Part::Birth),
         Covariate::Sex { .. } => Some(Part::Gender),

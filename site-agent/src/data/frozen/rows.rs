@@ -1,12 +1,12 @@
 //! Examples and whose they are, person by person: training people, then evaluation people, each in their order.
 //!
 //! Little-endian: inputs per example (4), then for each role people (8) and for each person the id's length (4), the id,
-//! examples (4), of each example the outcome (1) and the inputs (4 each, `f32`), attributes (2), the value index in each
-//! (2 each).
+//! examples (4), of each example its prediction (1), the outcome (1), the inputs (4 each, `f32`), attributes (2) and the
+//! value index in each (2 each).
 
 use super::People;
 use crate::data::{Loaded, PersonIds};
-use consilium_common::examples::Examples;
+use consilium_common::examples::{Example, Examples};
 use std::io::{self, Read, Write};
 use zeroize::Zeroizing;
 
@@ -31,12 +31,12 @@ fn write_role(out: &mut impl Write, examples: &Examples, ids: &PersonIds) -> io:
         let rows = examples.rows_of(person);
         bytes.extend(word(rows.len()));
         for row in rows {
-            bytes.push(u8::from(examples.label(row) > 0.5));
+            bytes.extend([examples.output(row), u8::from(examples.label(row) > 0.5)]);
             bytes.extend(examples.row(row).iter().flat_map(|input| input.to_le_bytes()));
+            let groups = examples.groups_of(row);
+            bytes.extend(u16::try_from(groups.len()).expect("a study has a few attributes").to_le_bytes());
+            bytes.extend(groups.iter().flat_map(|group| group.to_le_bytes()));
         }
-        let groups = examples.groups_of(person);
-        bytes.extend(u16::try_from(groups.len()).expect("a study has a few attributes").to_le_bytes());
-        bytes.extend(groups.iter().flat_map(|group| group.to_le_bytes()));
         out.write_all(&bytes)?;
     }
     Ok(())
@@ -80,24 +80,25 @@ fn read_role(
         let is_left_out = left_out(std::str::from_utf8(&id).map_err(|_| malformed("an id"))?);
         let mut rows = Vec::new();
         for _ in 0..number(input)? {
-            let label = match bytes(input)? {
-                [0] => 0.0,
-                [1] => 1.0,
+            let [output, label] = bytes(input)?;
+            let label = match label {
+                0 => 0.0,
+                1 => 1.0,
                 _ => return Err(malformed("an outcome")),
             };
             input.read_exact(&mut line)?;
+            let groups = (0..u16::from_le_bytes(bytes(input)?))
+                .map(|_| Ok(u16::from_le_bytes(bytes(input)?)))
+                .collect::<io::Result<Vec<u16>>>()?;
             if !is_left_out {
                 let inputs = line.as_chunks::<4>().0.iter().map(|input| f32::from_le_bytes(*input)).collect();
-                rows.push((inputs, label));
+                rows.push(Example { inputs, output, label, groups });
             }
         }
-        let groups = (0..u16::from_le_bytes(bytes(input)?))
-            .map(|_| Ok(u16::from_le_bytes(bytes(input)?)))
-            .collect::<io::Result<Vec<u16>>>()?;
         if is_left_out {
             people.left_out += 1;
         } else {
-            examples.push_person(&rows, groups);
+            examples.push_examples(rows);
         }
     }
     Ok(people)

@@ -85,8 +85,7 @@ fn who_opted_out_is_passed_over() {
     let without = |examples: &Examples, ids: &crate::data::PersonIds, out: &str| {
         let mut kept = Examples::new(examples.width());
         for (person, _) in ids.iter().enumerate().filter(|(_, id)| *id != out) {
-            let rows = examples.rows_of(person).map(|row| (examples.row(row).to_vec(), examples.label(row)));
-            kept.push_person(&rows.collect::<Vec<_>>(), examples.groups_of(person).to_vec());
+            kept.push_from(&examples, person);
         }
         kept
     };

@@ -65,13 +65,13 @@ fn rows_become_examples_by_role() {
     );
     assert_eq!(rows(&table.evaluation), [(vec![0.0, 0.0, 0.0, 1.0, 0.0, 1.0], 1.0)]);
     let groups = |examples: &Examples| {
-        (0..examples.people()).map(|person| examples.groups_of(person).to_vec()).collect::<Vec<_>>()
+        (0..examples.len()).map(|row| examples.groups_of(row).to_vec()).collect::<Vec<_>>()
     };
     // sex: female, male, unknown; age_band: 30-44, 45-59, unknown.
     assert_eq!(groups(&table.training), [[1, 0], [0, 2], [2, 2]]);
     assert_eq!(groups(&table.evaluation), [[2, 1]]);
     assert_eq!((summary.people, summary.without_outcome), (5, 1));
-    assert_eq!((summary.training, summary.evaluation), ((3, 1), (1, 1)));
+    assert_eq!((summary.training, summary.evaluation), (vec![(3, 1)], vec![(1, 1)]));
     let named = |list: &[(&str, u64)]| list.iter().map(|&(n, c)| (n.to_owned(), c)).collect::<Vec<_>>();
     assert_eq!(summary.not_recorded, named(&[("age", 0), ("bmi", 2), ("sex", 2)]));
     assert_eq!(summary.unknown, named(&[("sex", 2), ("age_band", 2)]));

@@ -6,7 +6,8 @@ mod words;
 pub use words::{concepts, covariate, outcome};
 
 use super::super::records::{
-    Anchor, AtRisk, DateOnly, Limit, PersonField, RecordTable, Records, Rule, ShortFollowUp,
+    Anchor, AtRisk, Cohort, DateOnly, Limit, PersonField, RecordTable, RecordTask, Records, Rule,
+    ShortFollowUp,
 };
 use super::super::{Attribute, AttributeValues, Study};
 use super::paragraph;
@@ -27,23 +28,13 @@ fn paragraphs(study: &Study, records: &Records) -> Paragraphs {
     let mut lines = Paragraphs::new();
     let mut add = |label: &str, text: String| lines.push((label.to_owned(), text));
     add("Source", source(records));
-    let cohort = &records.cohort;
-    add("Who", who(records));
-    add("Asked about", asked_about(records));
     let (from, to) = records.accrual;
     add("Time", format!("index from {from} to {to}; outcomes until {}", records.followup_to));
-    let observed = match cohort.prior_observation_days {
-        0 => "people observed on the day of the index".to_owned(),
-        days => {
-            format!("people observed without a gap for {days} days before the day of the index, and on it")
+    for (named, task) in study.tasks.iter().zip(&records.tasks) {
+        if study.tasks.len() > 1 {
+            lines.push(("Task".to_owned(), named.name.clone()));
         }
-    };
-    add("Only", observed);
-    cohort.require.iter().for_each(|rule| add("Only", self::rule(records, rule)));
-    cohort.exclude.iter().for_each(|rule| add("Not", self::rule(records, rule)));
-    add("Outcome", outcome(study, records));
-    if let Some(late) = cut_short(records) {
-        add("Mind", late);
+        lines.extend(of_task(&named.name, records, task));
     }
     lines.extend(predictors::paragraphs(study, records));
     let mut add = |label: &str, text: String| lines.push((label.to_owned(), text));
@@ -64,12 +55,35 @@ fn paragraphs(study: &Study, records: &Records) -> Paragraphs {
     lines
 }
 
+/// Who is asked about in a task, and what.
+fn of_task(name: &str, records: &Records, task: &RecordTask) -> Paragraphs {
+    let RecordTask { cohort, .. } = task;
+    let mut lines = Paragraphs::new();
+    let mut add = |label: &str, text: String| lines.push((label.to_owned(), text));
+    add("Who", who(records, cohort));
+    add("Asked about", asked_about(cohort));
+    let observed = match cohort.prior_observation_days {
+        0 => "people observed on the day of the index".to_owned(),
+        days => {
+            format!("people observed without a gap for {days} days before the day of the index, and on it")
+        }
+    };
+    add("Only", observed);
+    cohort.require.iter().for_each(|rule| add("Only", self::rule(records, rule)));
+    cohort.exclude.iter().for_each(|rule| add("Not", self::rule(records, rule)));
+    add("Outcome", outcome(name, records, task));
+    if let Some(late) = cut_short(records, task) {
+        add("Mind", late);
+    }
+    lines
+}
+
 /// Which tables are opened.
 fn source(records: &Records) -> String {
     let mut tables: BTreeSet<RecordTable> = records.criteria().map(|one| one.table).collect();
     // Deaths end an observation, or are what no outcome can follow.
     tables.insert(RecordTable::Death);
-    if records.outcome.at_risk == AtRisk::Stay {
+    if records.any_of_stay() {
         tables.insert(RecordTable::Visit);
     }
     let mut names = vec!["person", "observation_period"];
@@ -82,9 +96,9 @@ fn source(records: &Records) -> String {
     format!("{}: {}", records.formats.join(" or "), names.join(", "))
 }
 
-fn who(records: &Records) -> String {
-    let entry = any_of(records, &records.cohort.entry);
-    match records.cohort.limit {
+fn who(records: &Records, cohort: &Cohort) -> String {
+    let entry = any_of(records, &cohort.entry);
+    match cohort.limit {
         Limit::FirstEver => format!("each person once, at the first of all their record: {entry}"),
         Limit::FirstInAccrual => {
             format!("each person once, at the first in the study's time that meets every rule here: {entry}")
@@ -92,8 +106,7 @@ fn who(records: &Records) -> String {
     }
 }
 
-fn asked_about(records: &Records) -> String {
-    let cohort = &records.cohort;
+fn asked_about(cohort: &Cohort) -> String {
     let at = match cohort.index {
         Anchor::Start => "start",
         Anchor::End => "end",
@@ -133,12 +146,13 @@ fn rule(records: &Records, rule: &Rule) -> String {
 }
 
 /// Whose time at risk reaches beyond the end of the study: only the outcomes among them could be kept.
-fn cut_short(records: &Records) -> Option<String> {
-    let AtRisk::Days { to, .. } = records.outcome.at_risk else { return None };
-    let days = i64::from(to) + i64::from(records.cohort.predict_after_hours.div_ceil(24));
+fn cut_short(records: &Records, task: &RecordTask) -> Option<String> {
+    let AtRisk::Days { to, .. } = &task.outcome.at_risk else { return None };
+    let last = to.last().copied().unwrap_or_default();
+    let days = i64::from(last) + i64::from(task.cohort.predict_after_hours.div_ceil(24));
     let last = records.followup_to.checked_sub(days.days()).ok()?;
     (last < records.accrual.1).then(|| {
-        let then = match records.outcome.short_follow_up {
+        let then = match task.outcome.short_follow_up {
             ShortFollowUp::Drop => "they are left out",
             ShortFollowUp::KeepIfOutcome => "of them only those with the outcome are kept",
         };

@@ -1,9 +1,8 @@
 //! Words for the parts of a study on records.
 
-use super::super::super::Study;
 use super::super::super::records::{
-    AtRisk, ConceptSet, Covariate, Criterion, Death, Member, PersonField, PriorOutcome, RecordTable, Records,
-    ShortFollowUp, Take, WINDOW_DAYS_MAX, Window,
+    AtRisk, ConceptSet, Covariate, Criterion, Death, Member, PersonField, PriorOutcome, RecordTable,
+    RecordTask, Records, ShortFollowUp, Take, WINDOW_DAYS_MAX, Window,
 };
 
 /// As `condition psychosis or condition depression`.
@@ -64,14 +63,17 @@ fn hours(number: i32) -> String {
     if number == 1 { "1 hour".to_owned() } else { format!("{number} hours") }
 }
 
-/// In plain words: what counts as the outcome, when, and for whom.
+/// In plain words: what counts as the outcome of a task, when, and for whom.
 #[must_use]
-pub fn outcome(study: &Study, records: &Records) -> String {
-    let outcome = &records.outcome;
-    let when = match outcome.at_risk {
+pub fn outcome(name: &str, records: &Records, task: &RecordTask) -> String {
+    let outcome = &task.outcome;
+    let when = match &outcome.at_risk {
         AtRisk::Days { from, to } => {
+            let to: Vec<String> = to.iter().map(u32::to_string).collect();
+            let each = if to.len() > 1 { ", each predicted for itself," } else { "" };
+            let to = to.join(" and to ");
             format!(
-                "from {from} to {to} days after the day of the prediction (what happens on that day is a predictor)"
+                "from {from} to {to} days{each} after the day of the prediction (what happens on that day is a predictor)"
             )
         }
         AtRisk::Stay => "after the prediction, until the end of that hospital stay".to_owned(),
@@ -87,7 +89,7 @@ pub fn outcome(study: &Study, records: &Records) -> String {
         }
     };
     let any = any_of(records, &outcome.any_of);
-    let mut text = format!("{}: any {any} {when}; {prior}; {short}", study.task.name);
+    let mut text = format!("{name}: any {any} {when}; {prior}; {short}");
     // A death that is itself the outcome comes before none.
     if !outcome.any_of.iter().any(|one| one.table == RecordTable::Death) {
         text += match outcome.death {

@@ -51,16 +51,16 @@ fn a_cohort_takes_the_place_of_the_templates() {
     let before = study(&template);
     let after = study(&written.text);
     let (before, after) = (records(&before), records(&after));
-    assert_eq!(after.cohort.name, "alcohol");
+    assert_eq!(after.tasks[0].cohort.name, "alcohol");
     // The same cohort, its sets found again by name.
     let expected = imported.target.expect("a cohort").cohort;
     let named = |records: &Records, index: crate::study::records::SetIndex| records.set(index).clone();
-    assert_eq!(named(after, after.cohort.entry[0].set.expect("a set")), imported.sets[0]);
+    assert_eq!(named(after, after.tasks[0].cohort.entry[0].set.expect("a set")), imported.sets[0]);
     let set_of = |rule: &Rule| match rule {
         Rule::Has { events, .. } => events.set.expect("a set"),
         other => panic!("{other:?}"),
     };
-    assert_eq!(named(after, set_of(&after.cohort.exclude[0])), imported.sets[1]);
+    assert_eq!(named(after, set_of(&after.tasks[0].cohort.exclude[0])), imported.sets[1]);
     let without_sets = |cohort: &Cohort| {
         let mut cohort = cohort.clone();
         cohort.entry.iter_mut().for_each(|event| event.set = None);
@@ -71,12 +71,12 @@ fn a_cohort_takes_the_place_of_the_templates() {
         }
         cohort
     };
-    assert_eq!(without_sets(&after.cohort), without_sets(&expected));
+    assert_eq!(without_sets(&after.tasks[0].cohort), without_sets(&expected));
     assert_eq!(after.accrual.0.to_string(), "2012-01-01");
     assert_eq!(after.accrual.1.to_string(), "2020-12-31");
     // All else is the template's.
     assert_eq!(after.covariates.len(), before.covariates.len());
-    assert_eq!(after.outcome.at_risk, before.outcome.at_risk);
+    assert_eq!(after.tasks[0].outcome.at_risk, before.tasks[0].outcome.at_risk);
     assert!(written.text.contains("# Self-harm within a year of a first psychosis"), "comments stay");
     assert!(written.text.contains("# Imported: Atlas cohort"), "{}", written.text);
 }
@@ -128,13 +128,16 @@ fn an_outcome_takes_the_place_of_the_templates() {
     };
     let written = write(&with_keys(TEMPLATE), &imported).unwrap_or_else(|error| panic!("{error}"));
     let after = study(&written.text);
-    assert_eq!(after.task.name, "relapse");
+    assert_eq!(after.tasks[0].name, "relapse");
     let records = records(&after);
-    assert_eq!(records.cohort.name, "first_episode");
-    assert_eq!(records.outcome.any_of.len(), 2);
-    assert_eq!(records.outcome.any_of[1], event(RecordTable::Death, None));
-    assert_eq!(records.set(records.outcome.any_of[0].set.expect("a set")), &sets[0]);
-    assert_eq!(records.outcome.at_risk, crate::study::records::AtRisk::Days { from: 8, to: 90 });
+    assert_eq!(records.tasks[0].cohort.name, "first_episode");
+    assert_eq!(records.tasks[0].outcome.any_of.len(), 2);
+    assert_eq!(records.tasks[0].outcome.any_of[1], event(RecordTable::Death, None));
+    assert_eq!(records.set(records.tasks[0].outcome.any_of[0].set.expect("a set")), &sets[0]);
+    assert_eq!(
+        records.tasks[0].outcome.at_risk,
+        crate::study::records::AtRisk::Days { from: 8, to: vec![90] }
+    );
 }
 
 #[test]

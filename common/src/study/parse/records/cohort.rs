@@ -53,16 +53,19 @@ pub(super) fn read(top: &Section<'_>, sets: &Sets, windows: &Windows) -> Cohorts
     cohorts
 }
 
-/// The cohort that the task names; the others are mistakes.
-pub(super) fn choose(top: &Section<'_>, cohorts: Cohorts, target: Option<&str>) -> Option<Cohort> {
-    let target = target?;
-    for (name, _) in cohorts.iter().filter(|(name, _)| name != target) {
-        let path = format!("cohort.{name}");
-        let expected =
-            format!("one cohort, {target}, which the task names: this version trains one model on one");
-        top.wrong(&path, &expected, "another", "remove it");
+/// The cohort that each task names, in their order; one that none names is a mistake. None where any has one.
+pub(super) fn choose(
+    top: &Section<'_>,
+    cohorts: &Cohorts,
+    targets: Option<&[Option<String>]>,
+) -> Option<Vec<Cohort>> {
+    let targets = targets?.iter().cloned().collect::<Option<Vec<String>>>()?;
+    for (name, _) in cohorts.iter().filter(|(name, _)| !targets.contains(name)) {
+        let expected = format!("a cohort that a task names: {}", targets.join(", "));
+        top.wrong(&format!("cohort.{name}"), &expected, "one that none names", "remove it, or add its task");
     }
-    cohorts.into_iter().find(|(name, _)| name == target)?.1
+    let named = |target: &String| cohorts.iter().find(|(name, _)| name == target)?.1.clone();
+    targets.iter().map(named).collect()
 }
 
 fn cohort(section: &Section<'_>, name: &str, sets: &Sets, windows: &Windows) -> Option<Cohort> {

@@ -10,8 +10,8 @@ mod task;
 mod windows;
 
 use super::super::raw::{Ask, Section, Value, ask};
-use super::super::records::{DateOnly, Records};
-use super::super::{Data, Study, Task};
+use super::super::records::{DateOnly, RecordTask, Records};
+use super::super::{Data, Study};
 use super::{Parts, distinct_cells, section};
 use jiff::civil::Date;
 
@@ -49,33 +49,32 @@ pub(super) fn parts(top: &Section<'_>) -> Parts {
     let sets = sets::read(top);
     let windows = windows::read(top);
     let cohorts = cohort::read(top, &sets, &windows);
-    let task = task::read(top, &sets, &cohorts);
-    let cohort = cohort::choose(top, cohorts, task.target.as_deref());
-    let hours = cohort.as_ref().map(|cohort| cohort.predict_after_hours);
+    let tasks = task::read(top, &sets, &cohorts);
+    let targets =
+        tasks.as_ref().map(|tasks| tasks.iter().map(|task| task.target.clone()).collect::<Vec<_>>());
+    let cohorts = cohort::choose(top, &cohorts, targets.as_deref());
+    // What the first to be asked about may not know yet, no window reaches.
+    let hours = cohorts.as_ref().and_then(|all| all.iter().map(|cohort| cohort.predict_after_hours).min());
     windows::check(top, &windows, hours);
     let features = features::read(top, &sets, &windows, hours);
     let attributes = attributes::read(top);
     let (attributes, fields) = unzipped(attributes);
     let (features, covariates) = unzipped(features);
+    let (tasks, outcomes): (Vec<_>, Vec<_>) =
+        tasks.into_iter().flatten().map(|task| (task.task, task.outcome)).unzip();
+    let tasks = tasks.into_iter().collect::<Option<Vec<_>>>().filter(|tasks| !tasks.is_empty());
     let records = || {
-        let (source, cohort, outcome) = (source?, cohort?, task.outcome?);
+        let (source, cohorts) = (source?, cohorts?);
+        let outcomes = outcomes.into_iter().collect::<Option<Vec<_>>>()?;
+        let tasks = cohorts.into_iter().zip(outcomes);
+        let tasks = tasks.map(|(cohort, outcome)| RecordTask { cohort, outcome }).collect();
         let (covariates, attributes) = (covariates?, fields?);
         let sets = sets.finish(top)?;
         let Source { formats, accrual, followup_to, date_only } = source;
-        Some(Records {
-            formats,
-            accrual,
-            followup_to,
-            date_only,
-            sets,
-            cohort,
-            outcome,
-            covariates,
-            attributes,
-        })
+        Some(Records { formats, accrual, followup_to, date_only, sets, tasks, covariates, attributes })
     };
     let data = records().map(|records| Data::Records(Box::new(records)));
-    Parts { data, task: task.name.map(|name| Task { name }), features, attributes }
+    Parts { data, tasks, features, attributes }
 }
 
 fn unzipped<A, B>(both: Option<Vec<(A, B)>>) -> (Option<Vec<A>>, Option<Vec<B>>) {

@@ -1,15 +1,16 @@
-//! The one `[[task]]`: the outcome, when it counts, and for whom.
+//! `[[task]]`: the outcome, when it counts, and for whom.
 
-use super::super::{label, sections};
+use super::super::task::prevalence;
 use super::cohort::{CRITERIA_MAX, Cohorts, DAYS_MAX, criterion};
 use super::sets::{Sets, listed};
+use crate::study::Task;
 use crate::study::raw::{Ask, Section, Value, ask, nearest};
 use crate::study::records::{AtRisk, Death, Outcome, PriorOutcome, ShortFollowUp};
 
 const HORIZONS: Ask = ask(
     "horizons_days",
-    "one whole number of days from 1 to 36500: this version trains one model for one horizon",
-    "horizons_days = [365]",
+    "a rising list of whole numbers of days from 1 to 36500, at least one",
+    "horizons_days = [30, 365]",
 );
 const AT_RISK_START: Ask = ask(
     "time_at_risk_start_day",
@@ -17,28 +18,22 @@ const AT_RISK_START: Ask = ask(
     "time_at_risk_start_day = 1",
 );
 
-/// What of the task is sound.
-#[derive(Default)]
+const HORIZONS_MAX: usize = 16;
+
+/// What of a task is sound.
 pub(super) struct TaskParts {
-    pub(super) name: Option<String>,
+    pub(super) task: Option<Task>,
     /// The name of a cohort of the file.
     pub(super) target: Option<String>,
     pub(super) outcome: Option<Outcome>,
 }
 
-pub(super) fn read(top: &Section<'_>, sets: &Sets, cohorts: &Cohorts) -> TaskParts {
-    const TASK: Ask = ask("task", "one [[task]]: this version trains one model per study", "[[task]]");
-    let tasks = top.required(TASK, |value| {
-        let tasks = sections(value, |section| Some(task(section, sets, cohorts)))?;
-        <[_; 1]>::try_from(tasks).ok().or_else(|| value.wrong())
-    });
-    tasks.map_or_else(TaskParts::default, |[task]| task)
+pub(super) fn read(top: &Section<'_>, sets: &Sets, cohorts: &Cohorts) -> Option<Vec<TaskParts>> {
+    super::super::task::all(top, |section, name| task(section, name, sets, cohorts))
 }
 
-fn task(section: &Section<'_>, sets: &Sets, cohorts: &Cohorts) -> TaskParts {
-    const NAME: Ask = ask("name", "one word", r#"name = "self_harm""#);
+fn task(section: &Section<'_>, name: Option<String>, sets: &Sets, cohorts: &Cohorts) -> TaskParts {
     const TARGET: Ask = ask("target", "the name of a cohort", r#"target = "first_episode""#);
-    let name = section.required(NAME, label);
     let target = section.required(TARGET, |v| {
         let target = v.text_where(|_| true)?;
         let known = cohorts.iter().map(|(name, _)| name.as_str());
@@ -52,7 +47,11 @@ fn task(section: &Section<'_>, sets: &Sets, cohorts: &Cohorts) -> TaskParts {
         };
         v.wrong_because(&format!("the name of a cohort: {}", listed(known)), &format!("{target:?}"), &instead)
     });
-    TaskParts { name, target, outcome: outcome(section, sets) }
+    let outcome = outcome(section, sets);
+    let predictions = outcome.as_ref().map(|outcome| outcome.at_risk.horizons().len());
+    let prevalence_public = prevalence(section, predictions);
+    let task = name.zip(prevalence_public).map(|(name, prevalence_public)| Task { name, prevalence_public });
+    TaskParts { task, target, outcome }
 }
 
 fn outcome(section: &Section<'_>, sets: &Sets) -> Option<Outcome> {
@@ -128,23 +127,14 @@ fn outcome(section: &Section<'_>, sets: &Sets) -> Option<Outcome> {
 }
 
 fn days_at_risk(section: &Section<'_>) -> Option<AtRisk> {
-    let horizon = section.required(HORIZONS, |v| {
-        let horizons = v.list(0..=64, |item| item.small(1..=DAYS_MAX))?;
-        match horizons[..] {
-            [one] => Some(one),
-            [] => v.wrong(),
-            [first, ..] => {
-                let found = format!("{} of them", horizons.len());
-                let instead =
-                    format!("write horizons_days = [{first}], and another study for each other one");
-                v.wrong_because(HORIZONS.expected, &found, &instead)
-            }
-        }
+    let horizons = section.required(HORIZONS, |v| {
+        let horizons = v.list(1..=HORIZONS_MAX, |item| item.small(1..=DAYS_MAX))?;
+        if horizons.is_sorted_by(|a, b| a < b) { Some(horizons) } else { v.wrong() }
     });
     let from = section.required(AT_RISK_START, |v| v.small(1..=DAYS_MAX));
-    let (from, to) = (from?, horizon?);
-    if from > to {
-        let expected = format!("a day up to the horizon, {to}");
+    let (from, to) = (from?, horizons?);
+    if from > to[0] {
+        let expected = format!("a day up to the first horizon, {}", to[0]);
         section.wrong(AT_RISK_START.key, &expected, &from.to_string(), "write time_at_risk_start_day = 1");
         return None;
     }

@@ -120,7 +120,7 @@ fn the_steps_are_counted() {
     let dir = write(&hospital(100));
     let Ok(Extracted { loaded, report }) = read(dir.path(), &study) else { panic!("reads") };
     let steps: Vec<(&str, u64)> =
-        report.attrition.0.iter().map(|(step, people)| (step.as_str(), *people)).collect();
+        report.predictions[0].attrition.0.iter().map(|(step, people)| (step.as_str(), *people)).collect();
     // 14 people have no entry; 14 of the others were born after 1997; person 4 died; every ninth is lost from sight.
     let expected = steps.iter().map(|step| step.1).collect::<Vec<_>>();
     assert_eq!(
@@ -147,9 +147,9 @@ fn the_steps_are_counted() {
     assert_eq!(expected[6], count(&|id| alive(id) && followed(id)));
     // Person 3 died before.
     assert_eq!(expected[7], count(&|id| alive(id) && followed(id) && id % 4 < 2 && *id != 3));
-    assert_eq!(report.training.0 + report.evaluation.0, expected[6]);
-    assert_eq!(report.training.1 + report.evaluation.1, expected[7]);
-    assert_eq!(loaded.training.people() as u64, report.training.0);
+    assert_eq!(report.predictions[0].training.0 + report.predictions[0].evaluation.0, expected[6]);
+    assert_eq!(report.predictions[0].training.1 + report.predictions[0].evaluation.1, expected[7]);
+    assert_eq!(loaded.training.people() as u64, report.predictions[0].training.0);
     let (_, not_recorded, left_out) = &report.features[1];
     let of_unit = |id: &u64| alive(id) && followed(id) && id % 5 == 3;
     let of_none = |id: &u64| alive(id) && followed(id) && id % 5 == 4;
@@ -321,7 +321,10 @@ fn sets_mean_what_the_vocabulary_says() {
         let noted: Vec<(&str, Remark)> =
             found.report.notes.iter().map(|note| (note.concept.as_str(), note.what)).collect();
         assert_eq!(
-            (found.report.training.1 + found.report.evaluation.1, noted.as_slice()),
+            (
+                found.report.predictions[0].training.1 + found.report.predictions[0].evaluation.1,
+                noted.as_slice()
+            ),
             (expected, notes)
         );
     }

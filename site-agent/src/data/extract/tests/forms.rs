@@ -255,7 +255,7 @@ fn meds_of_somebody_else() {
     let Ok(found) = extract(&opened, &study, of_study(&study), &key, &Reading::default()) else {
         panic!("reads")
     };
-    let steps: Vec<u64> = found.report.attrition.0.iter().map(|(_, people)| *people).collect();
+    let steps: Vec<u64> = found.report.predictions[0].attrition.0.iter().map(|(_, people)| *people).collect();
     // Person 1 fits, and dies unseen, after the end of observation; person 2's diagnosis is of no table; person 3's is another.
     assert_eq!(steps, [3, 1, 1, 1, 1, 0]);
     assert!(found.report.notes.is_empty());

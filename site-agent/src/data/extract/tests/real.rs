@@ -94,7 +94,7 @@ fn eicu_networks() {
     let mut left_out = 0;
     for folder in networks() {
         let report = read(&folder, &study).report;
-        for (at, (step, people)) in report.attrition.0.into_iter().enumerate() {
+        for (at, (step, people)) in report.predictions[0].attrition.0.into_iter().enumerate() {
             match steps.get_mut(at) {
                 Some((_, sum)) => *sum += people,
                 None => steps.push((step, people)),

@@ -67,7 +67,7 @@ fn the_example_says_what_it_says() {
     let atc = ConceptRef::Code { vocabulary: "ATC".to_owned(), code: "N05A".to_owned() };
     assert_eq!(records.sets[5].include[0].concept, atc);
     assert!(records.sets[5].include[0].descendants && !records.sets[6].include[0].descendants);
-    let cohort = &records.cohort;
+    let cohort = &records.tasks[0].cohort;
     assert_eq!(cohort.name, "first_episode");
     assert_eq!(cohort.entry, [events(RecordTable::Condition, 0), events(RecordTable::Condition, 1)]);
     assert_eq!((cohort.limit, cohort.index), (Limit::FirstEver, Anchor::Start));
@@ -75,12 +75,12 @@ fn the_example_says_what_it_says() {
     let inpatient = Rule::Has { events: events(RecordTable::Visit, 4), window: LONG, count_min: 1 };
     assert_eq!(cohort.require, [Rule::Age { min: 18, max: 65 }, inpatient]);
     assert_eq!(cohort.exclude, [Rule::DiedBefore]);
-    let outcome = &records.outcome;
+    let outcome = &records.tasks[0].outcome;
     assert_eq!(outcome.any_of, [events(RecordTable::Condition, 2), events(RecordTable::Observation, 3)]);
-    assert_eq!(outcome.at_risk, AtRisk::Days { from: 1, to: 365 });
+    assert_eq!(outcome.at_risk, AtRisk::Days { from: 1, to: vec![365] });
     assert_eq!((outcome.prior, outcome.death), (PriorOutcome::Keep, Death::Competing));
     assert_eq!(outcome.short_follow_up, ShortFollowUp::KeepIfOutcome);
-    assert_eq!(study.task.name, "self_harm");
+    assert_eq!(study.tasks[0].name, "self_harm");
     let fields = [
         vec![PersonField::Gender],
         vec![PersonField::Race, PersonField::Ethnicity],
@@ -153,18 +153,21 @@ fn other_spellings() {
         ),
         ("time_at_risk_start_day = 1 ", ""),
     ]);
-    assert_eq!(stay.outcome.at_risk, AtRisk::Stay);
+    assert_eq!(stay.tasks[0].outcome.at_risk, AtRisk::Stay);
     // Deaths have no set, and other events need none.
     let death = with(&[("{ event = \"observation\", set = \"suicide_attempt\" }", "{ event = \"death\" }")]);
-    assert_eq!(death.outcome.any_of[1], Criterion { table: RecordTable::Death, set: None });
+    assert_eq!(death.tasks[0].outcome.any_of[1], Criterion { table: RecordTable::Death, set: None });
     let any = with(&[("event = \"visit\", set = \"inpatient\", ", "event = \"visit\", ")]);
-    let Rule::Has { events, .. } = &any.cohort.require[1] else { panic!("a rule on events") };
+    let Rule::Has { events, .. } = &any.tasks[0].cohort.require[1] else { panic!("a rule on events") };
     assert_eq!(events.set, None);
     let there = with(&[
         ("require = [", "require = [{ still_there = true },"),
         ("predict_after_hours    = 24 ", "predict_after_hours = 8760 "),
     ]);
-    assert_eq!((&there.cohort.require[0], there.cohort.predict_after_hours), (&Rule::StillThere, 8760));
+    assert_eq!(
+        (&there.tasks[0].cohort.require[0], there.tasks[0].cohort.predict_after_hours),
+        (&Rule::StillThere, 8760)
+    );
     // The same concept twice is one set, and one name.
     let twice = with(&[("code   = \"LOINC:39156-5\"", "id = 3027018\nconcept_name = \"Heart rate\"")]);
     assert_eq!(twice.sets.len(), 7);
