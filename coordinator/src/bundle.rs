@@ -78,7 +78,11 @@ pub fn write(
         let (header, values) = blob::decode::<ModelHeader>(&bytes)
             .map_err(|e| StoreError::Corrupt(format!("final model: {e}")))?;
         put("model.safetensors", &export::safetensors_bytes(&header, &values))?;
-        put("model.json", export::architecture_json(&header, &study::card::inputs(study)).as_bytes())?;
+        put(
+            "model.json",
+            export::architecture_json(&header, &study::card::inputs(study), &study::card::outputs(study))
+                .as_bytes(),
+        )?;
     }
     for (grouping, sites) in &state.histograms {
         for (site, digest) in sites {

@@ -6,7 +6,7 @@ use consilium_common::evaluation::histogram::Grouping;
 use consilium_common::evaluation::interval::Estimate;
 use consilium_common::evaluation::performance::{Performance, TooFew, shown_count};
 use consilium_common::id::{SiteName, StudyId};
-use consilium_common::study::{Disclosure, Study};
+use consilium_common::study::{Disclosure, Predicted, Study};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -109,11 +109,40 @@ pub struct SitePrivacy {
     pub steps: u64,
 }
 
+/// Which prediction a figure is of; only where a study has several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Of {
+    /// The task's name.
+    pub task: String,
+    /// The day on which the time at risk ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub horizon_days: Option<u32>,
+}
+
+impl Of {
+    /// What a prediction's figures say of it: nothing where it is the study's only one.
+    #[must_use]
+    pub fn prediction(study: &Study, predicted: &Predicted) -> Option<Self> {
+        let task = study.tasks[predicted.task].name.clone();
+        (study.predicted().len() > 1).then_some(Self { task, horizon_days: predicted.horizon_days })
+    }
+
+    /// For people, as `self harm within 365 days`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let task = self.task.replace('_', " ");
+        self.horizon_days.map_or(task.clone(), |days| format!("{task} within {days} days"))
+    }
+}
+
 /// One model's metrics on all sites' evaluation people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Model {
     /// `federated`, `local:SITE`, `pooled_reference`.
     pub name: String,
+    /// Of which prediction.
+    #[serde(flatten)]
+    pub of: Option<Of>,
     /// Area under the ROC curve.
     pub auroc: Option<f64>,
     /// Its interval at the study's level.
@@ -169,6 +198,9 @@ pub struct Subgroup {
     pub suppressed: bool,
     /// `sex*age_band`.
     pub grouping: String,
+    /// Of which prediction.
+    #[serde(flatten)]
+    pub of: Option<Of>,
     /// Why it is suppressed: `count` or `standard_error`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -214,10 +246,11 @@ pub struct Memory {
 impl Model {
     /// The study's model, judged on the sum of the sites' `overall` histograms.
     #[must_use]
-    pub fn released(performance: &Performance) -> Self {
+    pub fn released(of: Option<Of>, performance: &Performance) -> Self {
         let value = |estimate: Option<Estimate>| estimate.map(|e| e.value);
         Self {
             name: FEDERATED.into(),
+            of,
             auroc: value(performance.auroc),
             auroc_interval: ends(performance.auroc),
             auprc: value(performance.auprc),
@@ -240,9 +273,10 @@ impl Model {
     /// A reference that is not released, judged on exact scores; `None` where there were not both
     /// outcomes.
     #[must_use]
-    pub fn reference(name: &str, exact: Option<&Exact>) -> Self {
+    pub fn reference(name: &str, of: Option<Of>, exact: Option<&Exact>) -> Self {
         Self {
             name: name.into(),
+            of,
             auroc: exact.map(|e| e.auroc),
             auroc_interval: exact.map(|e| e.auroc_interval.into()),
             auprc: exact.map(|e| e.auprc),
@@ -269,7 +303,13 @@ pub fn subgroups(study: &Study, grouping: &Grouping, performances: &[Performance
     assert_eq!(performances.len(), grouping.len(), "one performance per group");
     let names = || grouping.attributes.iter().map(|index| study.attributes[*index].name.clone());
     let groups = grouping.labels.iter().map(|labels| names().zip(labels.iter().cloned()).collect());
-    groups.zip(performances).map(|(g, p)| subgroup(g, &grouping.name, p, &study.disclosure)).collect()
+    let name = names().collect::<Vec<_>>().join("*");
+    let of = Of::prediction(study, &study.predicted()[usize::from(grouping.output)]);
+    let one = |(group, performance)| Subgroup {
+        of: of.clone(),
+        ..subgroup(group, &name, performance, &study.disclosure)
+    };
+    groups.zip(performances).map(one).collect()
 }
 
 fn subgroup(
@@ -289,6 +329,7 @@ fn subgroup(
         interval: ends(auroc),
         suppressed: shown.is_err(),
         grouping: grouping.into(),
+        of: None,
         reason: shown.err().map(|why| {
             match why {
                 TooFew::Count => "count",

@@ -1,7 +1,7 @@
 //! Gathers what the report shows from a bundle's results.
 
-use crate::metrics::{FEDERATED, Metrics};
-use crate::report::{Cosigners, ReportData, RocCurve, SiteAnswer, SiteCap, SiteDecision, Stopped};
+use crate::metrics::{FEDERATED, Metrics, Of};
+use crate::report::{Cosigners, ReportData, RocCurve, SiteAnswer, SiteCap, SiteDecision, Stopped, View};
 use crate::results::Results;
 use crate::simulate::Reference;
 use crate::study::StudyEvent;
@@ -20,18 +20,24 @@ const DATA_SOURCE: &str = "data_source";
 pub fn of(results: &Results, metrics: &Metrics, references: &[Reference]) -> Option<ReportData> {
     let study = &results.study;
     let source = study.report.iter().find(|(key, _)| key == DATA_SOURCE).map(|(_, text)| text.clone());
-    let overall: Option<&Performance> = results
-        .performances
-        .iter()
-        .find(|(grouping, _)| grouping.attributes.is_empty())
-        .and_then(|(_, performances)| performances.first());
-    let released = overall.map(|p| RocCurve::released(FEDERATED, &p.roc));
-    // The released model's own curve without noise would hide its band.
-    let others = references
-        .iter()
-        .filter(|reference| reference.name != FEDERATED)
-        .map(|reference| RocCurve::reference(&reference.name, reference.roc.clone()));
-    let roc = released.into_iter().chain(others);
+    let predicted = study.predicted();
+    let views = (0_u8..).zip(&predicted).map(|(output, predicted)| {
+        let of = Of::prediction(study, predicted);
+        let overall: Option<&Performance> =
+            results.overall().find(|(known, _)| *known == output).map(|(_, performance)| performance);
+        let released = overall.map(|p| RocCurve::released(FEDERATED, &p.roc));
+        // The released model's own curve without noise would hide its band.
+        let others = references
+            .iter()
+            .filter(|reference| reference.name != FEDERATED && reference.of == of)
+            .map(|reference| RocCurve::reference(&reference.name, reference.roc.clone()));
+        let roc = released.into_iter().chain(others);
+        View {
+            roc: roc.filter(|curve| !curve.points.is_empty()).collect(),
+            calibration: overall.map(|p| p.calibration.clone()).unwrap_or_default(),
+            of,
+        }
+    });
     let answers = answers(&results.events);
     Some(ReportData {
         metrics: metrics.clone(),
@@ -54,8 +60,7 @@ pub fn of(results: &Results, metrics: &Metrics, references: &[Reference]) -> Opt
                 epsilon: site.epsilon_per_study_cap.min(study.privacy.person_total_max),
             })
             .collect(),
-        roc: roc.filter(|curve| !curve.points.is_empty()).collect(),
-        calibration: overall.map(|p| p.calibration.clone()).unwrap_or_default(),
+        views: views.collect(),
         // This version's event list has no checkpoints.
         learning_curve: None,
         refusals: results.refusals.clone(),

@@ -4,7 +4,7 @@
 pub mod refusals;
 
 use self::refusals::Refusals;
-use crate::metrics::{self, Memory, Metrics, Model, Privacy, SitePrivacy, Subgroup, Sums, Timing};
+use crate::metrics::{self, Memory, Metrics, Model, Of, Privacy, SitePrivacy, Subgroup, Sums, Timing};
 use crate::operator::CommandError;
 use crate::report::Stopped;
 use crate::simulate::Reference;
@@ -62,6 +62,14 @@ pub struct Results {
     pub refusals: Vec<Refusals>,
     /// Each grouping with the performance of each of its groups.
     pub performances: Vec<(Grouping, Vec<Performance>)>,
+}
+
+impl Results {
+    /// Of everybody, for each prediction that was released, by its output.
+    pub fn overall(&self) -> impl Iterator<Item = (u8, &Performance)> {
+        let overall = self.performances.iter().filter(|(grouping, _)| grouping.attributes.is_empty());
+        overall.filter_map(|(grouping, performances)| Some((grouping.output, performances.first()?)))
+    }
 }
 
 /// Writes `bundle/`, `metrics.json`, `report.html` and the model into `out`. The report shows `audit`, an
@@ -167,7 +175,8 @@ fn evaluate(
     let model = Digest::of(&final_model);
     let edges = &study.evaluation.bin_edges;
     let settings = Settings::of(study);
-    let mut bins = None;
+    // Of each prediction.
+    let mut fitted = BTreeMap::new();
     let mut judged = Vec::new();
     for (number, grouping) in groupings(study).into_iter().enumerate() {
         let released = folder.join("evaluation").join(grouping.name.replace('*', "+"));
@@ -179,8 +188,8 @@ fn evaluate(
             }
         };
         let Some(cells) = cells else { continue };
-        // The first grouping is `overall`: everybody, so the steadiest fit.
-        let bins = bins.get_or_insert_with(|| Bins::fitted(edges, &cells.group(0)));
+        // The first grouping of a prediction is `overall`: everybody, so the steadiest fit.
+        let bins = fitted.entry(grouping.output).or_insert_with(|| Bins::fitted(edges, &cells.group(0)));
         let seed = INTERVAL_SEED.wrapping_add((number as u64) << 32);
         let performances = performances(&cells, bins, &settings, seed);
         judged.push((grouping, performances));
@@ -253,12 +262,13 @@ fn metrics(results: &Results, extras: Option<&Extras>) -> Metrics {
     let sites: Vec<SiteName> = results.audit.sites.iter().map(|site| site.name.clone()).collect();
     let people: f64 =
         study.sites.iter().filter(|s| sites.contains(&s.name)).map(|s| study.training_people(s)).sum();
-    let overall = results.performances.iter().find(|(g, _)| g.attributes.is_empty());
-    let mut models: Vec<Model> =
-        overall.and_then(|(_, p)| p.first()).map(Model::released).into_iter().collect();
-    models.extend(
-        extras.iter().flat_map(|e| &e.references).map(|r| Model::reference(&r.name, r.exact.as_ref())),
-    );
+    let predicted = study.predicted();
+    let released = results.overall().map(|(output, performance)| {
+        Model::released(Of::prediction(study, &predicted[usize::from(output)]), performance)
+    });
+    let mut models: Vec<Model> = released.collect();
+    let references = extras.iter().flat_map(|e| &e.references);
+    models.extend(references.map(|r| Model::reference(&r.name, r.of.clone(), r.exact.as_ref())));
     let subgroups: Vec<Subgroup> = results
         .performances
         .iter()
@@ -376,8 +386,9 @@ fn text(metrics: &Metrics, level: f64, stopped: Option<&Stopped>) -> String {
             ("federated", false) => "the same model without noise in the figures; not released",
             _ => "no privacy; not released",
         };
+        let of = model.of.as_ref().map_or_else(String::new, |of| format!(", {}", of.words()));
         vec![
-            model.name.clone(),
+            format!("{}{of}", model.name),
             number(model.auroc) + &interval,
             number(model.auprc),
             number(model.brier),

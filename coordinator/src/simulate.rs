@@ -16,6 +16,7 @@ mod tune;
 pub use compare::CompareArgs;
 
 use crate::cli::Output;
+use crate::metrics::Of;
 use crate::operator::CommandError;
 use clap::Args;
 use consilium_common::evaluation::exact::{self, Exact};
@@ -24,7 +25,7 @@ use consilium_common::id::SiteName;
 use consilium_common::model::Architecture;
 use consilium_common::model::blob::{self, ModelHeader};
 use consilium_common::privacy::clip::Lattice;
-use consilium_common::study::{self, RosterSite, Study};
+use consilium_common::study::{self, Predicted, RosterSite, Study};
 use consilium_common::train::{self, local, reference};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -65,6 +66,8 @@ pub struct SiteExamples {
 pub struct Reference {
     /// `federated`, `federated_without_noise`, `local:SITE`, `pooled_reference`.
     pub name: String,
+    /// Which of the study's predictions it is judged on.
+    pub of: Option<Of>,
     /// On all sites' evaluation people together; `None` without people of both outcomes.
     pub exact: Option<Exact>,
     /// Its ROC curve on them, for drawing; empty without people of both outcomes.
@@ -84,13 +87,17 @@ pub fn run(args: &SimulateArgs, out: Output) -> Result<(), CommandError> {
         return compare::run(&args.compare, &study, &sites, out);
     }
     let mut references = references(&study, &sites, args.bundle.as_deref())?;
-    references.push(without_noise(&study, &sites));
+    references.extend(without_noise(&study, &sites));
     let json: Vec<Value> = references.iter().map(to_json).collect();
     out.print(&json!({"study": study.id, "released": false, "models": json}), || {
+        let name = |r: &Reference| match &r.of {
+            None => r.name.clone(),
+            Some(of) => format!("{}, {}", r.name, of.words()),
+        };
         let rows = references.iter().map(|r| match &r.exact {
-            None => vec![r.name.clone(), "-".into(), String::new(), String::new(), String::new()],
+            None => vec![name(r), "-".into(), String::new(), String::new(), String::new()],
             Some(e) => vec![
-                r.name.clone(),
+                name(r),
                 format!("{:.3} ({:.3} to {:.3})", e.auroc, e.auroc_interval.0, e.auroc_interval.1),
                 format!("{:.3}", e.auprc),
                 format!("{:.3}", e.brier),
@@ -104,7 +111,7 @@ pub fn run(args: &SimulateArgs, out: Output) -> Result<(), CommandError> {
 
 fn to_json(reference: &Reference) -> Value {
     let exact = reference.exact.as_ref();
-    json!({
+    let mut json = json!({
         "name": reference.name,
         "auroc": exact.map(|e| e.auroc),
         "auroc_interval": exact.map(|e| [e.auroc_interval.0, e.auroc_interval.1]),
@@ -114,7 +121,12 @@ fn to_json(reference: &Reference) -> Value {
         "calibration_slope": exact.and_then(|e| e.calibration_slope),
         "calibration_in_the_large": exact.map(|e| e.calibration_in_the_large),
         "released_under_dp": false,
-    })
+    });
+    if let Some(of) = &reference.of {
+        json["task"] = json!(of.task);
+        json["horizon_days"] = json!(of.horizon_days);
+    }
+    json
 }
 
 /// Reads every `SITE.examples` of a folder.
@@ -165,9 +177,7 @@ pub fn references(
 ) -> Result<Vec<Reference>, CommandError> {
     let architecture = study.architecture();
     let everybody = pool(sites, &architecture, |examples| &examples.evaluation);
-    let judge = |name: String, parameters: &[f32]| {
-        judge(name, &architecture, parameters, &everybody, study.evaluation.level)
-    };
+    let judge = |name: &str, parameters: &[f32]| judge(study, name, parameters, &everybody);
     let mut references = Vec::new();
     if let Some(bundle) = bundle {
         let path = bundle.join("final").join("model");
@@ -178,23 +188,22 @@ pub fn references(
         if header.architecture != architecture {
             return Err(CommandError::input(format!("{}: a model of another shape", path.display())));
         }
-        references.push(judge("federated".into(), &train::parameters(&values)));
+        references.extend(judge("federated", &train::parameters(&values)));
     }
     let start = train::parameters(&study.initial_parameters());
     let options = reference::Fit::default();
     let pooled = pool(sites, &architecture, |examples| &examples.training);
-    references
-        .push(judge("pooled_reference".into(), &reference::fit(&architecture, &pooled, &start, &options)));
+    references.extend(judge("pooled_reference", &reference::fit(&architecture, &pooled, &start, &options)));
     for site in sites {
         let fitted = reference::fit(&architecture, &site.examples.training, &start, &options);
-        references.push(judge(format!("local:{}", site.site), &fitted));
+        references.extend(judge(&format!("local:{}", site.site), &fitted));
     }
     Ok(references)
 }
 
 /// The very rounds of the study with the same sampling, clipping and averaging, but no noise: what
 /// the noise costs is the difference to `federated`.
-fn without_noise(study: &Study, sites: &[SiteExamples]) -> Reference {
+fn without_noise(study: &Study, sites: &[SiteExamples]) -> Vec<Reference> {
     use consilium_common::model::aggregate::WeightedSum;
     use consilium_common::privacy::noise::secret_rng;
     let architecture = study.architecture();
@@ -222,9 +231,7 @@ fn without_noise(study: &Study, sites: &[SiteExamples]) -> Reference {
         model = sum.apply(&model).expect("some site has weight");
     }
     let everybody = pool(sites, &architecture, |examples| &examples.evaluation);
-    let parameters = train::parameters(&model);
-    let name = "federated_without_noise".into();
-    judge(name, &architecture, &parameters, &everybody, study.evaluation.level)
+    judge(study, "federated_without_noise", &train::parameters(&model), &everybody)
 }
 
 fn local_round(study: &Study, site: &RosterSite) -> local::LocalRound {
@@ -253,19 +260,25 @@ fn pool(
     all
 }
 
-fn judge(
-    name: String,
-    architecture: &Architecture,
-    parameters: &[f32],
-    people: &Examples,
-    level: f64,
-) -> Reference {
+/// A model on the people of each of the study's predictions.
+fn judge(study: &Study, name: &str, parameters: &[f32], people: &Examples) -> Vec<Reference> {
+    let probabilities = probabilities(&study.architecture(), parameters, people);
+    let of_one = |(output, predicted): (u8, &Predicted)| {
+        let rows: Vec<usize> = people.rows_for(output).collect();
+        let own: Vec<f64> = rows.iter().map(|&row| probabilities[row]).collect();
+        let outcomes: Vec<bool> = rows.iter().map(|&row| people.label(row) > 0.5).collect();
+        Reference {
+            name: name.to_owned(),
+            of: Of::prediction(study, predicted),
+            exact: exact::exact(&own, &outcomes, study.evaluation.level),
+            roc: exact::roc(&own, &outcomes),
+        }
+    };
+    (0_u8..).zip(&study.predicted()).map(of_one).collect()
+}
+
+/// Of every example, for its own prediction.
+fn probabilities(architecture: &Architecture, parameters: &[f32], people: &Examples) -> Vec<f64> {
     let logits = train::logits(architecture, parameters, people);
-    let probabilities: Vec<f64> = logits.iter().map(|&z| 1.0 / (1.0 + (-f64::from(z)).exp())).collect();
-    let outcomes: Vec<bool> = (0..people.len()).map(|row| people.label(row) > 0.5).collect();
-    Reference {
-        name,
-        exact: exact::exact(&probabilities, &outcomes, level),
-        roc: exact::roc(&probabilities, &outcomes),
-    }
+    logits.iter().map(|&z| 1.0 / (1.0 + (-f64::from(z)).exp())).collect()
 }

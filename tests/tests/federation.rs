@@ -258,3 +258,65 @@ fn a_bad_study_is_refused_with_every_mistake_at_once() {
         assert!(said.err.contains(what), "{what}: {}", said.err);
     }
 }
+
+/// Two tasks are one model with two outputs: one list of steps, each task with figures of its own.
+#[test]
+fn two_tasks_are_one_model() {
+    for (mode, sums) in [("\"local\"", false), ("\"distributed\"\ncolluding = 1", true)] {
+        let mut federation = Federation::enrolled(4, 480);
+        let file = federation.study(
+            "3",
+            &[
+                ("mode", mode),
+                ("quorum", "4"),
+                ("rounds", "6"),
+                ("spare_rounds", "8"),
+                ("local_steps", "1"),
+                ("deadline_s", "60"),
+                ("reply_tick_ms", "20"),
+            ],
+        );
+        let feature = "[[features.column]]\nname   = \"antipsychotic\"\ncolumn = \"antipsychotic\"\nlevels = [\"0\", \"1\"]\n";
+        let task = "[[task]]\nname = \"antipsychotic\"\nprevalence_public = 0.2\n\
+                    outcome = { column = \"antipsychotic\", positive = [\"1\"], negative = [\"0\"] }\n\n";
+        let text = std::fs::read_to_string(&file).expect("made");
+        assert!(text.contains(feature), "the column is a feature of the template");
+        let text = text.replacen(feature, "", 1).replacen(
+            "[[features.column]]",
+            &format!("{task}[[features.column]]"),
+            1,
+        );
+        std::fs::write(&file, text).expect("writes");
+        let digest = federation.publish(&file);
+        let data = federation.table("ashford");
+        let home = federation.home("ashford");
+        let check = ["data", "check", "--study", &file, "--data", &data, "--home", &home, "--format", "json"];
+        let counted = run("site-agent", check).json();
+        assert_eq!(counted["predictions"][1]["name"], "antipsychotic", "{counted}");
+        federation.approve(&digest);
+        federation.start_agents();
+        let _ = federation.coordinator(["study", "start", &digest]).ok();
+        assert_eq!(federation.ended(&digest), "finished");
+
+        let results = federation.report(&digest);
+        let bundle = results.join("bundle");
+        assert_eq!(verify(&bundle).code, 0, "{:?}", verify(&bundle));
+        let names = ["self_harm.overall", "antipsychotic.overall"];
+        assert!(names.iter().all(|name| bundle.join("evaluation").join(name).is_dir()));
+        assert_eq!(bundle.join("sums/5").exists(), sums);
+        let json = |name: &str| -> Value {
+            let bytes = std::fs::read(results.join(name)).expect("there");
+            serde_json::from_slice(&bytes).expect("JSON")
+        };
+        let model = json("model.json");
+        assert_eq!(model["outputs"], serde_json::json!(["self_harm", "antipsychotic"]));
+        assert_eq!(model["layers"][0]["outputs"], 2);
+        let metrics = json("metrics.json");
+        let tasks: Vec<&str> =
+            metrics["models"].as_array().expect("models").iter().filter_map(|m| m["task"].as_str()).collect();
+        assert_eq!(tasks, ["self_harm", "antipsychotic"]);
+        assert!(metrics["privacy"]["epsilon"].as_f64().is_some_and(|epsilon| epsilon <= 3.0), "{metrics}");
+        let html = std::fs::read_to_string(results.join("report.html")).expect("there");
+        assert!(html.contains("Prediction: antipsychotic") && html.contains("Prediction: self harm<"));
+    }
+}

@@ -42,13 +42,14 @@ pub fn safetensors_bytes(header: &ModelHeader, values: &[i32]) -> Vec<u8> {
 
 /// What a tool needs beside the safetensors file to score a person: layers and activations in
 /// order, and each input's name and encoding (from the study's features and rule for missing
-/// values), in order.
+/// values), in order; and, where there are several, the name of each output.
 ///
 /// # Panics
-/// When there are more or fewer inputs than the architecture has: a bug of the caller.
+/// When there are more or fewer inputs or outputs than the architecture has: a bug of the caller.
 #[must_use]
-pub fn architecture_json(header: &ModelHeader, inputs: &[(String, Value)]) -> String {
+pub fn architecture_json(header: &ModelHeader, inputs: &[(String, Value)], outputs: &[String]) -> String {
     assert_eq!(header.architecture.inputs, inputs.len(), "every input is described");
+    assert_eq!(header.architecture.outputs, outputs.len(), "every output is named");
     let layers = header.architecture.layers();
     let last = layers.len() - 1;
     let layers: Vec<Value> = layers
@@ -66,7 +67,7 @@ pub fn architecture_json(header: &ModelHeader, inputs: &[(String, Value)]) -> St
         .collect();
     let inputs: Vec<Value> =
         inputs.iter().map(|(name, encoding)| json!({ "name": name, "encoding": encoding })).collect();
-    let description = json!({
+    let mut description = json!({
         "schema": "architecture/1",
         "study": header.study,
         "round": header.round,
@@ -76,6 +77,12 @@ pub fn architecture_json(header: &ModelHeader, inputs: &[(String, Value)]) -> St
         "layer": "x = activation(x @ weight + bias); weight is [inputs, outputs], row-major",
         "output": "one logit; probability = sigmoid(logit) = 1 / (1 + exp(-logit))",
     });
+    if outputs.len() > 1 {
+        description["outputs"] = json!(outputs);
+        description["output"] = json!(
+            "one logit for each of outputs, in order; probability = sigmoid(logit) = 1 / (1 + exp(-logit))"
+        );
+    }
     let mut text = serde_json::to_string_pretty(&description).expect("plain data");
     text.push('\n');
     text
@@ -169,7 +176,7 @@ mod tests {
             ("age".to_owned(), json!({ "column": "age", "number": { "low": 18, "high": 100 } })),
             ("age: not recorded".to_owned(), json!({ "column": "age", "missing": true })),
         ];
-        let text = architecture_json(&header(2, &[3]), &inputs);
+        let text = architecture_json(&header(2, &[3]), &inputs, &["self_harm".to_owned()]);
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["inputs"][1]["name"], "age: not recorded");
         assert_eq!(value["inputs"][0]["encoding"]["number"]["high"], 100);
@@ -178,6 +185,6 @@ mod tests {
         assert_eq!(value["layers"][1]["activation"], "none");
         assert_eq!(value["layers"][1]["weight"], "layers.1.weight");
         assert_eq!(value["study"], json!(Digest::of(b"study")));
-        assert_eq!(architecture_json(&header(2, &[3]), &inputs), text);
+        assert_eq!(architecture_json(&header(2, &[3]), &inputs, &["self_harm".to_owned()]), text);
     }
 }

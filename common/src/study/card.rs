@@ -28,6 +28,12 @@ pub fn inputs(study: &Study) -> Vec<(String, Value)> {
     names.into_iter().zip(rules).collect()
 }
 
+/// What each of the model's outputs predicts, in its order.
+#[must_use]
+pub fn outputs(study: &Study) -> Vec<String> {
+    study.predicted().into_iter().map(|predicted| predicted.name).collect()
+}
+
 fn of_column(feature: &Feature, column: &FeatureColumn, indicator: bool) -> Vec<Value> {
     let FeatureColumn { column, missing_values } = column;
     let mut rules = match &feature.encoding {

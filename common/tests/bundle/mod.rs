@@ -229,7 +229,10 @@ pub fn make() -> (Map, Vec<Site>) {
         site.write(&mut map, true);
     }
     map.insert("model.safetensors".into(), safetensors_bytes(&last, &values));
-    map.insert("model.json".into(), architecture_json(&last, &card::inputs(&study)).into_bytes());
+    map.insert(
+        "model.json".into(),
+        architecture_json(&last, &card::inputs(&study), &card::outputs(&study)).into_bytes(),
+    );
     (map, sites)
 }
 

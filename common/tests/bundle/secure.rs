@@ -107,7 +107,10 @@ pub fn make_with(plan: Plan) -> (Map, Vec<Site>) {
     }
     map.insert("final/model".into(), last);
     map.insert("model.safetensors".into(), safetensors_bytes(&header, &values));
-    map.insert("model.json".into(), architecture_json(&header, &card::inputs(&study)).into_bytes());
+    map.insert(
+        "model.json".into(),
+        architecture_json(&header, &card::inputs(&study), &card::outputs(&study)).into_bytes(),
+    );
     let mut sites = run.sites;
     for site in &mut sites {
         if let Some(change) = plan.before_the_end {

@@ -2,7 +2,7 @@
 
 use super::html::{Html, all, each, fill};
 use super::number::{counted, epsilon, listed, one_in, percent};
-use super::{Odds, ReportData};
+use super::{Odds, ReportData, View};
 use consilium_common::study::{Mode, SplitBy};
 
 pub(super) fn section(data: &ReportData) -> Html {
@@ -25,9 +25,13 @@ pub(super) fn paragraphs(text: &str) -> Html {
     each("<p>{}</p>", text.split("\n\n").map(str::trim).filter(|p| !p.is_empty()))
 }
 
-/// `self_harm` as `self harm`.
-pub(super) fn outcome(data: &ReportData) -> String {
-    data.study.task.name.replace('_', " ")
+/// `self_harm` as “self harm”; of several predictions each.
+fn outcome(data: &ReportData) -> String {
+    let words = |view: &View| match &view.of {
+        Some(of) => format!("“{}”", of.words()),
+        None => format!("“{}”", data.study.tasks[0].name.replace('_', " ")),
+    };
+    listed(&data.views.iter().map(words).collect::<Vec<_>>())
 }
 
 fn what_was_done(data: &ReportData) -> Html {
@@ -43,7 +47,7 @@ fn what_was_done(data: &ReportData) -> Html {
     fill(
         "<h3>What was done</h3>\
          <p>{} made one computer model together: {}. Each of them first said yes to this exact study.{} \
-         The model looks at a few facts in a health record. It then says how likely it is that “{}” \
+         The model looks at a few facts in a health record. It then says how likely it is that {} \
          will be found. That is the only thing it says.</p>\
          <p><strong>No record left a hospital.</strong> {}</p>\
          <p>Where the records came from: {}</p>",
@@ -73,17 +77,30 @@ fn sent(data: &ReportData) -> &'static str {
 }
 
 fn how_well(data: &ReportData) -> Html {
-    let model = data.metrics.models.iter().find(|model| model.released_under_dp);
-    let in_100 = |share: f64| format!("{:.0}", share * 100.0);
     let stopped = data.stopped.as_ref();
-    let body = match model.and_then(|model| model.auroc.zip(model.auroc_interval).map(|a| (model, a))) {
-        None if model.is_none() => fill("<p>{}</p>", &[&super::not_evaluated(stopped)]),
-        None => Html::raw("<p>There were too few people to say.</p>"),
+    let body = if data.is_evaluated() {
+        all(data.views.iter().map(|view| how_well_of(data, view)))
+    } else {
+        fill("<p>{}</p>", &[&super::not_evaluated(stopped)])
+    };
+    let early =
+        stopped.filter(|_| data.is_evaluated()).map(|stopped| fill("<p>{}</p>", &[&stopped.to_string()]));
+    fill("<h3>How well does it work?</h3>{}{}", &[&body, &early.unwrap_or_else(Html::none)])
+}
+
+/// Of one prediction, which is named where there are several.
+fn how_well_of(data: &ReportData, view: &View) -> Html {
+    let in_100 = |share: f64| format!("{:.0}", share * 100.0);
+    let about = view.of.as_ref().map_or_else(Html::none, |of| fill("<strong>{}:</strong> ", &[&of.words()]));
+    let model = data.released(view.of.as_ref());
+    match model.and_then(|model| model.auroc.zip(model.auroc_interval).map(|a| (model, a))) {
+        None => fill("<p>{}There were too few people to say.</p>", &[&about]),
         Some((model, (auroc, [low, high]))) => fill(
-            "<p>Think of two people. It happened to one of them, and not to the other. The model gives \
+            "<p>{}Think of two people. It happened to one of them, and not to the other. The model gives \
              the first one the higher number about <strong>{} times in 100</strong>. Tossing a coin \
              would get 50. The true figure is probably between {} and {}.{}</p>",
             &[
+                &about,
                 &in_100(auroc),
                 &in_100(low),
                 &in_100(high),
@@ -94,9 +111,7 @@ fn how_well(data: &ReportData) -> Html {
                 },
             ],
         ),
-    };
-    let early = stopped.filter(|_| model.is_some()).map(|stopped| fill("<p>{}</p>", &[&stopped.to_string()]));
-    fill("<h3>How well does it work?</h3>{}{}", &[&body, &early.unwrap_or_else(Html::none)])
+    }
 }
 
 fn uses(data: &ReportData) -> Html {

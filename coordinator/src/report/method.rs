@@ -48,8 +48,16 @@ fn facts(data: &ReportData) -> Vec<(&'static str, String)> {
         (
             "Outcome",
             match &study.data {
-                Data::Table(table) => format!("{} (column {})", study.task.name, table.outcome.column),
-                Data::Records(records) => describe::outcome(study, records),
+                Data::Table(table) => {
+                    let outcomes = study.tasks.iter().zip(&table.outcomes);
+                    let each = outcomes.map(|(task, one)| format!("{} (column {})", task.name, one.column));
+                    each.collect::<Vec<_>>().join("; ")
+                }
+                Data::Records(records) => {
+                    let tasks = study.tasks.iter().zip(&records.tasks);
+                    let each = tasks.map(|(task, of)| describe::outcome(&task.name, records, of));
+                    each.collect::<Vec<_>>().join(". ")
+                }
             },
         ),
         ("Inputs", format!("{} features: {}", names.len(), listed(&names))),

@@ -22,7 +22,7 @@ mod subgroups;
 pub use audit::{Audit, AuditFinding, AuditMutant, BYTES_MAX as AUDIT_BYTES_MAX};
 pub use consilium_common::privacy::odds::Odds;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Model, Of};
 use crate::results::refusals::Refusals;
 use consilium_common::evaluation::curve::{CalibrationPoint, RocPoint};
 use consilium_common::id::{Digest, SiteName};
@@ -44,11 +44,8 @@ pub struct ReportData {
     pub decisions: Vec<SiteDecision>,
     /// For each site of `metrics.privacy.sites`, the cap on what a person there may pay.
     pub caps: Vec<SiteCap>,
-    /// The released model's first, from `evaluation::curve::roc`; references that are not released after
-    /// it. Empty where there is none.
-    pub roc: Vec<RocCurve>,
-    /// Of the released model: `Performance::calibration` of `overall`.
-    pub calibration: Vec<CalibrationPoint>,
+    /// Of each of the study's predictions, in order.
+    pub views: Vec<View>,
     /// Only where the study's event list paid for checkpoints; `None` reads "not released".
     pub learning_curve: Option<Vec<LearningPoint>>,
     /// Requests that sites refused, from their ledgers.
@@ -63,6 +60,18 @@ pub struct ReportData {
     pub cosigners: Cosigners,
     /// Of the mechanism, where one was run.
     pub audit: Option<Audit>,
+}
+
+/// The curves of one prediction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// Which one, as in [`crate::metrics::Model::of`].
+    pub of: Option<Of>,
+    /// The released model's first, from `evaluation::curve::roc`; references that are not released after
+    /// it. Empty where there is none.
+    pub roc: Vec<RocCurve>,
+    /// Of the released model: `Performance::calibration` of `overall`.
+    pub calibration: Vec<CalibrationPoint>,
 }
 
 /// What a site decided.
@@ -177,6 +186,11 @@ pub(crate) fn not_evaluated(stopped: Option<&Stopped>) -> String {
 }
 
 impl ReportData {
+    /// What was released of one prediction.
+    fn released(&self, of: Option<&Of>) -> Option<&Model> {
+        self.metrics.models.iter().find(|model| model.released_under_dp && model.of.as_ref() == of)
+    }
+
     /// Whether the study released an evaluation of its model.
     fn is_evaluated(&self) -> bool {
         self.metrics.models.iter().any(|model| model.released_under_dp)

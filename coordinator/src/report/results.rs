@@ -3,22 +3,29 @@
 use super::figures::{self, Axis};
 use super::html::{Html, all, fill};
 use super::number::{epsilon, metric, one_in, with_interval};
-use super::{ReportData, RocCurve};
-use crate::metrics::{FEDERATED, LOCAL, Model, POOLED};
+use super::{ReportData, RocCurve, View};
+use crate::metrics::{FEDERATED, LOCAL, Model, Of, POOLED};
 
 pub(super) fn section(data: &ReportData) -> Html {
-    fill(
-        "<section id=\"results\"><h2>Results</h2>{}{}{}{}</section>",
-        &[&tiles(data), &models(data), &uncertainty(data), &plots(data)],
-    )
+    let views = data.views.iter().map(|view| {
+        let heading = |of: &Of| fill("<h3 class=\"prediction\">Prediction: {}</h3>", &[&of.words()]);
+        let parts = [
+            view.of.as_ref().map_or_else(Html::none, heading),
+            models(data, view),
+            uncertainty(data, view),
+            plots(data, view),
+        ];
+        all(parts)
+    });
+    let views = if data.metrics.models.is_empty() && data.views.iter().all(|view| view.roc.is_empty()) {
+        fill("<p>{}</p>", &[&super::not_evaluated(data.stopped.as_ref())])
+    } else {
+        all(views)
+    };
+    fill("<section id=\"results\"><h2>Results</h2>{}{}</section>", &[&tiles(data), &views])
 }
 
 fn tiles(data: &ReportData) -> Html {
-    let released = released(data);
-    let auroc = released.and_then(|model| model.auroc);
-    let interval = released
-        .and_then(|model| model.auroc_interval)
-        .map_or_else(String::new, |[low, high]| format!("{} to {}", metric(Some(low)), metric(Some(high))));
     let tile = |name: &'static str, value: &str, note: &str| {
         fill(
             "<div class=\"tile\"><dt>{}</dt><dd><b>{}</b><span>{}</span></dd></div>",
@@ -29,10 +36,21 @@ fn tiles(data: &ReportData) -> Html {
     let people = data.metrics.people_trained_on_public.map_or_else(String::new, |people| {
         format!("about {} people trained on, by published figures", super::number::grouped(people as f64))
     });
+    let auroc = |view: &View| {
+        let released = data.released(view.of.as_ref());
+        let interval = released.and_then(|model| model.auroc_interval);
+        let mut note = interval.map_or_else(String::new, |[low, high]| {
+            format!("{} to {}", metric(Some(low)), metric(Some(high)))
+        });
+        if let Some(of) = &view.of {
+            note = format!("{note} {}", of.words());
+        }
+        tile("AUROC", &metric(released.and_then(|model| model.auroc)), note.trim())
+    };
     fill(
         "<dl class=\"tiles\">{}{}{}{}</dl>",
         &[
-            &tile("AUROC", &metric(auroc), &interval),
+            &all(data.views.iter().map(auroc)),
             &tile(
                 "ε of a person, at most",
                 &epsilon(privacy.epsilon),
@@ -48,13 +66,10 @@ fn tiles(data: &ReportData) -> Html {
     )
 }
 
-fn released(data: &ReportData) -> Option<&Model> {
-    data.metrics.models.iter().find(|model| model.released_under_dp)
-}
-
-fn models(data: &ReportData) -> Html {
-    let axis = Axis::around(data.metrics.models.iter().filter_map(|model| model.auroc_interval));
-    let overall = released(data).and_then(|model| model.auroc);
+fn models(data: &ReportData, view: &View) -> Html {
+    let own = || data.metrics.models.iter().filter(|model| model.of == view.of);
+    let axis = Axis::around(own().filter_map(|model| model.auroc_interval));
+    let overall = data.released(view.of.as_ref()).and_then(|model| model.auroc);
     let row = |model: &Model| {
         let name = if model.name == FEDERATED && !model.released_under_dp {
             "The same, judged without noise".into()
@@ -83,7 +98,7 @@ fn models(data: &ReportData) -> Html {
             ],
         )
     };
-    if data.metrics.models.is_empty() {
+    if own().next().is_none() {
         return fill("<p>{}</p>", &[&super::not_evaluated(data.stopped.as_ref())]);
     }
     fill(
@@ -95,7 +110,7 @@ fn models(data: &ReportData) -> Html {
          <p class=\"quiet\">All on the evaluation people of every site. AUROC: 0.5 is a coin, 1 is \
          perfect. Slope: 1 is right, less is too extreme. In the large: share with the outcome minus \
          mean prediction. The dashed line marks the released model.</p>",
-        &[&axis.ticks(), &all(data.metrics.models.iter().map(row))],
+        &[&axis.ticks(), &all(own().map(row))],
     )
 }
 
@@ -110,8 +125,8 @@ fn model_name(name: &str) -> String {
     }
 }
 
-fn uncertainty(data: &ReportData) -> Html {
-    let Some(model) = released(data) else { return Html::none() };
+fn uncertainty(data: &ReportData, view: &View) -> Html {
+    let Some(model) = data.released(view.of.as_ref()) else { return Html::none() };
     let few = if model.too_few_people {
         Html::raw(
             "<p class=\"warning\"><strong>Too few people to say with confidence.</strong> A subgroup with \
@@ -128,17 +143,17 @@ fn uncertainty(data: &ReportData) -> Html {
     )
 }
 
-fn plots(data: &ReportData) -> Html {
-    let roc = match data.roc.as_slice() {
+fn plots(data: &ReportData, view: &View) -> Html {
+    let roc = match view.roc.as_slice() {
         [] if !data.is_evaluated() => Html::none(),
         [] => Html::raw("<p>No ROC curve: too few people to draw one.</p>"),
         curves => fill(
             "{}<figcaption><strong>Who is ranked higher.</strong> A curve nearer to the upper left corner is \
              better; the dashed line is a coin. <ul class=\"keys\">{}</ul>{}</figcaption>",
-            &[&figures::roc(curves), &roc_key(data, curves), &band(data, curves)],
+            &[&figures::roc(curves), &roc_key(data, view), &band(data, curves)],
         ),
     };
-    let calibration = match data.calibration.as_slice() {
+    let calibration = match view.calibration.as_slice() {
         [] if !data.is_evaluated() => Html::none(),
         [] => Html::raw("<p>No calibration plot: too few people to draw one.</p>"),
         points => fill(
@@ -149,21 +164,25 @@ fn plots(data: &ReportData) -> Html {
             &[&figures::calibration(points), &figures::trimmed(data.study.evaluation.level * 100.0)],
         ),
     };
-    if !data.is_evaluated() && data.roc.is_empty() && data.calibration.is_empty() {
+    if !data.is_evaluated() && view.roc.is_empty() && view.calibration.is_empty() {
         return Html::none();
     }
     fill("<div class=\"two\"><figure>{}</figure><figure>{}</figure></div>", &[&roc, &calibration])
 }
 
 /// One line per kind of curve: the sites' own look alike and share one.
-fn roc_key(data: &ReportData, curves: &[RocCurve]) -> Html {
+fn roc_key(data: &ReportData, view: &View) -> Html {
+    let curves = &view.roc;
     let local = curves.iter().filter(|curve| figures::kind(curve) == figures::LOCAL_KIND).count();
     let mut seen_local = false;
     let item = |curve: &RocCurve| {
         let kind = figures::kind(curve);
         let released = !curve.band.is_empty();
-        let model =
-            data.metrics.models.iter().find(|m| m.name == curve.model && m.released_under_dp == released);
+        let model = data
+            .metrics
+            .models
+            .iter()
+            .find(|m| m.name == curve.model && m.of == view.of && m.released_under_dp == released);
         let auroc = metric(model.and_then(|m| m.auroc));
         let text = match kind {
             figures::LOCAL_KIND if std::mem::replace(&mut seen_local, true) => return None,

@@ -23,7 +23,7 @@ pub(crate) fn report() -> ReportData {
     let whole = performance(&overall, &bins, &settings, 1);
     let sites: Vec<SiteName> = study.sites.iter().take(3).map(|site| site.name.clone()).collect();
 
-    let mut models = vec![Model::released(&whole)];
+    let mut models = vec![Model::released(None, &whole)];
     models.push(reference(POOLED, 0.757, 0.011));
     for (site, auroc) in sites.iter().zip([0.731, 0.738, 0.694]) {
         models.push(reference(&format!("{LOCAL}{site}"), auroc, 0.012));
@@ -74,13 +74,22 @@ pub(crate) fn report() -> ReportData {
     ReportData {
         decisions: decisions.collect(),
         caps: sites.iter().map(|site| SiteCap { site: site.clone(), epsilon: 3.0 }).collect(),
-        roc: vec![
-            RocCurve::released("federated", &whole.roc),
-            RocCurve::reference(POOLED, vec![(0.0, 0.0), (0.2, 0.6), (0.5, 0.85), (1.0, 1.0)]),
-            RocCurve::reference(&format!("{LOCAL}{}", sites[0]), vec![(0.0, 0.0), (0.2, 0.5), (1.0, 1.0)]),
-            RocCurve::reference(&format!("{LOCAL}{}", sites[1]), vec![(0.0, 0.0), (0.2, 0.4), (1.0, 1.0)]),
-        ],
-        calibration: whole.calibration,
+        views: vec![View {
+            of: None,
+            roc: vec![
+                RocCurve::released("federated", &whole.roc),
+                RocCurve::reference(POOLED, vec![(0.0, 0.0), (0.2, 0.6), (0.5, 0.85), (1.0, 1.0)]),
+                RocCurve::reference(
+                    &format!("{LOCAL}{}", sites[0]),
+                    vec![(0.0, 0.0), (0.2, 0.5), (1.0, 1.0)],
+                ),
+                RocCurve::reference(
+                    &format!("{LOCAL}{}", sites[1]),
+                    vec![(0.0, 0.0), (0.2, 0.4), (1.0, 1.0)],
+                ),
+            ],
+            calibration: whole.calibration,
+        }],
         learning_curve: None,
         refusals: vec![Refusals {
             site: sites[1].clone(),
@@ -128,7 +137,7 @@ fn reference(name: &str, auroc: f64, reach: f64) -> Model {
         calibration_intercept: Some(-0.01),
         calibration_slope: Some(0.97),
     };
-    Model::reference(name, Some(&exact))
+    Model::reference(name, None, Some(&exact))
 }
 
 fn of_groups(grouping: &Grouping, edges: &[f64], bins: &Bins, settings: &Settings) -> Vec<Performance> {

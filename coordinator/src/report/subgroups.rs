@@ -21,7 +21,8 @@ pub(super) fn section(data: &ReportData) -> Html {
         );
     }
     let axis = Axis::around(groups.iter().filter_map(|group| group.interval));
-    let bodies = groups.chunk_by(|a, b| a.grouping == b.grouping).map(|of| grouping(data, of, axis));
+    let bodies =
+        groups.chunk_by(|a, b| a.grouping == b.grouping && a.of == b.of).map(|of| grouping(data, of, axis));
     let suppressed = groups.iter().filter(|group| group.suppressed).count();
     fill(
         "<section id=\"subgroups\"><h2>Groups of people</h2>\
@@ -53,7 +54,8 @@ fn grouping(data: &ReportData, groups: &[Subgroup], axis: Axis) -> Html {
         let values = order.iter().filter_map(|attribute| group.group.get(*attribute)).cloned();
         values.collect::<Vec<_>>().join(", ").replace('_', " ")
     };
-    let overall = data.metrics.models.iter().find(|m| m.released_under_dp).and_then(|m| m.auroc);
+    let of = groups.first().and_then(|group| group.of.as_ref());
+    let overall = data.released(of).and_then(|m| m.auroc);
     let row = |group: &Subgroup| {
         if group.suppressed {
             return fill(
@@ -76,7 +78,10 @@ fn grouping(data: &ReportData, groups: &[Subgroup], axis: Axis) -> Html {
             ],
         )
     };
-    let title = order.join(" and ").replace('_', " ");
+    let mut title = order.join(" and ").replace('_', " ");
+    if let Some(of) = of {
+        title = format!("{title}: {}", of.words());
+    }
     fill(
         "<tbody><tr class=\"grouping\"><th scope=\"rowgroup\" colspan=\"6\">By {}</th></tr>{}</tbody>",
         &[&title, &all(groups.iter().map(row))],

@@ -1,4 +1,5 @@
 use super::*;
+use crate::metrics::Subgroup;
 use consilium_common::study::{Data, SplitBy};
 
 fn sample_html() -> String {
@@ -151,7 +152,7 @@ fn hostile_text_stays_text() {
     let mut data = sample::report();
     data.data_source = evil();
     data.refusals[0].rule = evil();
-    data.roc[0].model = evil();
+    data.views[0].roc[0].model = evil();
     data.metrics.models[1].name = evil();
     data.metrics.privacy.mode = evil();
     data.metrics.privacy.accountant = evil();
@@ -175,9 +176,9 @@ fn hostile_text_stays_text() {
     for approval in &mut study.governance.approvals {
         (approval.kind, approval.reference, approval.changed) = (evil(), evil(), Some(evil()));
     }
-    study.task.name = evil();
+    study.tasks[0].name = evil();
     if let Data::Table(table) = &mut study.data {
-        table.outcome.column = evil();
+        table.outcomes[0].column = evil();
     }
     study.features[0].name = evil();
     study.report = vec![(evil(), evil())];
@@ -201,8 +202,8 @@ fn other_shapes_of_a_study() {
     data.metrics.models.truncate(1);
     data.metrics.models[0].too_few_people = true;
     data.refusals.clear();
-    data.roc.clear();
-    data.calibration.clear();
+    data.views[0].roc.clear();
+    data.views[0].calibration.clear();
     data.metrics.privacy.epsilon = 8.0;
     data.metrics.memory.agent_peak_mib = None;
     data.decisions[3].answer = None;
@@ -233,14 +234,55 @@ fn other_shapes_of_a_study() {
     assert!(super::html(&data).contains("There were too few people to say."));
 }
 
+/// Several predictions: each is named, with its own figures, and none takes another's.
+#[test]
+fn each_prediction_has_its_own_part() {
+    let mut data = sample::report();
+    let of = |days| Some(Of { task: "self_harm".into(), horizon_days: Some(days) });
+    let mut later = data.views[0].clone();
+    (data.views[0].of, later.of) = (of(30), of(365));
+    later.calibration.clear();
+    data.views.push(later);
+    let models = data.metrics.models.clone();
+    data.metrics.models = [(30, 0.0), (365, -0.1)]
+        .into_iter()
+        .flat_map(|(days, less)| {
+            let shifted = |model: &Model| Model {
+                of: of(days),
+                auroc: model.auroc.map(|auroc| auroc + less),
+                ..model.clone()
+            };
+            models.iter().map(shifted).collect::<Vec<_>>()
+        })
+        .collect();
+    let groups = data.metrics.subgroups.clone();
+    data.metrics.subgroups = [30, 365]
+        .into_iter()
+        .flat_map(|days| groups.iter().map(move |group| Subgroup { of: of(days), ..group.clone() }))
+        .collect();
+    let html = html(&data);
+    check_well_formed(&html);
+    let auroc = |days| data.released(of(days).as_ref()).and_then(|model| model.auroc).expect("released");
+    assert!(auroc(30) > auroc(365) + 0.09);
+    let (first, second) = html
+        .split_once("Prediction: self harm within 30 days")
+        .and_then(|(_, rest)| rest.split_once("Prediction: self harm within 365 days"))
+        .expect("each has a heading, in order");
+    assert!(first.contains(&format!("{:.3}", auroc(30))) && !first.contains(&format!("{:.3}", auroc(365))));
+    assert!(second.contains(&format!("{:.3}", auroc(365))));
+    assert!(html.contains("“self harm within 30 days” and “self harm within 365 days”"), "in plain words");
+    assert!(html.contains("<strong>self harm within 365 days:</strong>"));
+    assert!(html.contains("By sex: self harm within 365 days"));
+}
+
 /// What did not happen is not told: no evaluation, no curve, no end as planned.
 #[test]
 fn a_stopped_study_tells_only_what_happened() {
     let mut data = sample::distributed();
     data.metrics.models.clear();
     data.metrics.subgroups.clear();
-    data.roc.clear();
-    data.calibration.clear();
+    data.views[0].roc.clear();
+    data.views[0].calibration.clear();
     data.metrics.privacy.sums.as_mut().expect("distributed").evaluations = 0;
     data.stopped = Some(Stopped { reason: "attempts <used> up".into(), rounds: 139, rounds_planned: 600 });
     let html = html(&data);

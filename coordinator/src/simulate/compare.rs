@@ -201,20 +201,26 @@ fn study_plans(study: &Study, args: &CompareArgs) -> (Plan, Plan) {
     (summed, local)
 }
 
-/// AUROC of a model on people.
+/// AUROC of a model on people; of several predictions the mean.
 ///
 /// # Errors
-/// People all of one outcome, of whom there is none.
+/// A prediction with people all of one outcome, of whom there is none.
 pub(super) fn auroc(
     architecture: &Architecture,
     model: &[i32],
     people: &Examples,
 ) -> Result<f64, CommandError> {
-    let logits = train::logits(architecture, &train::parameters(model), people);
-    let probabilities: Vec<f64> = logits.iter().map(|&z| 1.0 / (1.0 + (-f64::from(z)).exp())).collect();
-    let outcomes: Vec<bool> = (0..people.len()).map(|row| people.label(row) > 0.5).collect();
-    exact::auroc(&probabilities, &outcomes)
-        .ok_or_else(|| CommandError::input("AUROC needs people of both outcomes among those who are judged"))
+    let probabilities = super::probabilities(architecture, &train::parameters(model), people);
+    let outputs = u8::try_from(architecture.outputs).expect("a study has a few predictions");
+    let mut sum = 0.0;
+    for output in 0..outputs {
+        let own: Vec<f64> = people.rows_for(output).map(|row| probabilities[row]).collect();
+        let outcomes: Vec<bool> = people.rows_for(output).map(|row| people.label(row) > 0.5).collect();
+        sum += exact::auroc(&own, &outcomes).ok_or_else(|| {
+            CommandError::input("AUROC needs people of both outcomes among those who are judged")
+        })?;
+    }
+    Ok(sum / f64::from(outputs))
 }
 
 #[cfg(test)]

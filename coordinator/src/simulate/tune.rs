@@ -46,9 +46,7 @@ pub(super) fn folds(hospitals: &Hospitals<'_>) -> Vec<Fold> {
                 let mut own = Examples::new(width);
                 for person in 0..site.examples.people() {
                     let part = if person % FOLDS == fold { &mut held_out } else { &mut own };
-                    let rows = site.examples.rows_of(person);
-                    let rows = rows.map(|row| (site.examples.row(row).to_vec(), site.examples.label(row)));
-                    part.push_person(&rows.collect::<Vec<_>>(), vec![]);
+                    part.push_from(site.examples, person);
                 }
                 pooled.append(&own);
                 let people = site.people_public - site.people_public / FOLDS as u64;

@@ -213,7 +213,11 @@ impl Audit<'_> {
         }
         const CARD: &str = "model.json";
         let inputs = crate::study::card::inputs(study);
-        let expected = crate::model::export::architecture_json(&header_of(study, round), &inputs);
+        let expected = crate::model::export::architecture_json(
+            &header_of(study, round),
+            &inputs,
+            &crate::study::card::outputs(study),
+        );
         if self.take(CARD).is_some_and(|bytes| bytes != expected.as_bytes()) {
             self.found(CARD, "does not describe the final model of this study");
         }

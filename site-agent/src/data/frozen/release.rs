@@ -90,7 +90,8 @@ fn cdm_source(file: impl io::Read) -> io::Result<Vec<String>> {
 pub fn queries(study: &Study) -> Vec<String> {
     match &study.data {
         Data::Table(table) => {
-            let mut columns = vec![table.person_id.as_str(), table.outcome.column.as_str()];
+            let mut columns = vec![table.person_id.as_str()];
+            columns.extend(table.outcomes.iter().map(|outcome| outcome.column.as_str()));
             columns.extend(table.features.iter().map(|feature| feature.column.as_str()));
             columns.extend(table.attributes.iter().map(String::as_str));
             if let SplitBy::Column { column, .. } = &study.split.by {

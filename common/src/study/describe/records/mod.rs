@@ -29,12 +29,17 @@ fn paragraphs(study: &Study, records: &Records) -> Paragraphs {
     let mut add = |label: &str, text: String| lines.push((label.to_owned(), text));
     add("Source", source(records));
     let (from, to) = records.accrual;
-    add("Time", format!("index from {from} to {to}; outcomes until {}", records.followup_to));
+    let time = format!("index from {from} to {to}; outcomes until {}", records.followup_to);
+    let several = study.tasks.len() > 1;
+    if several {
+        add("Time", time.clone());
+    }
     for (named, task) in study.tasks.iter().zip(&records.tasks) {
-        if study.tasks.len() > 1 {
+        if several {
             lines.push(("Task".to_owned(), named.name.clone()));
         }
-        lines.extend(of_task(&named.name, records, task));
+        let time = (!several).then(|| time.clone());
+        lines.extend(of_task(&named.name, records, task, time));
     }
     lines.extend(predictors::paragraphs(study, records));
     let mut add = |label: &str, text: String| lines.push((label.to_owned(), text));
@@ -55,13 +60,16 @@ fn paragraphs(study: &Study, records: &Records) -> Paragraphs {
     lines
 }
 
-/// Who is asked about in a task, and what.
-fn of_task(name: &str, records: &Records, task: &RecordTask) -> Paragraphs {
+/// Who is asked about in a task, and what; and when, where it was not said of all tasks together.
+fn of_task(name: &str, records: &Records, task: &RecordTask, time: Option<String>) -> Paragraphs {
     let RecordTask { cohort, .. } = task;
     let mut lines = Paragraphs::new();
     let mut add = |label: &str, text: String| lines.push((label.to_owned(), text));
     add("Who", who(records, cohort));
     add("Asked about", asked_about(cohort));
+    if let Some(time) = time {
+        add("Time", time);
+    }
     let observed = match cohort.prior_observation_days {
         0 => "people observed on the day of the index".to_owned(),
         days => {

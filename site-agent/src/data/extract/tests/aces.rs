@@ -47,7 +47,7 @@ fn labels(task: &str) -> Labels {
 /// Whom we take for examples; `observed` says when somebody was.
 fn ours(records: &Records, kind: &str, observed: fn(&[Event]) -> (String, String)) -> Labels {
     let study = study(records.clone(), &[]);
-    let after = jiff::SignedDuration::from_hours(records.cohort.predict_after_hours.into());
+    let after = jiff::SignedDuration::from_hours(records.tasks[0].cohort.predict_after_hours.into());
     let mut labels = Labels::new();
     for (person, events) in histories(kind) {
         let (from, to) = observed(&events);
@@ -82,9 +82,9 @@ fn check_while(task: &str, observed: fn(&[Event]) -> (String, String), change: i
     let kind = task.split('-').next().expect("a kind");
     let mut records = asked();
     if kind == "timed" {
-        records.cohort.entry = vec![of(RecordTable::Visit, Some(STAY))];
-        records.cohort.limit = Limit::FirstInAccrual;
-        records.outcome.at_risk = AtRisk::Stay;
+        records.tasks[0].cohort.entry = vec![of(RecordTable::Visit, Some(STAY))];
+        records.tasks[0].cohort.limit = Limit::FirstInAccrual;
+        records.tasks[0].outcome.at_risk = AtRisk::Stay;
     }
     change(&mut records);
     compare(task, &ours(&records, kind, observed), &labels(task));
@@ -136,9 +136,9 @@ fn asked() -> Records {
     records.followup_to = date(2030, 12, 31);
     // Midnight is what a date stands for in these histories.
     records.date_only = DateOnly::Start;
-    records.cohort.entry = vec![condition(DISEASE)];
-    records.cohort.limit = Limit::FirstEver;
-    records.outcome.any_of = vec![condition(HARM)];
+    records.tasks[0].cohort.entry = vec![condition(DISEASE)];
+    records.tasks[0].cohort.limit = Limit::FirstEver;
+    records.tasks[0].outcome.any_of = vec![condition(HARM)];
     records
 }
 
@@ -151,49 +151,49 @@ const DEATH: Criterion = Criterion { table: RecordTable::Death, set: None };
 #[test]
 fn first_entries() {
     check("dated-first_entry", |_| {});
-    check("dated-later", |records| records.outcome.at_risk = AtRisk::Days { from: 8, to: 90 });
+    check("dated-later", |records| records.tasks[0].outcome.at_risk = AtRisk::Days { from: 8, to: vec![90] });
 }
 
 #[test]
 fn people_who_leave() {
     check_while("dated-followed", while_recorded, |records| {
-        records.cohort.limit = Limit::FirstInAccrual;
-        records.outcome.death = Death::Censoring;
+        records.tasks[0].cohort.limit = Limit::FirstInAccrual;
+        records.tasks[0].outcome.death = Death::Censoring;
     });
 }
 
 #[test]
 fn people_with_the_outcome_before() {
     check("dated-no_prior_outcome", |records| {
-        records.cohort.limit = Limit::FirstInAccrual;
-        records.outcome.at_risk = AtRisk::Days { from: 1, to: 180 };
-        records.outcome.prior = PriorOutcome::Remove;
+        records.tasks[0].cohort.limit = Limit::FirstInAccrual;
+        records.tasks[0].outcome.at_risk = AtRisk::Days { from: 1, to: vec![180] };
+        records.tasks[0].outcome.prior = PriorOutcome::Remove;
     });
 }
 
 #[test]
 fn counts_in_windows() {
     check("dated-measured_twice", |records| {
-        records.cohort.entry = vec![condition(ANY_DISEASE)];
-        records.cohort.limit = Limit::FirstInAccrual;
+        records.tasks[0].cohort.entry = vec![condition(ANY_DISEASE)];
+        records.tasks[0].cohort.limit = Limit::FirstInAccrual;
         let pulse = of(RecordTable::Measurement, Some(PULSE_RATE));
-        records.cohort.require = vec![has(pulse, Window::Days { from: -30, to: 0 }, 2)];
-        records.outcome.at_risk = AtRisk::Days { from: 1, to: 90 };
+        records.tasks[0].cohort.require = vec![has(pulse, Window::Days { from: -30, to: 0 }, 2)];
+        records.tasks[0].outcome.at_risk = AtRisk::Days { from: 1, to: vec![90] };
     });
     check("timed-measured_before", |records| {
         let pulse = of(RecordTable::Measurement, Some(PULSE_RATE));
-        records.cohort.require = vec![has(pulse, Window::Hours { from: -24, to: 0 }, 1)];
+        records.tasks[0].cohort.require = vec![has(pulse, Window::Hours { from: -24, to: 0 }, 1)];
         let harmed = has(condition(HARM), Window::Hours { from: -72, to: 0 }, 1);
-        records.cohort.exclude = vec![harmed, Rule::DiedBefore];
+        records.tasks[0].cohort.exclude = vec![harmed, Rule::DiedBefore];
     });
 }
 
 #[test]
 fn deaths() {
     check("dated-death", |records| {
-        records.cohort.exclude = vec![Rule::DiedBefore];
-        records.outcome.any_of = vec![DEATH];
-        records.outcome.at_risk = AtRisk::Days { from: 1, to: 90 };
+        records.tasks[0].cohort.exclude = vec![Rule::DiedBefore];
+        records.tasks[0].outcome.any_of = vec![DEATH];
+        records.tasks[0].outcome.at_risk = AtRisk::Days { from: 1, to: vec![90] };
     });
     compare(
         "timed-death_in_hospital",
@@ -205,37 +205,37 @@ fn deaths() {
 /// Of who is still in hospital a day after an admission: death before the discharge.
 fn in_hospital() -> Records {
     let mut records = asked();
-    records.cohort.entry = vec![of(RecordTable::Visit, Some(STAY))];
-    records.cohort.limit = Limit::FirstInAccrual;
-    records.cohort.predict_after_hours = 24;
-    records.cohort.require = vec![Rule::StillThere];
-    records.cohort.exclude = vec![Rule::DiedBefore];
-    records.outcome.any_of = vec![DEATH];
-    records.outcome.at_risk = AtRisk::Stay;
+    records.tasks[0].cohort.entry = vec![of(RecordTable::Visit, Some(STAY))];
+    records.tasks[0].cohort.limit = Limit::FirstInAccrual;
+    records.tasks[0].cohort.predict_after_hours = 24;
+    records.tasks[0].cohort.require = vec![Rule::StillThere];
+    records.tasks[0].cohort.exclude = vec![Rule::DiedBefore];
+    records.tasks[0].outcome.any_of = vec![DEATH];
+    records.tasks[0].outcome.at_risk = AtRisk::Stay;
     records
 }
 
 #[test]
 fn any_of_several() {
     check("dated-either", |records| {
-        records.cohort.entry = vec![condition(DISEASE), condition(OTHER_DISEASE)];
-        records.cohort.exclude = vec![Rule::DiedBefore];
-        records.outcome.any_of = vec![condition(ANY_HARM), DEATH];
+        records.tasks[0].cohort.entry = vec![condition(DISEASE), condition(OTHER_DISEASE)];
+        records.tasks[0].cohort.exclude = vec![Rule::DiedBefore];
+        records.tasks[0].outcome.any_of = vec![condition(ANY_HARM), DEATH];
     });
 }
 
 #[test]
 fn stays() {
     check("dated-readmission", |records| {
-        records.cohort.entry = vec![of(RecordTable::Visit, Some(STAY))];
-        records.cohort.limit = Limit::FirstInAccrual;
-        records.cohort.index = Anchor::End;
-        records.outcome.any_of = vec![of(RecordTable::Visit, Some(STAY))];
+        records.tasks[0].cohort.entry = vec![of(RecordTable::Visit, Some(STAY))];
+        records.tasks[0].cohort.limit = Limit::FirstInAccrual;
+        records.tasks[0].cohort.index = Anchor::End;
+        records.tasks[0].outcome.any_of = vec![of(RecordTable::Visit, Some(STAY))];
     });
     check("timed-outcome_in_hospital", |records| {
-        records.cohort.predict_after_hours = 48;
-        records.cohort.require = vec![Rule::StillThere];
-        records.cohort.exclude = vec![Rule::DiedBefore];
+        records.tasks[0].cohort.predict_after_hours = 48;
+        records.tasks[0].cohort.require = vec![Rule::StillThere];
+        records.tasks[0].cohort.exclude = vec![Rule::DiedBefore];
     });
 }
 
@@ -245,7 +245,7 @@ fn a_day_more_is_another_label() {
     #[track_caller]
     fn check(task: &str, from: u32, to: u32) {
         let mut records = asked();
-        records.outcome.at_risk = AtRisk::Days { from, to };
+        records.tasks[0].outcome.at_risk = AtRisk::Days { from, to: vec![to] };
         assert!(ours(&records, "dated", always) != labels(task), "{task}, days {from} to {to}");
     }
     for (from, to) in [(1, 29), (1, 31), (2, 30)] {
@@ -256,7 +256,7 @@ fn a_day_more_is_another_label() {
     }
     for after_hours in [23, 25] {
         let mut records = in_hospital();
-        records.cohort.predict_after_hours = after_hours;
+        records.tasks[0].cohort.predict_after_hours = after_hours;
         let people = |labels: Labels| {
             labels.into_iter().map(|(person, (_, label))| (person, label)).collect::<Vec<_>>()
         };
@@ -293,9 +293,9 @@ fn as_records(imported: Imported) -> Records {
         *member_of = member(number(&member_of.concept), "of the vectors");
     }
     let (target, outcome) = (imported.target.expect("a cohort"), imported.outcome.expect("an outcome"));
-    records.cohort = target.cohort;
+    records.tasks[0].cohort = target.cohort;
     let (from, to) = outcome.days_at_risk.expect("days");
-    records.outcome.any_of = outcome.any_of;
-    records.outcome.at_risk = AtRisk::Days { from, to };
+    records.tasks[0].outcome.any_of = outcome.any_of;
+    records.tasks[0].outcome.at_risk = AtRisk::Days { from, to: vec![to] };
     records
 }

@@ -1,9 +1,11 @@
 //! Random small studies about random small lives: both implementations must agree on each.
 
-use super::super::outcome::Found;
-use super::hand::{ask, of, of_study, study};
-use super::naive::{Naive, civil};
-use crate::data::omop::{ConceptId, Day, Domain, Event, Moment, Period, Person, PersonId, Value};
+use super::super::load::Extraction;
+use super::super::plan::Plan;
+use super::hand::{of, of_study, resolved, study};
+use super::naive::{Asks, Naive, civil};
+use crate::data::SplitKey;
+use crate::data::omop::{ConceptId, Day, Domain, Event, History, Moment, Period, Person, PersonId, Value};
 use consilium_common::study::records::*;
 use consilium_common::study::{Attribute, AttributeValues, Encoding, Study};
 use jiff::civil::{Date, date};
@@ -73,27 +75,24 @@ impl Chance {
             .collect()
     }
 
-    fn study(&mut self) -> Study {
-        let mut records = super::hand::records();
-        let two = |chance: &mut Self| {
-            let (one, other) = (chance.date(), chance.date());
-            if one < other { (one, other) } else { (other, one) }
-        };
-        records.accrual = if self.one_in(4) { two(self) } else { (date(2014, 1, 1), date(2016, 1, 1)) };
-        records.followup_to = if self.one_in(5) { self.date() } else { date(2016, 1, 1) };
-        records.date_only = self.any(&[DateOnly::Start, DateOnly::End]);
+    fn task(&mut self, name: &str) -> RecordTask {
         let after_hours = self.any(&[0, 0, 1, 14, 24, 30]);
-        records.cohort.predict_after_hours = after_hours;
-        records.cohort.entry = (0..=self.below(2)).map(|_| self.criterion()).collect();
-        records.cohort.limit = self.any(&[Limit::FirstEver, Limit::FirstInAccrual]);
-        records.cohort.index = self.any(&[Anchor::Start, Anchor::End]);
-        records.cohort.prior_observation_days = self.any(&[0, 0, 2, 5]);
-        records.cohort.require = self.rules(after_hours);
-        records.cohort.exclude = self.rules(after_hours);
+        let cohort = Cohort {
+            name: name.to_owned(),
+            entry: (0..=self.below(2)).map(|_| self.criterion()).collect(),
+            limit: self.any(&[Limit::FirstEver, Limit::FirstInAccrual]),
+            index: self.any(&[Anchor::Start, Anchor::End]),
+            predict_after_hours: after_hours,
+            prior_observation_days: self.any(&[0, 0, 2, 5]),
+            require: self.rules(after_hours),
+            exclude: self.rules(after_hours),
+        };
         let (from, length) = (self.any(&[1, 1, 3]), self.any(&[0, 2, 6]));
-        records.outcome = Outcome {
+        let horizons = self.any(&[vec![0], vec![0], vec![0, 1], vec![0, 2, 5]]);
+        let to = horizons.into_iter().map(|further| from + length + further).collect();
+        let outcome = Outcome {
             any_of: (0..=self.below(2)).map(|_| self.criterion()).collect(),
-            at_risk: if !self.one_in(3) { AtRisk::Days { from, to: from + length } } else { AtRisk::Stay },
+            at_risk: if self.one_in(3) { AtRisk::Stay } else { AtRisk::Days { from, to } },
             prior: self.any(&[
                 PriorOutcome::Keep,
                 PriorOutcome::Keep,
@@ -103,6 +102,21 @@ impl Chance {
             short_follow_up: self.any(&[ShortFollowUp::Drop, ShortFollowUp::KeepIfOutcome]),
             death: self.any(&[Death::Competing, Death::Censoring]),
         };
+        RecordTask { cohort, outcome }
+    }
+
+    fn study(&mut self) -> Study {
+        let mut records = super::hand::records();
+        let two = |chance: &mut Self| {
+            let (one, other) = (chance.date(), chance.date());
+            if one < other { (one, other) } else { (other, one) }
+        };
+        records.accrual = if self.one_in(4) { two(self) } else { (date(2014, 1, 1), date(2016, 1, 1)) };
+        records.followup_to = if self.one_in(5) { self.date() } else { date(2016, 1, 1) };
+        records.date_only = self.any(&[DateOnly::Start, DateOnly::End]);
+        records.tasks = (0..self.any(&[1, 1, 2, 3])).map(|at| self.task(&format!("cohort{at}"))).collect();
+        let after_hours = records.tasks.iter().map(|task| task.cohort.predict_after_hours).min();
+        let after_hours = after_hours.expect("one at least");
         let take = self.any(&[Take::Last, Take::First, Take::Min, Take::Max, Take::Mean, Take::Worst]);
         let measured = Covariate::Measured {
             events: of(RecordTable::Measurement, self.any(&[None, Some(SetIndex(2))])),
@@ -218,24 +232,38 @@ fn both_implementations_agree() {
             periods: days,
             events: &events,
         };
-        let expected = naive.example();
-        let answer = ask(&study, &person, &periods, &events);
-        let label = match answer.found {
-            Some(Found::Known(happened)) => Some(if happened { 1.0 } else { 0.0 }),
-            _ => None,
-        };
-        assert_eq!(label, expected.as_ref().map(|(label, ..)| *label), "seed {seed}: label");
-        match expected {
-            None => nothing += 1,
-            Some((label, inputs, groups)) => {
-                *if label > 0.5 { &mut with } else { &mut without } += 1;
-                assert_eq!(answer.groups, groups, "seed {seed}: groups");
-                assert_eq!(answer.inputs.len(), inputs.len(), "seed {seed}: inputs");
-                for (at, (found, wanted)) in answer.inputs.iter().zip(&inputs).enumerate() {
-                    assert!((found - wanted).abs() < 1e-6, "seed {seed}: input {at}: {found}, {wanted}");
-                }
+        let records = of_study(&study);
+        let plan = Plan::new(&study, records, &resolved(records));
+        let mut wanted: Vec<Event> = events.iter().filter(|event| plan.wants(event)).copied().collect();
+        wanted.sort_unstable();
+        let key = SplitKey::from_bytes([9; 32]);
+        let mut extraction = Extraction::new(&plan, &key);
+        extraction.take(&History { person: &person, periods: &periods, events: &wanted });
+        let mut found = extraction.training.clone();
+        found.append(&extraction.evaluation);
+        let mut rows = 0..found.len();
+        for (output, predicted) in (0_u8..).zip(study.predicted()) {
+            let asks = Asks { task: &records.tasks[predicted.task], horizon: predicted.horizon_days };
+            let Some((label, inputs, groups)) = naive.example(asks) else {
+                nothing += 1;
+                assert_eq!(
+                    found.rows_for(output).count(),
+                    0,
+                    "seed {seed}: no example of {}",
+                    predicted.name
+                );
+                continue;
+            };
+            *if label > 0.5 { &mut with } else { &mut without } += 1;
+            let row = rows.next().unwrap_or_else(|| panic!("seed {seed}: an example of {}", predicted.name));
+            assert_eq!((found.output(row), found.label(row)), (output, label), "seed {seed}");
+            assert_eq!(found.groups_of(row), groups, "seed {seed}: groups");
+            assert_eq!(found.row(row).len(), inputs.len(), "seed {seed}: inputs");
+            for (at, (found, wanted)) in found.row(row).iter().zip(&inputs).enumerate() {
+                assert!((found - wanted).abs() < 1e-6, "seed {seed}: input {at}: {found}, {wanted}");
             }
         }
+        assert_eq!(found.people(), usize::from(!found.is_empty()), "seed {seed}: one person at most");
     }
     println!("{with} with the outcome, {without} without, {nothing} without an example");
     assert!(with > 500 && without > 2000 && nothing > 5000);

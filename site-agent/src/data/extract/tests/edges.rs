@@ -24,8 +24,8 @@ fn which_entry_event() {
     #[track_caller]
     fn check(limit: Limit, anchor: Anchor, lines: &[&str], expected: Option<&str>) {
         let mut records = records();
-        records.cohort.limit = limit;
-        records.cohort.index = anchor;
+        records.tasks[0].cohort.limit = limit;
+        records.tasks[0].cohort.index = anchor;
         index(records, &OBSERVED, lines, expected);
     }
     use {Anchor::*, Limit::*};
@@ -70,7 +70,7 @@ fn dates_without_a_time() {
     fn check(date_only: DateOnly, anchor: Anchor, line: &str, expected: &str) {
         let mut records = records();
         records.date_only = date_only;
-        records.cohort.index = anchor;
+        records.tasks[0].cohort.index = anchor;
         index(records, &OBSERVED, &[line], Some(expected));
     }
     use Anchor::*;
@@ -87,7 +87,7 @@ fn prior_observation() {
     #[track_caller]
     fn check(days: u32, observed: &[(&str, &str)], met: bool) {
         let mut records = records();
-        records.cohort.prior_observation_days = days;
+        records.tasks[0].cohort.prior_observation_days = days;
         index(records, observed, &["condition 10 2015-02-01T10:00"], met.then_some("2015-02-01T10:00:00"));
     }
     check(0, &[], false);
@@ -109,8 +109,12 @@ fn rules() {
     fn check(rule: Rule, after_hours: u32, lines: &[&str], required: bool) {
         for wanted in [true, false] {
             let mut records = records();
-            records.cohort.predict_after_hours = after_hours;
-            let rules = if wanted { &mut records.cohort.require } else { &mut records.cohort.exclude };
+            records.tasks[0].cohort.predict_after_hours = after_hours;
+            let rules = if wanted {
+                &mut records.tasks[0].cohort.require
+            } else {
+                &mut records.tasks[0].cohort.exclude
+            };
             rules.push(rule.clone());
             let entry = "condition 10 2015-02-01T10:00 to 2015-02-02T12:00";
             let lines: Vec<&str> = lines.iter().copied().chain([entry]).collect();
@@ -164,16 +168,16 @@ fn rules() {
 #[test]
 fn without_an_end_one_is_still_there() {
     let mut records = records();
-    records.cohort.predict_after_hours = 8760;
-    records.cohort.require = vec![Rule::StillThere];
+    records.tasks[0].cohort.predict_after_hours = 8760;
+    records.tasks[0].cohort.require = vec![Rule::StillThere];
     index(records, &OBSERVED, &["condition 10 2015-02-01T10:00"], Some("2015-02-01T10:00:00"));
 }
 
 #[test]
 fn the_first_that_meets_every_rule() {
     let mut records = records();
-    records.cohort.prior_observation_days = 100;
-    records.cohort.require = vec![Rule::Has {
+    records.tasks[0].cohort.prior_observation_days = 100;
+    records.tasks[0].cohort.require = vec![Rule::Has {
         events: of(RecordTable::Measurement, None),
         window: Window::Days { from: -1, to: 0 },
         count_min: 1,
@@ -186,7 +190,7 @@ fn the_first_that_meets_every_rule() {
     ];
     let observed = [("2015-01-01", "2016-01-01")];
     index(records.clone(), &observed, &lines, Some("2015-06-05T10:00:00"));
-    records.cohort.limit = Limit::FirstEver;
+    records.tasks[0].cohort.limit = Limit::FirstEver;
     index(records, &observed, &lines, None);
 }
 
@@ -195,8 +199,8 @@ fn how_far_people_came() {
     #[track_caller]
     fn check(lines: &[&str], expected: usize) {
         let mut records = records();
-        records.cohort.require = vec![Rule::Age { min: 18, max: 99 }];
-        records.cohort.exclude = vec![Rule::DiedBefore];
+        records.tasks[0].cohort.require = vec![Rule::Age { min: 18, max: 99 }];
+        records.tasks[0].cohort.exclude = vec![Rule::DiedBefore];
         let study = study(records, &[]);
         let observed = periods(&[("2015-02-01", "2016-01-01")]);
         assert_eq!(ask(&study, &born(1980, 3, 10), &observed, &events(lines)).depth, expected, "{lines:?}");
@@ -245,7 +249,7 @@ fn days_at_risk() {
     check("measurement 20 2015-02-02", Known(false));
     // Days count from the day of the prediction time.
     let mut later = records.clone();
-    later.cohort.predict_after_hours = 14;
+    later.tasks[0].cohort.predict_after_hours = 14;
     outcome(&later, &OBSERVED, &[ENTERED, "condition 20 2015-02-02"], Known(false));
     outcome(&later, &OBSERVED, &[ENTERED, "condition 20 2015-03-04"], Known(true));
 }
@@ -257,9 +261,9 @@ fn prior_outcomes() {
     fn check(date_only: DateOnly, line: &str, expected: Found) {
         let mut records = records();
         records.date_only = date_only;
-        records.outcome.prior = PriorOutcome::Remove;
+        records.tasks[0].outcome.prior = PriorOutcome::Remove;
         outcome(&records, &OBSERVED, &[ENTERED, line], expected);
-        records.outcome.prior = PriorOutcome::Keep;
+        records.tasks[0].outcome.prior = PriorOutcome::Keep;
         outcome(&records, &OBSERVED, &[ENTERED, line], Known(expected == Known(true)));
     }
     check(DateOnly::End, "condition 20 1999-01-01", Before);
@@ -277,7 +281,7 @@ fn follow_up() {
     #[track_caller]
     fn check(short: ShortFollowUp, observed_to: &str, lines: &[&str], expected: Found) {
         let mut records = records();
-        records.outcome.short_follow_up = short;
+        records.tasks[0].outcome.short_follow_up = short;
         let lines: Vec<&str> = lines.iter().copied().chain([ENTERED]).collect();
         outcome(&records, &[("2014-01-01", observed_to)], &lines, expected);
     }
@@ -316,8 +320,8 @@ fn deaths() {
     fn check(death: Death, observed_to: &str, lines: &[&str], drop: Found, keep: Found) {
         for (short, expected) in [(ShortFollowUp::Drop, drop), (ShortFollowUp::KeepIfOutcome, keep)] {
             let mut records = records();
-            records.outcome.death = death;
-            records.outcome.short_follow_up = short;
+            records.tasks[0].outcome.death = death;
+            records.tasks[0].outcome.short_follow_up = short;
             let lines: Vec<&str> = lines.iter().copied().chain([ENTERED]).collect();
             outcome(&records, &[("2014-01-01", observed_to)], &lines, expected);
         }
@@ -355,9 +359,9 @@ fn death_as_the_outcome() {
     for death in [Death::Competing, Death::Censoring] {
         for short in [ShortFollowUp::Drop, ShortFollowUp::KeepIfOutcome] {
             let mut records = records();
-            records.outcome.any_of = vec![of(RecordTable::Death, None)];
-            records.outcome.death = death;
-            records.outcome.short_follow_up = short;
+            records.tasks[0].outcome.any_of = vec![of(RecordTable::Death, None)];
+            records.tasks[0].outcome.death = death;
+            records.tasks[0].outcome.short_follow_up = short;
             let check = |line: &str, observed_to: &str, expected| {
                 outcome(&records, &[("2014-01-01", observed_to)], &[ENTERED, line], expected);
             };
@@ -378,11 +382,11 @@ fn stays() {
     #[track_caller]
     fn check(outcome_in: &str, lines: &[&str], expected: Found) {
         let mut records = records();
-        records.cohort.entry =
+        records.tasks[0].cohort.entry =
             vec![of(RecordTable::VisitDetail, Some(ENTRY)), of(RecordTable::Visit, Some(ENTRY))];
-        records.cohort.predict_after_hours = 24;
-        records.outcome.at_risk = AtRisk::Stay;
-        records.outcome.any_of = vec![condition(OUTCOME), of(RecordTable::Death, None)];
+        records.tasks[0].cohort.predict_after_hours = 24;
+        records.tasks[0].outcome.at_risk = AtRisk::Stay;
+        records.tasks[0].outcome.any_of = vec![condition(OUTCOME), of(RecordTable::Death, None)];
         let lines: Vec<&str> =
             lines.iter().copied().chain([outcome_in]).filter(|line| !line.is_empty()).collect();
         outcome(&records, &OBSERVED, &lines, expected);

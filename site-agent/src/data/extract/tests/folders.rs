@@ -114,8 +114,8 @@ fn bytes(study: &Study, loaded: Loaded) -> Vec<u8> {
 #[test]
 fn the_steps_are_counted() {
     let study = asking(|records| {
-        records.cohort.exclude = vec![Rule::DiedBefore];
-        records.cohort.require = vec![Rule::Age { min: 18, max: 200 }];
+        records.tasks[0].cohort.exclude = vec![Rule::DiedBefore];
+        records.tasks[0].cohort.require = vec![Rule::Age { min: 18, max: 200 }];
     });
     let dir = write(&hospital(100));
     let Ok(Extracted { loaded, report }) = read(dir.path(), &study) else { panic!("reads") };
@@ -275,17 +275,17 @@ fn what_does_not_fit_is_refused() {
     check("death", |_| {}, &[], "");
     check(
         "death",
-        |records| records.cohort.exclude = vec![Rule::DiedBefore],
+        |records| records.tasks[0].cohort.exclude = vec![Rule::DiedBefore],
         &[],
         "a rule of the cohort first",
     );
     check(
         "death",
-        |records| records.outcome.any_of = vec![of(RecordTable::Death, None)],
+        |records| records.tasks[0].outcome.any_of = vec![of(RecordTable::Death, None)],
         &[],
         "the outcome recurrence",
     );
-    check("", |records| records.outcome.at_risk = AtRisk::Stay, &[], "the end of the time at risk");
+    check("", |records| records.tasks[0].outcome.at_risk = AtRisk::Stay, &[], "the end of the time at risk");
 }
 
 #[test]

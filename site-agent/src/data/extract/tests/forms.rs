@@ -188,8 +188,8 @@ fn of_codes(change: impl FnOnce(&mut Records)) -> Study {
     records.sets[0].include = vec![Member { concept: code, descendants: true }];
     records.accrual = (jiff::civil::date(1970, 1, 1), jiff::civil::date(1970, 12, 31));
     records.followup_to = jiff::civil::date(1970, 12, 31);
-    records.outcome.any_of = vec![of(RecordTable::Death, None)];
-    records.outcome.at_risk = AtRisk::Days { from: 1, to: 20 };
+    records.tasks[0].outcome.any_of = vec![of(RecordTable::Death, None)];
+    records.tasks[0].outcome.at_risk = AtRisk::Days { from: 1, to: vec![20] };
     records.covariates = vec![Covariate::Age];
     change(&mut records);
     let encodings = vec![Encoding::Number { low: 0.0, high: 20.0 }; records.covariates.len()];
@@ -240,7 +240,7 @@ fn meds_of_somebody_else() {
         without(&["MEDS_DEATH"]),
         "no events MEDS_DEATH (metadata/codes.parquet lists none), which",
     );
-    let visits = |records: &mut Records| records.cohort.entry = vec![of(RecordTable::Visit, None)];
+    let visits = |records: &mut Records| records.tasks[0].cohort.entry = vec![of(RecordTable::Visit, None)];
     check(visits, as_is, "");
     check(
         visits,
@@ -249,7 +249,7 @@ fn meds_of_somebody_else() {
     );
 
     let dir = foreign();
-    let study = of_codes(|records| records.outcome.at_risk = AtRisk::Days { from: 1, to: 9 });
+    let study = of_codes(|records| records.tasks[0].outcome.at_risk = AtRisk::Days { from: 1, to: vec![9] });
     let key = SplitKey::from_bytes([3; 32]);
     let opened = open(dir.path()).expect("opens");
     let Ok(found) = extract(&opened, &study, of_study(&study), &key, &Reading::default()) else {

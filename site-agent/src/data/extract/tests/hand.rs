@@ -31,23 +31,25 @@ pub(super) fn records() -> Records {
         followup_to: jiff::civil::date(2016, 12, 31),
         date_only: DateOnly::End,
         sets: vec![set("entry", 10), set("outcome", 20), set("pulse", 30)],
-        cohort: Cohort {
-            name: "first".to_owned(),
-            entry: vec![condition(ENTRY)],
-            limit: Limit::FirstInAccrual,
-            index: Anchor::Start,
-            predict_after_hours: 0,
-            prior_observation_days: 0,
-            require: vec![],
-            exclude: vec![],
-        },
-        outcome: Outcome {
-            any_of: vec![condition(OUTCOME)],
-            at_risk: AtRisk::Days { from: 1, to: 30 },
-            prior: PriorOutcome::Keep,
-            short_follow_up: ShortFollowUp::Drop,
-            death: Death::Competing,
-        },
+        tasks: vec![RecordTask {
+            cohort: Cohort {
+                name: "first".to_owned(),
+                entry: vec![condition(ENTRY)],
+                limit: Limit::FirstInAccrual,
+                index: Anchor::Start,
+                predict_after_hours: 0,
+                prior_observation_days: 0,
+                require: vec![],
+                exclude: vec![],
+            },
+            outcome: Outcome {
+                any_of: vec![condition(OUTCOME)],
+                at_risk: AtRisk::Days { from: 1, to: vec![30] },
+                prior: PriorOutcome::Keep,
+                short_follow_up: ShortFollowUp::Drop,
+                death: Death::Competing,
+            },
+        }],
         covariates: vec![],
         attributes: vec![],
     }
@@ -96,7 +98,11 @@ pub(super) fn on_records(mut study: Study, records: Records, encodings: &[Encodi
     if records.attributes.is_empty() {
         study.attributes = vec![];
     }
-    study.task = Task { name: "recurrence".to_owned() };
+    let named = |(at, task): (usize, &RecordTask)| Task {
+        name: if at == 0 { "recurrence".to_owned() } else { format!("task{at}") },
+        prevalence_public: vec![None; task.outcome.at_risk.horizons().len()],
+    };
+    study.tasks = records.tasks.iter().enumerate().map(named).collect();
     study.split.by = SplitBy::SiteHash;
     study.data = Data::Records(Box::new(records));
     study
@@ -187,7 +193,7 @@ pub(super) fn event(text: &str) -> Event {
     event
 }
 
-/// What came of one person.
+/// What came of one person, by the first task at its first horizon.
 pub(super) struct Answer {
     pub(super) depth: Depth,
     /// In words, so that it can be compared.
@@ -204,17 +210,18 @@ pub(super) fn ask(study: &Study, person: &Person, periods: &[Period], events: &[
     events.sort_unstable();
     let mut lists = Lists::new(&plan);
     let timeline = lists.fill(&plan, &History { person, periods, events: &events });
-    let (depth, asked) = cohort::index(&plan, &timeline);
+    let (depth, asked) = cohort::index(&plan, &plan.tasks[0], &timeline);
     let Some(asked) = asked else {
         return Answer { depth, index: None, found: None, inputs: vec![], groups: vec![] };
     };
     let micros = jiff::SignedDuration::from_micros(asked.index.0);
     let index = jiff::civil::datetime(1970, 1, 1, 0, 0, 0, 0) + micros;
+    let horizon = plan.tasks[0].asks.at_risk.horizons()[0];
     let mut tally = vec![Default::default(); study.features.len()];
     Answer {
         depth,
         index: Some(index.to_string()),
-        found: Some(outcome::find(&plan, &timeline, &asked)),
+        found: Some(outcome::find(&plan, &plan.tasks[0], horizon, &timeline, &asked)),
         inputs: covariates::inputs(&plan, &timeline, &asked, &mut tally),
         groups: attributes::groups(&plan, &timeline, &asked),
     }

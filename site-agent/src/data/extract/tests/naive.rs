@@ -9,6 +9,13 @@ use jiff::civil::{Date, DateTime, date};
 
 pub(super) type Example = (f32, Vec<f32>, Vec<u16>);
 
+/// A prediction of the study: a task at a horizon.
+#[derive(Clone, Copy)]
+pub(super) struct Asks<'a> {
+    pub(super) task: &'a RecordTask,
+    pub(super) horizon: Option<u32>,
+}
+
 pub(super) struct Naive<'a> {
     pub(super) study: &'a Study,
     pub(super) records: &'a Records,
@@ -130,8 +137,7 @@ impl Naive<'_> {
     }
 
     /// Entry, index and prediction time.
-    fn asked(&self) -> Option<(&Event, DateTime, DateTime)> {
-        let cohort = &self.records.cohort;
+    fn asked(&self, cohort: &Cohort) -> Option<(&Event, DateTime, DateTime)> {
         let mut entries: Vec<&Event> =
             self.events.iter().filter(|event| self.is_any(event, &cohort.entry)).collect();
         // Bubbles: only what is strictly later goes behind.
@@ -162,9 +168,9 @@ impl Naive<'_> {
         None
     }
 
-    pub(super) fn example(&self) -> Option<Example> {
-        let (entry, index, predict) = self.asked()?;
-        let label = self.label(entry, index, predict)?;
+    pub(super) fn example(&self, asks: Asks<'_>) -> Option<Example> {
+        let (entry, index, predict) = self.asked(&asks.task.cohort)?;
+        let label = self.label(asks, entry, index, predict)?;
         let mut inputs = Vec::new();
         for (feature, covariate) in self.study.features.iter().zip(&self.records.covariates) {
             self.inputs(&feature.encoding, covariate, index, predict, &mut inputs);
@@ -176,8 +182,9 @@ impl Naive<'_> {
         Some((label, inputs, groups))
     }
 
-    fn label(&self, entry: &Event, index: DateTime, predict: DateTime) -> Option<f32> {
-        let outcome = &self.records.outcome;
+    fn label(&self, asks: Asks<'_>, entry: &Event, index: DateTime, predict: DateTime) -> Option<f32> {
+        let outcome = &asks.task.outcome;
+        let last = || i64::from(asks.horizon.expect("days have a last"));
         let day = |event: &Event| civil(event.time.day());
         // The stay, if the study speaks of one.
         let mut stay = None;
@@ -212,15 +219,15 @@ impl Naive<'_> {
             return None;
         }
         // Day by day, for as long as the person is observed without a gap and the study follows.
-        let is_last_day = |today: Date| match (outcome.at_risk, stay.and_then(|stay| stay.end)) {
-            (AtRisk::Days { to, .. }, _) => today == days_after(predict.date(), to.into()),
+        let is_last_day = |today: Date| match (&outcome.at_risk, stay.and_then(|stay| stay.end)) {
+            (AtRisk::Days { .. }, _) => today == days_after(predict.date(), last()),
             (AtRisk::Stay, Some(end)) => today == civil(end.day()),
             (AtRisk::Stay, None) => false,
         };
-        let counts = |event: &Event| match outcome.at_risk {
-            AtRisk::Days { from, to } => {
-                days_after(predict.date(), from.into()) <= day(event)
-                    && day(event) <= days_after(predict.date(), to.into())
+        let counts = |event: &Event| match &outcome.at_risk {
+            AtRisk::Days { from, .. } => {
+                days_after(predict.date(), (*from).into()) <= day(event)
+                    && day(event) <= days_after(predict.date(), last())
             }
             AtRisk::Stay => {
                 let in_stay = match stay.and_then(|stay| stay.end) {
@@ -233,8 +240,8 @@ impl Naive<'_> {
                 self.at(event.time) > predict && in_stay
             }
         };
-        let before = |event: &Event| match outcome.at_risk {
-            AtRisk::Days { from, .. } => day(event) < days_after(predict.date(), from.into()),
+        let before = |event: &Event| match &outcome.at_risk {
+            AtRisk::Days { from, .. } => day(event) < days_after(predict.date(), (*from).into()),
             AtRisk::Stay => self.at(event.time) <= predict,
         };
         // Whoever died earlier than they are asked about is dead all the time.

@@ -42,11 +42,11 @@ pub(super) fn death_in_hospital() -> Study {
         set("eyes", 3_016_335, "Glasgow coma score eye opening"),
     ];
     records.accrual = (jiff::civil::date(2014, 1, 1), jiff::civil::date(2015, 12, 31));
-    records.cohort.entry = vec![of(RecordTable::VisitDetail, Some(SetIndex(0)))];
-    records.cohort.predict_after_hours = 24;
-    records.cohort.require = vec![Rule::Age { min: 18, max: 120 }];
-    records.outcome.any_of = vec![of(RecordTable::Death, None)];
-    records.outcome.at_risk = AtRisk::Stay;
+    records.tasks[0].cohort.entry = vec![of(RecordTable::VisitDetail, Some(SetIndex(0)))];
+    records.tasks[0].cohort.predict_after_hours = 24;
+    records.tasks[0].cohort.require = vec![Rule::Age { min: 18, max: 120 }];
+    records.tasks[0].outcome.any_of = vec![of(RecordTable::Death, None)];
+    records.tasks[0].outcome.at_risk = AtRisk::Stay;
     let first_day = |set: usize, take, unit: &str| Covariate::Measured {
         events: of(RecordTable::Measurement, Some(SetIndex(set))),
         window: Window::Hours { from: 0, to: 24 },
@@ -93,8 +93,9 @@ fn eicu_networks() {
     let mut steps: Vec<(String, u64)> = Vec::new();
     let mut left_out = 0;
     for folder in networks() {
-        let report = read(&folder, &study).report;
-        for (at, (step, people)) in report.predictions[0].attrition.0.into_iter().enumerate() {
+        let mut report = read(&folder, &study).report;
+        let of_death = report.predictions.remove(0);
+        for (at, (step, people)) in of_death.attrition.0.into_iter().enumerate() {
             match steps.get_mut(at) {
                 Some((_, sum)) => *sum += people,
                 None => steps.push((step, people)),

@@ -1,4 +1,5 @@
 mod inputs;
+mod tasks;
 mod who;
 
 use crate::study::parse;
@@ -229,7 +230,7 @@ fn all_mistakes_at_once() {
         ("id = 436073", "id = -1"),
         ("set = \"psychosis\" }, {", "set = \"psychoses\" }, {"),
         ("\"first-ever\" ", "\"last\" "),
-        ("horizons_days          = [365]", "horizons_days = [30, 365]"),
+        ("horizons_days          = [365]", "horizons_days = [365, 30]"),
         ("short = [-30, 0]", "short = [0, -30]"),
         ("encode = \"binary\" }\ndrugs", "encode = \"one-hot\" }\ndrugs"),
         ("unit         = \"/min\"", "unit = 5"),

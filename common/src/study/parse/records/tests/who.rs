@@ -257,7 +257,7 @@ fn every_key_of_a_cohort_has_its_rule() {
             "[[task]]",
             "[cohort.other]\nentry = [{ event = \"death\" }]\nlimit = \"first-ever\"\nindex = \"end\"\nprior_observation_days = 0\nmax_episodes_per_person = 1\n[[task]]",
             "cohort.other",
-            "one cohort, first_episode, which the task names",
+            "a cohort that a task names: first_episode, came one that none names",
         ),
         (
             "[cohort.first_episode]",
@@ -294,12 +294,12 @@ fn every_key_of_the_task_has_its_rule() {
         (
             "horizons_days          = [365]",
             "horizons_days = [30, 365]",
-            "task[1].horizons_days",
-            "this version trains one model for one horizon, came 2 of them; write horizons_days = [30]",
+            "model.prevalence_public",
+            "write prevalence_public in each [[task]]",
         ),
-        ("horizons_days          = [365]", "horizons_days = []", "task[1].horizons_days", "one whole number"),
+        ("horizons_days          = [365]", "horizons_days = []", "task[1].horizons_days", "at least one"),
         ("horizons_days          = [365]", "horizons_days = [0]", "task[1].horizons_days[1]", "1 to 36500"),
-        ("horizons_days          = [365]", "", "task[1].horizons_days", "add horizons_days = [365]"),
+        ("horizons_days          = [365]", "", "task[1].horizons_days", "add horizons_days = [30, 365]"),
         (
             "time_at_risk_start_day = 1 ",
             "time_at_risk_start_day = 0 ",
@@ -310,7 +310,7 @@ fn every_key_of_the_task_has_its_rule() {
             "time_at_risk_start_day = 1 ",
             "time_at_risk_start_day = 366 ",
             "task[1].time_at_risk_start_day",
-            "a day up to the horizon, 365",
+            "a day up to the first horizon, 365",
         ),
         ("= \"keep\"  ", "= \"drop\"  ", "task[1].prior_outcome", "highest risk"),
         ("= \"keep-if-outcome\"", "= \"ipcw\"", "task[1].insufficient_follow_up", "couple persons"),
@@ -318,8 +318,8 @@ fn every_key_of_the_task_has_its_rule() {
         (
             "[[task]]\n",
             "[[task]]\nname = \"second\"\ntarget = \"first_episode\"\noutcome = { any_of = [{ event = \"death\" }], until = \"stay-end\" }\nprior_outcome = \"keep\"\ninsufficient_follow_up = \"drop\"\ndeath = \"competing\"\n[[task]]\n",
-            "task",
-            "one model per study",
+            "model.prevalence_public",
+            "the study predicts several outcomes",
         ),
     ]);
     // Days beside the end of the stay: each is one mistake.
