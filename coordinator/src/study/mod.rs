@@ -269,7 +269,7 @@ impl StudyState {
     }
 
     fn groupings(&self) -> usize {
-        self.study.privacy.evaluation_shares.len()
+        self.study.predicted().len() * self.study.privacy.evaluation_shares.len()
     }
 
     /// Takes a site's update; its bytes are durable under `digest`. The same bytes again change
@@ -318,7 +318,7 @@ impl StudyState {
     ) -> Result<Vec<StudyEvent>, StudyRefusal> {
         self.require_participant(site)?;
         self.require_local()?;
-        if !self.study.privacy.evaluation_shares.iter().any(|(name, _)| name == grouping) {
+        if !self.study.groupings().iter().any(|name| name == grouping) {
             return Err(StudyRefusal::NoGrouping(grouping.chars().take(80).collect()));
         }
         let known = match &self.phase {

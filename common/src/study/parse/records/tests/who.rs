@@ -291,12 +291,6 @@ fn every_key_of_the_task_has_its_rule() {
             "task[1].outcome.gap_days_min",
             "not in this version",
         ),
-        (
-            "horizons_days          = [365]",
-            "horizons_days = [30, 365]",
-            "model.prevalence_public",
-            "write prevalence_public in each [[task]]",
-        ),
         ("horizons_days          = [365]", "horizons_days = []", "task[1].horizons_days", "at least one"),
         ("horizons_days          = [365]", "horizons_days = [0]", "task[1].horizons_days[1]", "1 to 36500"),
         ("horizons_days          = [365]", "", "task[1].horizons_days", "add horizons_days = [30, 365]"),
@@ -315,12 +309,6 @@ fn every_key_of_the_task_has_its_rule() {
         ("= \"keep\"  ", "= \"drop\"  ", "task[1].prior_outcome", "highest risk"),
         ("= \"keep-if-outcome\"", "= \"ipcw\"", "task[1].insufficient_follow_up", "couple persons"),
         ("= \"competing\"", "= \"outcome\"", "task[1].death", "\"censoring\""),
-        (
-            "[[task]]\n",
-            "[[task]]\nname = \"second\"\ntarget = \"first_episode\"\noutcome = { any_of = [{ event = \"death\" }], until = \"stay-end\" }\nprior_outcome = \"keep\"\ninsufficient_follow_up = \"drop\"\ndeath = \"competing\"\n[[task]]\n",
-            "model.prevalence_public",
-            "the study predicts several outcomes",
-        ),
     ]);
     // Days beside the end of the stay: each is one mistake.
     let text =
