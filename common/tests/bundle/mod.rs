@@ -206,6 +206,7 @@ pub fn approval(study: &Study, site: &str, seed: u8, decision: Decision) -> Sign
         time: time(0),
         approver: "Caldicott guardian".into(),
         replaces: None,
+        bindings: None,
     };
     Signed::new(&approval, &key(seed))
 }

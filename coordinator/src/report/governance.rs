@@ -4,11 +4,19 @@ use super::html::{Html, all, each, fill};
 use super::{ReportData, SiteDecision, lay};
 use consilium_common::protocol::DeclineReason;
 use consilium_common::study::GovernanceApproval;
+use consilium_common::study::bindings::{SideBySide, side_by_side};
 
 pub(super) fn section(data: &ReportData) -> Html {
     fill(
-        "<section id=\"who\"><h2>Who decided, and what for</h2>{}{}{}{}{}</section>",
-        &[&intended_use(data), &sites(data), &refusals(data), &bodies(data), &narrative(data)],
+        "<section id=\"who\"><h2>Who decided, and what for</h2>{}{}{}{}{}{}</section>",
+        &[
+            &intended_use(data),
+            &sites(data),
+            &bindings(data),
+            &refusals(data),
+            &bodies(data),
+            &narrative(data),
+        ],
     )
 }
 
@@ -53,6 +61,41 @@ fn sites(data: &ReportData) -> Html {
          <p class=\"quiet\">Each decision is signed and binds the study file’s exact bytes: <code>{}</code>. \
          Of a hospital that declines, only a code leaves it.</p>",
         &[&all(data.decisions.iter().map(row)), &data.study.digest.to_string()],
+    )
+}
+
+/// How the hospitals that approved fill in what the study asks of each, side by side.
+fn bindings(data: &ReportData) -> Html {
+    let approved: Vec<(&str, Option<&str>)> = data
+        .decisions
+        .iter()
+        .filter_map(|decision| Some((decision.site.as_str(), decision.answer.as_ref()?)))
+        .filter(|(_, answer)| answer.declined.is_none())
+        .map(|(site, answer)| (site, answer.bindings.as_deref()))
+        .collect();
+    let all_bindings = side_by_side(&data.study, &approved);
+    if all_bindings.is_empty() {
+        return Html::none();
+    }
+    let one = |row: &SideBySide| {
+        let site = |(site, words): &(String, String)| {
+            fill("<tr><th scope=\"row\">{}</th><td>{}</td></tr>", &[site, words])
+        };
+        fill(
+            "<p><code>{}</code>: {}</p><div class=\"scroll\"><table><thead><tr><th scope=\"col\">Site</th>\
+             <th scope=\"col\">Fills it in as</th></tr></thead><tbody>{}</tbody></table></div>",
+            &[&row.binding, &row.asked, &all(row.sites.iter().map(site))],
+        )
+    };
+    let text = |(site, text): &(&str, Option<&str>)| {
+        text.map(|text| {
+            fill("<details><summary>{}, word for word</summary><pre>{}</pre></details>", &[site, &text])
+        })
+    };
+    fill(
+        "<h3>What each hospital filled in</h3><p class=\"quiet\">Where records differ from hospital to hospital, each says itself \
+         where in its own they stand, and signs that with its approval.</p>{}{}",
+        &[&all(all_bindings.iter().map(one)), &all(approved.iter().filter_map(text))],
     )
 }
 
