@@ -11,7 +11,7 @@
 //! the index lies in, and up to [`Records::followup_to`]: outcomes and deaths outside it are not known of, as in
 //! PatientLevelPrediction.
 
-use super::bindings::{Binding, BindingIndex};
+use super::bindings::{Binding, BindingIndex, InForce};
 use super::vocabulary::VocabularyRelease;
 use jiff::civil::Date;
 
@@ -427,10 +427,11 @@ impl Records {
         &self.sets[index.0]
     }
 
-    /// Every criterion that is looked for, the entry's and the outcome's first; the same one may come twice.
+    /// Every criterion that is looked for here, the entry's and the outcome's first; the same one may come twice.
     pub fn criteria(&self) -> impl Iterator<Item = Criterion> {
         let rules = self.cohort.require.iter().chain(&self.cohort.exclude).filter_map(|rule| match rule {
             Rule::Has { events, .. } => Some(*events),
+            Rule::SeenBy(binding) if self.binding(*binding).in_force == InForce::Absent => None,
             Rule::SeenBy(binding) => Some(Criterion { table: RecordTable::Stay(*binding), set: None }),
             Rule::Age { .. } | Rule::DiedBefore | Rule::StillThere | Rule::TransferWithin { .. } => None,
         });

@@ -205,3 +205,45 @@ fn reason_code(reason: DeclineReason) -> &'static str {
         DeclineReason::Other => "other",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+    use consilium_common::study;
+
+    const EXAMPLE: &str = include_str!("../../../common/src/study/testdata/example.toml");
+    const BINDINGS: &str = include_str!("../../../common/src/study/testdata/bindings.toml");
+    const ANSWER: &str = include_str!("../../../common/src/study/testdata/answer.toml");
+
+    #[test]
+    fn what_hospitals_filled_in_stands_side_by_side() {
+        let mut data = sample::report();
+        assert_eq!(bindings(&data), Html::none(), "a study on plain tables asks for nothing");
+        let at = |part: &str| EXAMPLE.find(part).expect("is in the example");
+        let (before, after) = (&EXAMPLE[..at("[data]")], &EXAMPLE[at("[subgroups]")..]);
+        let between = &EXAMPLE[at("[missing]")..at("[[attribute]]")];
+        let text = format!("{before}{BINDINGS}\n{between}{after}");
+        data.study = study::parse(text.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let approved =
+            |decision: &&mut SiteDecision| decision.answer.as_ref().is_some_and(|a| a.declined.is_none());
+        for decision in data.decisions.iter_mut().filter(approved) {
+            decision.answer.as_mut().expect("approved").bindings = Some(ANSWER.to_owned());
+        }
+        let page = bindings(&data).into_string();
+        for part in [
+            "What each hospital filled in",
+            "<code>psychiatric_stay</code>: Inpatient stay under a mental-health specialty;",
+            "<td>any visit with visit_concept_id 9201 that has care_site.place_of_service_concept_id 38004285",
+            "<td>left out</td>",
+            "word for word</summary><pre>[binding.psychiatric_stay]",
+        ] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+        let approved = data
+            .decisions
+            .iter()
+            .filter(|decision| decision.answer.as_ref().is_some_and(|a| a.declined.is_none()));
+        assert_eq!(page.matches("word for word").count(), approved.count());
+    }
+}

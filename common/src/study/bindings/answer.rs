@@ -14,7 +14,7 @@ use toml::de::DeTable;
 
 /// Longest answer, bytes, in which each quotation mark, backslash, tab and line end counts for four: so many it takes where
 /// the signed approval is quoted in an entry of the ledger, which has [`crate::ledger::entry::ENTRY_BYTES_MAX`] at most.
-pub const ANSWER_BYTES_MAX: usize = 10 * 1024;
+pub const ANSWER_BYTES_MAX: usize = 8 * 1024;
 
 const BINDING: Ask = ask("binding", "tables [binding.NAME]", "[binding.psychiatric_stay]");
 const ABSENT: Ask =

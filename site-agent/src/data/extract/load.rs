@@ -174,8 +174,10 @@ pub(in crate::data) fn tables(study: &Study, records: &Records) -> Vec<(Table, S
         let table = match rule {
             Rule::Has { events, .. } => clinical(events.table),
             Rule::DiedBefore => Table::Clinical(Domain::Death),
-            Rule::SeenBy(_) => Table::Clinical(Domain::Visit),
-            Rule::Age { .. } | Rule::StillThere | Rule::TransferWithin { .. } => continue,
+            Rule::SeenBy(binding) if records.binding(*binding).in_force != InForce::Absent => {
+                Table::Clinical(Domain::Visit)
+            }
+            Rule::SeenBy(_) | Rule::Age { .. } | Rule::StillThere | Rule::TransferWithin { .. } => continue,
         };
         tables.push((table, format!("a rule of the cohort {}", records.cohort.name)));
     }

@@ -185,7 +185,7 @@ fn every_key_has_its_rule() {
     check(&format!("{ANSWER}\n[bindings.other]\n"), "bindings", "did you mean binding?");
     check("binding = 5", "binding", "tables [binding.NAME]");
     check("[binding", "", "correct the syntax");
-    check(&"# \n".repeat(ANSWER_BYTES_MAX / 6 + 1), "", "at most 10240 bytes");
+    check(&"# \n".repeat(ANSWER_BYTES_MAX / 6 + 1), "", "at most 8192 bytes");
     let none = parsed(crate::study::parse::tests::EXAMPLE);
     assert!(fill_in(&none, "").is_ok_and(|same| same == none));
     assert!(fill_in(&none, ANSWER).is_err(), "a study that asks for none takes no answer");

@@ -5,7 +5,7 @@ mod words;
 
 pub use words::{concepts, covariate, outcome};
 
-use super::super::bindings::{self, Binding, InForce, Mark};
+use super::super::bindings::{self, Binding, Mark};
 use super::super::records::{
     Anchor, AtRisk, Criterion, DateOnly, Limit, PersonField, RecordTable, Records, Rule, ShortFollowUp,
 };
@@ -55,11 +55,7 @@ fn paragraphs(study: &Study, records: &Records) -> Paragraphs {
         add("Subgroups by", subgroups(records, attribute, fields));
     }
     for binding in &records.bindings {
-        let mut text = bindings::asked(records, binding);
-        if binding.in_force != InForce::Unanswered && !binding.is_default() {
-            text += &format!("; this site's answer: {}", bindings::in_force(records, binding));
-        }
-        add(&format!("Binding {}", binding.name), text);
+        add(&format!("Binding {}", binding.name), bindings::asked(records, binding));
     }
     for set in records.sets.iter().filter(|set| !is_one_concept(set)) {
         add(&format!("Concepts of {}", set.name), concept_set(set));
