@@ -83,7 +83,7 @@ fn answers(top: &Section<'_>, study: &Study) -> Vec<Option<InForce>> {
     let bindings = study.bindings();
     let mut answered: Vec<Option<Option<InForce>>> = vec![None; bindings.len()];
     let known = || bindings.iter().map(|binding| binding.name.as_str());
-    top.optional(BINDING, |value| {
+    let read = top.optional(BINDING, |value| {
         for (name, value) in value.section()?.entries(BINDING) {
             let Some(at) = known().position(|known| known == name) else {
                 let expected = format!("a binding of the study: {}", known().collect::<Vec<_>>().join(", "));
@@ -103,6 +103,9 @@ fn answers(top: &Section<'_>, study: &Study) -> Vec<Option<InForce>> {
         Some(())
     });
     top.finish();
+    if read.is_none() {
+        return vec![None; bindings.len()];
+    }
     let unanswered = |(answer, binding): (Option<Option<InForce>>, &Binding)| {
         answer.unwrap_or_else(|| by_default(binding).or_else(|| not_answered(top, binding)))
     };
@@ -208,11 +211,8 @@ fn values(section: &Section<'_>, binding: &Binding, labels: &[String]) -> Option
         section.required(OF, |v| ids(v, &mut Vec::new()))
     };
     let mut known = Known::default();
-    let levels = section.required(LEVELS, |v| {
-        v.list(1..=MARKS_MAX, |item| {
-            level(item, column == BoundColumn::ObservationValueNumber, labels, &mut known)
-        })
-    });
+    let levels =
+        section.required(LEVELS, |v| v.list(1..=MARKS_MAX, |item| level(item, column, labels, &mut known)));
     Some(ValueRule { column, of: of?, levels: levels? })
 }
 
@@ -225,12 +225,12 @@ struct Known {
 
 fn level(
     item: &Value<'_>,
-    of_numbers: bool,
+    column: BoundColumn,
     labels: &[String],
     known: &mut Known,
 ) -> Option<(ValueIs, String)> {
     let section = item.section()?;
-    let is = if of_numbers {
+    let is = if column == BoundColumn::ObservationValueNumber {
         let none = section.optional(NO_CONCEPTS, |v| v.wrong::<()>());
         let range = section.required(RANGE, |v| range(v, &mut known.ranges));
         none.and(range.map(|(low, high)| ValueIs::Numbers(low, high)))

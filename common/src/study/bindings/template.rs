@@ -14,8 +14,9 @@ pub fn template(study: &Study) -> Option<String> {
         return None;
     }
     let mut text = format!(
-        "# How this hospital fills in study {} version {}. Its exact text is signed with the approval, kept in the ledger and\n\
-         # printed beside the other hospitals': write nothing here that is not public.\n\
+        "# How this hospital fills in study {},\n\
+         # version {}. Its exact text is signed with the approval, kept in the ledger and printed beside the other\n\
+         # hospitals': write nothing here that is not public.\n\
          # Try it first: site-agent data check --study FILE --bindings THIS-FILE\n\
          # Concepts count as they are listed, without those below them.\n",
         study.id, study.version

@@ -94,17 +94,16 @@ fn concepts(section: &Section<'_>, fields: &[PersonField]) -> Option<AttributeVa
         "true: who is not recorded is a group, so that it shows whom the records leave out",
         "keep_unknown = true",
     );
-    let is_bound = |field: &PersonField| matches!(field, PersonField::Binding(_));
-    let (any_bound, all_bound) = (fields.iter().any(is_bound), fields.iter().all(is_bound));
+    let told_by = ToldBy::of(fields);
     // Which group has it, of those before.
     let mut seen: Vec<(i64, String)> = Vec::new();
     let levels = section.required(LEVELS, |v| {
-        let levels = v.list(1..=LEVELS_MAX - 2, |item| level(item, (any_bound, all_bound), &mut seen))?;
+        let levels = v.list(1..=LEVELS_MAX - 2, |item| level(item, told_by, &mut seen))?;
         let mut labels: Vec<String> = levels.iter().map(|(_, label)| label.clone()).collect();
         labels.extend([CONFLICTING, UNKNOWN].map(str::to_owned));
         // Where a site tells the values, the study lists no concepts of these two: they are labels like others.
         let own = [(REFUSED, REFUSED), (NOT_ASKED, "not_asked")];
-        let is_taken = |(_, key): &&(&str, &str)| !any_bound || section.has(key);
+        let is_taken = |(_, key): &&(&str, &str)| told_by == ToldBy::Concepts || section.has(key);
         labels.extend(own.iter().filter(is_taken).map(|(label, _)| (*label).to_owned()));
         distinct_cells(v, &labels)?;
         Some(levels)
@@ -119,11 +118,29 @@ fn concepts(section: &Section<'_>, fields: &[PersonField]) -> Option<AttributeVa
     Some(AttributeValues::Concepts(levels))
 }
 
-fn level(
-    item: &Value<'_>,
-    (any_bound, all_bound): (bool, bool),
-    seen: &mut Vec<(i64, String)>,
-) -> Option<Level> {
+/// Who says what means a group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ToldBy {
+    /// The study, by concepts of table `person`.
+    Concepts,
+    /// Each site, by its answer to a binding.
+    Sites,
+    /// Either.
+    Both,
+}
+
+impl ToldBy {
+    fn of(fields: &[PersonField]) -> Self {
+        let bound = fields.iter().filter(|field| matches!(field, PersonField::Binding(_))).count();
+        match bound {
+            0 => Self::Concepts,
+            all if all == fields.len() => Self::Sites,
+            _ => Self::Both,
+        }
+    }
+}
+
+fn level(item: &Value<'_>, told_by: ToldBy, seen: &mut Vec<(i64, String)>) -> Option<Level> {
     const NO_CONCEPTS: Ask =
         ask("concepts", "nothing: the site's answer to the binding says them", r#"{ label = "White" }"#);
     const LABEL: Ask = ask("label", "what to print", r#"label = "male""#);
@@ -131,12 +148,10 @@ fn level(
     let section = item.section()?;
     let label = section.required(LABEL, name);
     let mut read = |v: &Value<'_>| ids(v, label.as_deref().unwrap_or("another"), seen);
-    let concepts = if all_bound {
-        section.optional(NO_CONCEPTS, |v| v.wrong()).map(Option::unwrap_or_default)
-    } else if any_bound {
-        section.optional(CONCEPTS, read).map(Option::unwrap_or_default)
-    } else {
-        section.required(CONCEPTS, &mut read)
+    let concepts = match told_by {
+        ToldBy::Concepts => section.required(CONCEPTS, &mut read),
+        ToldBy::Both => section.optional(CONCEPTS, &mut read).map(Option::unwrap_or_default),
+        ToldBy::Sites => section.optional(NO_CONCEPTS, |v| v.wrong()).map(Option::unwrap_or_default),
     };
     section.finish();
     Some((concepts?, label?))

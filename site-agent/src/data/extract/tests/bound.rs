@@ -297,13 +297,13 @@ fn every_form_gives_the_same_examples() {
     };
     let all = forms.paths();
     let omop: Vec<_> = all.iter().filter(of_omop).cloned().collect();
-    same(csv.path(), &omop, &of_every_column(|_| {}), 500);
+    same(csv.path(), &omop, &of_every_column(|_| {}), 300);
     // MEDS has visits, their details and observations: what an answer asks of those alone is the same there, too.
     let of_meds = in_any_form(of_every_column(|records| {
         records.bindings[STAY.0].in_force = stays(&[column(BoundColumn::VisitDetailConcept, &[45])]);
         records.min_vocabulary = None;
     }));
-    same(csv.path(), &all, &of_meds, 500);
+    same(csv.path(), &all, &of_meds, 300);
     let refused = |change: fn(&mut Records), expected: &str| {
         let study = in_any_form(of_every_column(change));
         let meds = all.iter().find(|path| path.ends_with("meds")).expect("written");

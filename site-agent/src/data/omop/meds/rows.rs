@@ -7,7 +7,7 @@ use super::super::cells::{Batch, Cell, Column, Kind};
 use super::super::event::{Domain, Event};
 use super::super::moment::Moment;
 use super::super::rows::{Row, TableCounts};
-use super::super::schema::{Table, at};
+use super::super::schema::{self, Table, at};
 use super::super::source::Source;
 use super::super::units::by_text;
 use super::codes::Codes;
@@ -89,8 +89,10 @@ impl<'a> Mixed<'a> {
         let mut needed = [false; PLACES];
         for domain in domains {
             let columns = source.columns(Table::Clinical(*domain));
+            // What makes a row of OMOP's table one, MEDS may lack: a study's own words ask for it.
+            let always = schema::columns(Table::Clinical(*domain));
             for place in [at::VISIT, at::NUMBER, at::VALUE_CONCEPT] {
-                needed[place] |= columns[place].required;
+                needed[place] |= columns[place].required && !always[place].required;
             }
             wanted[*domain as usize] = Some(std::array::from_fn(|place| !columns[place].names.is_empty()));
         }
