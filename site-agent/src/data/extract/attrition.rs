@@ -2,8 +2,9 @@
 
 use super::outcome::Found;
 use super::plan::TaskPlan;
+use consilium_common::study::bindings::InForce;
 use consilium_common::study::records::{
-    AtRisk, Criterion, PriorOutcome, RecordTask, Records, Rule, ShortFollowUp,
+    AtRisk, Criterion, PriorOutcome, RecordTable, RecordTask, Records, Rule, ShortFollowUp,
 };
 
 /// People for each step of the study, in order. Exact counts of patients: they stay at the site, and have no `Debug`.
@@ -96,6 +97,9 @@ fn words(name: &str, records: &Records, task: &RecordTask, horizon: Option<u32>)
 }
 
 fn criterion(records: &Records, criterion: Criterion) -> String {
+    if let RecordTable::Stay(binding) = criterion.table {
+        return format!("a stay of binding {}", records.binding(binding).name);
+    }
     let table = criterion.table.name();
     criterion
         .set
@@ -111,5 +115,11 @@ fn rule(records: &Records, rule: &Rule) -> String {
             format!("{times}{}, {}", criterion(records, *events), window.words())
         }
         Rule::StillThere => "still there when asked about".to_owned(),
+        Rule::SeenBy(binding) => {
+            let binding = records.binding(*binding);
+            let spared = if binding.in_force == InForce::Absent { " (left out here: everybody)" } else { "" };
+            format!("seen by binding {} before{spared}", binding.name)
+        }
+        Rule::TransferWithin { days } => format!("a transfer within {days} days"),
     }
 }

@@ -2,6 +2,7 @@
 //! checked form of [`super::super::records`].
 
 mod attributes;
+mod bindings;
 mod cohort;
 mod features;
 mod measured;
@@ -11,6 +12,7 @@ mod windows;
 
 use super::super::raw::{Ask, Section, Value, ask};
 use super::super::records::{DateOnly, RecordTask, Records};
+use super::super::vocabulary::VocabularyRelease;
 use super::super::{Data, Study};
 use super::{Parts, distinct_cells, section};
 use jiff::civil::Date;
@@ -48,8 +50,10 @@ pub(super) fn parts(top: &Section<'_>) -> Parts {
     whole_people_split(top);
     let sets = sets::read(top);
     let windows = windows::read(top);
-    let cohorts = cohort::read(top, &sets, &windows);
-    let tasks = task::read(top, &sets, &cohorts);
+    let bindings = bindings::read(top, &sets);
+    let named = Named { sets: &sets, bindings: &bindings };
+    let cohorts = cohort::read(top, named, &windows);
+    let tasks = task::read(top, named, &cohorts);
     let targets =
         tasks.as_ref().map(|tasks| tasks.iter().map(|task| task.target.clone()).collect::<Vec<_>>());
     let cohorts = cohort::choose(top, &cohorts, targets.as_deref());
@@ -57,7 +61,7 @@ pub(super) fn parts(top: &Section<'_>) -> Parts {
     let hours = cohorts.as_ref().and_then(|all| all.iter().map(|cohort| cohort.predict_after_hours).min());
     windows::check(top, &windows, hours);
     let features = features::read(top, &sets, &windows, hours);
-    let attributes = attributes::read(top);
+    let attributes = attributes::read(top, &bindings);
     let (attributes, fields) = unzipped(attributes);
     let (features, covariates) = unzipped(features);
     let (tasks, outcomes): (Vec<_>, Vec<_>) =
@@ -69,12 +73,31 @@ pub(super) fn parts(top: &Section<'_>) -> Parts {
         let tasks = cohorts.into_iter().zip(outcomes);
         let tasks = tasks.map(|(cohort, outcome)| RecordTask { cohort, outcome }).collect();
         let (covariates, attributes) = (covariates?, fields?);
+        let bindings = bindings.finish(top);
         let sets = sets.finish(top)?;
-        let Source { formats, accrual, followup_to, date_only } = source;
-        Some(Records { formats, accrual, followup_to, date_only, sets, tasks, covariates, attributes })
+        let Source { formats, accrual, followup_to, date_only, min_vocabulary } = source;
+        Some(Records {
+            formats,
+            accrual,
+            followup_to,
+            date_only,
+            min_vocabulary,
+            bindings: bindings?,
+            sets,
+            tasks,
+            covariates,
+            attributes,
+        })
     };
     let data = records().map(|records| Data::Records(Box::new(records)));
     Parts { data, tasks, features, attributes }
+}
+
+/// What events are named by.
+#[derive(Clone, Copy)]
+struct Named<'a> {
+    sets: &'a sets::Sets,
+    bindings: &'a bindings::Bindings,
 }
 
 fn unzipped<A, B>(both: Option<Vec<(A, B)>>) -> (Option<Vec<A>>, Option<Vec<B>>) {
@@ -87,6 +110,7 @@ struct Source {
     accrual: (Date, Date),
     followup_to: Date,
     date_only: DateOnly,
+    min_vocabulary: Option<VocabularyRelease>,
 }
 
 fn source(top: &Section<'_>) -> Option<Source> {
@@ -112,6 +136,11 @@ fn source(top: &Section<'_>) -> Option<Source> {
         "\"standard\": source codes differ from hospital to hospital",
         r#"code_system = "standard""#,
     );
+    const VOCABULARY: Ask = ask(
+        "min_vocabulary",
+        "the oldest release of the OMOP vocabularies",
+        r#"min_vocabulary = "v5.0 2025-02-27""#,
+    );
     section(top, DATA, |section| {
         let formats = section.required(FORMAT, |v| {
             let word = |item: &Value<'_>| {
@@ -135,12 +164,14 @@ fn source(top: &Section<'_>) -> Option<Source> {
             })
         });
         let codes = section.optional(CODES, |v| v.word(&["standard"]));
+        let min_vocabulary = section.optional(VOCABULARY, Value::parsed);
         codes?;
         Some(Source {
             formats: formats?,
             accrual: accrual?,
             followup_to: followup_to?,
             date_only: date_only?,
+            min_vocabulary: min_vocabulary?,
         })
     })
 }
