@@ -19,6 +19,7 @@ pub mod home;
 pub mod ledger;
 pub mod ledger_view;
 pub mod link;
+pub mod notes;
 pub mod outbox;
 pub mod policy;
 pub mod pricing;
