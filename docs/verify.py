@@ -97,7 +97,8 @@ def key_id(name, kind, key):
 
 
 def checkpoint(note, site, key, coordinator, last=True):
-    """`last`: the key is the ledger's last for sure; otherwise that another one signed is for the caller to judge."""
+    """`last`: the key is the ledger's last for sure; otherwise that another one signed is for the caller to judge. Without a
+    coordinator no cosignature is asked for."""
     text, _, lines = note.rpartition("\n\n")
     text += "\n"
     origin, size, root = text.splitlines()
@@ -109,12 +110,12 @@ def checkpoint(note, site, key, coordinator, last=True):
         if name == origin and data[:4] == key_id(origin, 1, key):
             need(signed_by(key, data[4:], text.encode()), "the site's signature does not verify")
             signed = True
-        if name == "consilium/coordinator" and data[:4] == key_id(name, 4, coordinator):
+        if coordinator and name == "consilium/coordinator" and data[:4] == key_id(name, 4, coordinator):
             message = f"cosignature/v1\ntime {int.from_bytes(data[4:12], 'big')}\n{text}".encode()
             need(signed_by(coordinator, data[12:], message), "the coordinator's cosignature does not verify")
             cosigned = True
     need(signed or not last, "the site did not sign the checkpoint")
-    need(cosigned, "the coordinator did not cosign the checkpoint")
+    need(cosigned or not coordinator, "the coordinator did not cosign the checkpoint")
     return origin, int(size), base64.b64decode(root)
 
 
@@ -157,7 +158,7 @@ def replay(entries, leaves, site, key, this):
                 need(fits, f"{where}: {account} people would pay {epsilon(uses, caps['delta'], 'pld')}, allowed {cap}")
             need({"site": site, "key": key} in e["participants"], f"{where}: the site and its key are not among the participants")
             studies[e["study"]] = {"entry": e, "burnt": [0] * len(e["earmarks"]), "closed": False, "caps": caps, "masked": {}, "recovered": []}
-        elif kind in ("reserve", "release", "reserve_block", "dataset_version", "close"):
+        elif kind in ("reserve", "release", "reserve_block", "dataset_version", "cohort_version", "close"):
             need(study and not study["closed"], f"{where}: the study is not open")
             study["closed"] = kind == "close"
             if kind in ("reserve", "release", "reserve_block"):
@@ -193,16 +194,9 @@ def replay(entries, leaves, site, key, this):
             names = e["survivors"]
             need(names == sorted(set(names)) and set(names) <= set(known) and site in names, f"{where}: not survivors")
             own["end"] = e
-        elif kind == "recovered":  # from a copy of all entries before: what was open in it is ended, and stays burnt
+        elif kind == "recovered":
             need(e["entries"] == i, f"{where}: from a copy of {e['entries']} entries")
-            open_studies, left = {d for d, s in studies.items() if not s["closed"]}, collections.Counter()
-            for block in (b for b in blocks.values() if b["of"][0] in open_studies):
-                left[block["of"]] += block["end"] - block["next"]
-                block["end"] = block["next"]
-            for (of, earmark), uses in left.items():
-                studies[of]["recovered"].append({"at": i, "earmark": earmark, "uses": uses})
-            for slot, at in slots.items():
-                burns[at] = "aborted" if burns[at] == "open" and slot[0] in open_studies else burns[at]
+            end_what_is_open(i, studies, blocks, burns, slots)
             notes.append(f"{where}: recovered from a copy of {i} entries; later ones were lost, and what was open stays burnt")
         elif kind in ("commit", "abort"):
             need(burns.get(e["reserve"]) == "open", f"{where}: without an open reserve")
@@ -216,9 +210,53 @@ def replay(entries, leaves, site, key, this):
             notes.append(f"{where}: the key changed from {key} to {e['key']}, signed by both")
             key = e["key"]
             keys.append(key)
+        elif kind == "key_lost":
+            others = vouched(e, {"site": site, "dataset": dataset, "size": i, "head": e["previous"], "old": key}, studies, keys, where)
+            origin, size, root = checkpoint(e["checkpoint"], site, key, None)
+            same = (origin, size, root) == (f"consilium/ledger/{site}/{dataset}", i, head(leaves[:i]))
+            need(same, f"{where}: the lost key signed another past than this")
+            end_what_is_open(i, studies, blocks, burns, slots)
+            for s in (s for s in studies.values() if not s["closed"]):
+                s["burnt"], s["closed"] = [m["count"] for m in s["entry"]["earmarks"]], True
+            roles = "" if e["split"] == "kept" else "; roles are drawn anew: over studies, what both roles had paid adds up"
+            notes.append(f"{where}: the key {key} was lost; {', '.join(others)} vouch for {e['key']}; what was open is charged in whole{roles}")
+            key = e["key"]
+            keys.append(key)
         elif kind != "refusal":
             notes.append(f"{where}: a kind that this program does not replay")
     return studies, {slot: burns[at] for slot, at in slots.items()}, notes, key
+
+
+def end_what_is_open(i, studies, blocks, burns, slots):
+    """The ledger is a copy of the entries before the i-th: what was open in it is ended, and stays burnt."""
+    open_studies, left = {d for d, s in studies.items() if not s["closed"]}, collections.Counter()
+    for block in (b for b in blocks.values() if b["of"][0] in open_studies):
+        left[block["of"]] += block["end"] - block["next"]
+        block["end"] = block["next"]
+    for (of, earmark), uses in left.items():
+        studies[of]["recovered"].append({"at": i, "earmark": earmark, "uses": uses})
+    for slot, at in slots.items():
+        burns[at] = "aborted" if burns[at] == "open" and slot[0] in open_studies else burns[at]
+
+
+def vouched(e, expected, studies, keys, where):
+    """Names of the hospitals that vouch for a new key: more than half of the others that the ledger's studies name, two at
+    least, each under its newest key there."""
+    expected |= {"new": e["key"], "split": e["split"]}
+    named, members = {}, {}
+    for p in (p for s in studies.values() for p in s["entry"]["participants"] if p["site"] != expected["site"]):
+        named[p["site"]] = p["key"]
+    for name, key in sorted(named.items()):
+        if key not in [*keys, *members.values()]:
+            members[name] = key
+    need(e["key"] not in [*keys, *members.values()], f"{where}: somebody else's key, or one that this ledger had before")
+    need(e["split"] in ("kept", "lost"), f"{where}: what became of the split key?")
+    names, signed = [x["site"] for x in e["endorsements"]], [(e["by_new"], e["key"])]
+    need(names == sorted(set(names)) and set(names) <= set(members), f"{where}: others vouch than this ledger's studies name")
+    need(len(members) >= 2 and len(names) > len(members) // 2, f"{where}: {len(names)} of {len(members)} other hospitals vouch")
+    for by, key in signed + [(x["statement"], members[x["site"]]) for x in e["endorsements"]]:
+        need(statement(by, key, "consilium/key-loss/1") == expected, f"{where}: signed for another ledger, place or key")
+    return names
 
 
 # Secure sums: docs/PROTOCOL.md, "The sum's file".
@@ -242,6 +280,11 @@ def transcript(record, lanes, names, keys, threshold):
         need(signed_by(keys[s["site"]], bytes.fromhex(s["signature"]), message), f"{s['site']} did not sign these survivors")
     total = tagged("sum", struct.pack("<Q", len(lanes) // 8), lanes)
     return f"sha256:{total.hex()}", f"sha256:{tagged('transcript', binding, certified, total).hex()}"
+
+
+def words(earmark, step, attempt):
+    """For people, who count rounds and attempts from 1."""
+    return f"{f'grouping {earmark}' if earmark else f'round {step + 1}'}, attempt {attempt + 1}"
 
 
 def lost_with_a_disk(own, recovered, place, taken):
@@ -296,9 +339,9 @@ def sums(bundle, study, names, keys, threshold, masked, earmarks, recovered):
             raise Bad(f"{file}: {bad}") from None
     for site, own in masked.items():
         for place, vector in own.items():
-            need(vector["end"] is None or (site, place) in held, f"{site}: the sum of step {place[1]}, attempt {place[2]} is not in the bundle")
+            need(vector["end"] is None or (site, place) in held, f"{site}: the sum of {words(*place)} is not in the bundle")
             same = models.get(place[:2], vector["commit"]["model"]) == vector["commit"]["model"]
-            need(same, f"{site}: masked for another model in step {place[1]}, attempt {place[2]}")
+            need(same, f"{site}: masked for another model in {words(*place)}")
     return collections.Counter(site for site, _ in held), notes
 
 

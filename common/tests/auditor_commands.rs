@@ -160,7 +160,7 @@ fn a_distributed_study() {
     map.remove("sums/1");
     write(&map, &less);
     check(&[&"diff", &folder, &less], 1, &[]);
-    check(&[&"verify", &less], 1, &["the sum of step 1, attempt 1 is not in the bundle"]);
+    check(&[&"verify", &less], 1, &["the sum of round 2, attempt 2 is not in the bundle"]);
 }
 
 /// The same ledgers before the close, and after it with a change of policy and a refusal.

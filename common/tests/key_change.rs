@@ -2,17 +2,14 @@
 //! key an old or a new one; and what is not signed by both keys, or by the key in force, does not. By our verifier and
 //! by the second one (`docs/verify.py`, where Python has its packages).
 
-#![expect(clippy::disallowed_methods, reason = "tests read and write files")]
-
 mod bundle;
 
+use bundle::python::second;
 use bundle::{Map, Site, check, key, make, write_ledger};
 use consilium_common::ledger::bundle::{Files, Trust, verify};
 use consilium_common::ledger::entry::{Body, Entry};
 use consilium_common::ledger::key_change::KeyChange;
 use consilium_common::ledger::rules::{self, State};
-use std::path::Path;
-use std::process::Command;
 
 fn rotate(site: &mut Site, old: u8, new: u8) {
     let change = KeyChange::after(&site.state, key(new).public());
@@ -67,28 +64,6 @@ fn unsound(map: &Map, what: &str, theirs: &str) {
     if !theirs.is_empty() {
         second(map, 1, theirs);
     }
-}
-
-/// The second verifier, where there is one.
-#[track_caller]
-fn second(map: &Map, code: i32, what: &str) {
-    let python = std::env::var_os("CONSILIUM_PYTHON").unwrap_or_else(|| "python3".into());
-    let probe = Command::new(&python).args(["-c", "import tomllib, dp_accounting, cryptography"]).output();
-    if !probe.is_ok_and(|probe| probe.status.success()) {
-        assert!(std::env::var_os("CONSILIUM_REQUIRE_PYTHON").is_none(), "see docs/verify-requirements.txt");
-        return;
-    }
-    let dir = tempfile::tempdir().expect("a folder");
-    for (path, bytes) in map {
-        let path = dir.path().join(path);
-        std::fs::create_dir_all(path.parent().expect("within the root")).expect("a folder");
-        std::fs::write(path, bytes).expect("written");
-    }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/verify.py");
-    let output = Command::new(python).arg(script).arg(dir.path()).output().expect("runs");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    assert!(text.contains(what), "{what}: {text}");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn one_fault_is_one_finding() {
     };
     // A sum in the middle: missing, and damaged in its integers, its header and its length.
     let note = after("sums/2", 4, 4);
-    one("missing", "sums/2: the sum of step 2, attempt 0 is not in the bundle; entry", &note, &|map| {
+    one("missing", "sums/2: the sum of round 3, attempt 1 is not in the bundle; entry", &note, &|map| {
         drop(map.remove("sums/2"));
     });
     let note = after("sums/2", 4, 0);
@@ -67,13 +67,13 @@ fn one_fault_is_one_finding() {
         map.insert("sums/2".into(), record.encode(&sum));
     });
     // The first, the last, some in a row, all; and a grouping's.
-    one("missing", "sums/0: the sum of step 0", &after("sums/0", 6, 7), &|map| drop(map.remove("sums/0")));
-    one("missing", "sums/5: the sum of step 5", &after("sums/5", 1, 4), &|map| drop(map.remove("sums/5")));
+    one("missing", "sums/0: the sum of round 1", &after("sums/0", 6, 7), &|map| drop(map.remove("sums/0")));
+    one("missing", "sums/5: the sum of round 6", &after("sums/5", 1, 4), &|map| drop(map.remove("sums/5")));
     one("missing", "; nor are those after it, up to sums/4", &after("sums/2", 4, 12), &|map| {
         (2..5).for_each(|round| drop(map.remove(&format!("sums/{round}"))));
     });
     let note = after("evaluation/overall/sum", 0, 4);
-    one("missing", "evaluation/overall/sum: the sum of step 1", &note, &|map| {
+    one("missing", "evaluation/overall/sum: the sum of grouping 1", &note, &|map| {
         drop(map.remove("evaluation/overall/sum"));
     });
 }

@@ -105,12 +105,12 @@ fn a_forged_recovery_hides_no_vector_beyond_the_uses_burnt() {
     finds(
         0,
         "commitment",
-        "sums/1: ashford: its ledger has no masked vector for step 1, attempt 1; the recovery at entry 6 left 1 uses \
+        "sums/1: ashford: its ledger has no masked vector for round 2, attempt 2; the recovery at entry 6 left 1 uses \
          without one, and the sums before this one took them all",
         |site| loses(site, &all, after_block(0, 0), of_one),
     );
     // Uses of another earmark, of an aborted block, and of none.
-    const NONE: &str = "sums/0: ashford: its ledger has no masked vector for step 0, attempt 0";
+    const NONE: &str = "sums/0: ashford: its ledger has no masked vector for round 1, attempt 1";
     let lost = [(0, 0, 0)];
     finds(0, "commitment", NONE, |site| loses(site, &lost, after_block(1, 0), as_it_was));
     finds(0, "commitment", NONE, |site| {
@@ -130,7 +130,7 @@ fn a_forged_recovery_hides_no_vector_beyond_the_uses_burnt() {
     finds(0, "commitment", NONE, |site| {
         loses(site, &lost, |body| place(site, body) == Some((0, 1, 0)), as_it_was)
     });
-    finds(0, "commitment", "no masked vector for step 1, attempt 1", |site| {
+    finds(0, "commitment", "no masked vector for round 2, attempt 2", |site| {
         loses(site, &[(0, 1, 1)], after_block(0, 0), as_it_was)
     });
 }
@@ -145,7 +145,7 @@ fn a_survivor_that_did_not_sign_is_not_explained() {
     let (report, _) =
         audited((map, sites), 0, |site| loses(site, &[(0, 1, 1)], after_block(0, 2), as_it_was));
     let found = lines(&report);
-    let what = "ashford: its ledger has no masked vector for step 1, attempt 1, and it did not sign the survivors, so that \
+    let what = "ashford: its ledger has no masked vector for round 2, attempt 2, and it did not sign the survivors, so that \
                 its recovery at entry";
     assert!(found.len() == 1 && found[0].contains(what), "{found:#?}");
 }

@@ -137,14 +137,14 @@ fn sums_are_those_of_the_ledgers() {
     finds("signature", "of its ledger has the masked vector", record_of("sums/1", |r, _| r.attempt = 0));
     finds(
         "signature",
-        "has no masked vector for step 1, attempt 7",
+        "has no masked vector for round 2, attempt 8",
         record_of("sums/1", |r, _| r.attempt = 7),
     );
-    finds("training", "sums/1: expected the sum of step 1, came 0", |map, _| {
+    finds("training", "sums/1: expected the sum of round 2, came that of round 1", |map, _| {
         let other = map["sums/0"].clone();
         map.insert("sums/1".into(), other);
     });
-    finds("evaluation", "expected the sum of step 2, came 1", |map, _| {
+    finds("evaluation", "expected the sum of grouping 2, came that of grouping 1", |map, _| {
         let other = map["evaluation/overall/sum"].clone();
         map.insert("evaluation/sex+age_band/sum".into(), other);
     });
@@ -221,13 +221,13 @@ fn ledgers_are_those_of_the_sums() {
         }),
     );
     // A sum that only a ledger knows of, and one that a ledger is not in.
-    finds("missing", "the sum of step 1, attempt 1 is not in the bundle", |map, _| {
+    finds("missing", "the sum of round 2, attempt 2 is not in the bundle", |map, _| {
         drop(map.remove("sums/1"))
     });
-    finds("missing", "the sum of step 0, attempt 0 is not in the bundle; entry 7 of ashford's", |map, _| {
+    finds("missing", "the sum of round 1, attempt 1 is not in the bundle; entry 7 of ashford's", |map, _| {
         drop(map.remove("sums/0"));
     });
-    finds("missing", "the sum of step 1, attempt 0 is not in the bundle", |map, _| {
+    finds("missing", "the sum of grouping 1, attempt 1 is not in the bundle", |map, _| {
         drop(map.remove("evaluation/overall/sum"));
     });
     let says_it_was = |site: &mut Site, study: &consilium_common::study::Study| {
@@ -255,8 +255,10 @@ fn a_round_that_no_ledger_ends_is_fixed_by_the_next_model() {
         let report = check(&map);
         assert_eq!(report.findings, vec![], "{untold:?}");
         for (_, round) in untold {
-            let note =
-                format!("round {round}: no ledger recorded its end; fixed by the model of the next step");
+            let note = format!(
+                "round {}: no ledger recorded its end; fixed by the model of the next round",
+                round + 1
+            );
             assert!(report.notes.contains(&note), "{:?}", report.notes);
         }
     }
@@ -292,12 +294,13 @@ fn what_was_masked_in_vain_is_for_the_model_of_its_step() {
             _ => false,
         }
     }
-    let what = "has a masked vector of step 1, attempt 0 for the model";
+    let what = "has a masked vector of round 2, attempt 1 for the model";
     finds("commitment", what, entry(0, other(1, 1, 0)));
-    finds("commitment", "has a masked vector of step 0, attempt 0 for the model", entry(3, other(0, 0, 0)));
+    finds("commitment", "has a masked vector of round 1, attempt 1 for the model", entry(3, other(0, 0, 0)));
     let mut given_up = make_with(Plan { untold: &[(1, 1)], ..Plan::default() });
     given_up.0.remove("evaluation/overall/sum").expect("there");
     assert_eq!(check(&given_up.0).findings, vec![]);
+    let what = "has a masked vector of grouping 1, attempt 1 for the model";
     finds_in(given_up, "commitment", what, entry(2, other(0, 1, 0)));
     // The vectors of round 1 are for a model that no sum here leads to; the final model says that there were two.
     let stopped = make_with(Plan { untold: &[(0, 0), (0, 1)], ..Plan::default() });
@@ -308,7 +311,7 @@ fn what_was_masked_in_vain_is_for_the_model_of_its_step() {
     finds_in(stopped.clone(), "missing", "sums/0: missing: what comes after it is there; nor", |map, _| {
         none(map)
     });
-    finds_in(stopped, "commitment", "the bundle has no sum of step 0; and 7 entries more", |map, _| {
+    finds_in(stopped, "commitment", "the bundle has no sum of round 1; and 7 entries more", |map, _| {
         none(map);
         map.remove("final/model").expect("there");
     });

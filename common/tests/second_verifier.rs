@@ -143,7 +143,7 @@ fn the_second_verifier_reads_secure_sums() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("sums/1: no ledger recorded its end"), "{text}");
     check("grouping", "no later step fixes it", &|map| *map = untold(&[(1, 1)]));
-    check("missing", "the sum of step 1, attempt 1 is not in the bundle", &|map| drop(map.remove("sums/1")));
+    check("missing", "the sum of round 2, attempt 2 is not in the bundle", &|map| drop(map.remove("sums/1")));
 }
 
 /// A site that lost its disk: the second verifier explains what was lost by the same uses, charges them, and finds
@@ -268,7 +268,7 @@ fn the_second_verifier_finds_what_is_wrong() {
         bundle::relink(&mut entries);
         bundle::write_ledger(&sites[0].name, 1, sites[0].state.origin(), &entries, map, true);
     });
-    check("ashford: entry 5 (dataset_version): does not follow", &|map| {
+    check("ashford: entry 5 (cohort_version): does not follow", &|map| {
         let mut entries = sites[0].entries.clone();
         entries.insert(5, entries[3].clone());
         bundle::write_ledger(&sites[0].name, 1, sites[0].state.origin(), &entries, map, true);

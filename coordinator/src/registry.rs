@@ -20,6 +20,9 @@ pub enum SiteEvent {
         expires: Time,
         /// When.
         time: Time,
+        /// For a hospital that has lost its ledger key: the new one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        claimed: Option<PublicKey>,
     },
     /// The invite was used.
     Enrolled {
@@ -29,6 +32,18 @@ pub enum SiteEvent {
         certificate: Digest,
         /// The site's ledger key.
         ledger_key: PublicKey,
+        /// When.
+        time: Time,
+    },
+    /// The invite was used by a hospital that has lost its ledger key. The old key stays the site's until its
+    /// ledger, with a quorum's word in it, goes on under the new one.
+    EnrolledAfterLoss {
+        /// Who.
+        site: SiteName,
+        /// SHA-256 of the certificate's DER.
+        certificate: Digest,
+        /// The new ledger key, which signs nothing so far.
+        claimed: PublicKey,
         /// When.
         time: Time,
     },
@@ -61,6 +76,8 @@ pub struct SiteRecord {
     pub certificate: Option<Digest>,
     /// The ledger key, once enrolled; it stays when the certificate is renewed or revoked.
     pub ledger_key: Option<PublicKey>,
+    /// The key that a hospital has made in the place of a lost one, as the consortium was told by telephone.
+    pub claimed: Option<PublicKey>,
 }
 
 /// Every site as it stands.
@@ -88,9 +105,15 @@ pub enum RegistryRefusal {
     #[error(
         "registry.ledger_key: site {0} is enrolled with another ledger key: a second `init` does not start its dataset \
          again; go on with the first home (`site-agent ledger recover` brings its ledger back), or change its key there \
-         (`site-agent ledger rotate-key`); see docs/OPERATIONS.md"
+         (`site-agent ledger rotate-key`), or, where that key is lost, ask for an invite `--lost-key-for` the new one; \
+         see docs/OPERATIONS.md"
     )]
     OtherKey(SiteName),
+    /// The key in force is not a new one.
+    #[error(
+        "registry.claimed: this is the ledger key that site {0} is enrolled with; it needs an ordinary invite"
+    )]
+    NotLost(SiteName),
     /// Not a site, or not any more.
     #[error("registry.unknown_site: no enrolled site {0}")]
     Unknown(SiteName),
@@ -126,7 +149,29 @@ impl Registry {
     /// A new invite replaces an open one.
     #[must_use]
     pub fn invite(&self, site: SiteName, secret: &[u8], expires: Time, now: Time) -> SiteEvent {
-        SiteEvent::Invited { site, secret: Digest::of(secret), expires, time: now }
+        SiteEvent::Invited { site, secret: Digest::of(secret), expires, time: now, claimed: None }
+    }
+
+    /// As [`Registry::invite`], for a hospital that has lost its ledger key and has made a new one.
+    ///
+    /// # Errors
+    /// It was never enrolled, or this is its key already.
+    pub fn invite_after_loss(
+        &self,
+        site: &SiteName,
+        new: PublicKey,
+        secret: &[u8],
+        expires: Time,
+        now: Time,
+    ) -> Result<SiteEvent, RegistryRefusal> {
+        let known = self.sites.get(site).and_then(|record| record.ledger_key);
+        match known.ok_or_else(|| RegistryRefusal::Unknown(site.clone()))? {
+            known if known == new => Err(RegistryRefusal::NotLost(site.clone())),
+            _ => {
+                let (site, secret, claimed) = (site.clone(), Digest::of(secret), Some(new));
+                Ok(SiteEvent::Invited { site, secret, expires, time: now, claimed })
+            }
+        }
     }
 
     /// Whether this secret opens an invite now: asked before any work is done for the caller.
@@ -145,7 +190,8 @@ impl Registry {
     }
 
     /// Trades an invite for an enrolment. An invited site that was enrolled before keeps its ledger
-    /// key: this is how a certificate is renewed.
+    /// key: this is how a certificate is renewed. One that has lost the key gets a certificate to take its
+    /// ledger back with, and keeps it too, until the ledger goes on.
     ///
     /// # Errors
     /// No such invite, an expired one, or another ledger key.
@@ -166,10 +212,14 @@ impl Registry {
         if now > expires {
             return Err(RegistryRefusal::Expired { site: site.clone(), expired: expires });
         }
-        if record.ledger_key.is_some_and(|known| known != ledger_key) {
-            return Err(RegistryRefusal::OtherKey(site.clone()));
+        let site = site.clone();
+        match record.ledger_key {
+            Some(known) if known != ledger_key && record.claimed == Some(ledger_key) => {
+                Ok(SiteEvent::EnrolledAfterLoss { site, certificate, claimed: ledger_key, time: now })
+            }
+            Some(known) if known != ledger_key => Err(RegistryRefusal::OtherKey(site)),
+            _ => Ok(SiteEvent::Enrolled { site, certificate, ledger_key, time: now }),
         }
-        Ok(SiteEvent::Enrolled { site: site.clone(), certificate, ledger_key, time: now })
     }
 
     /// Another ledger key from now on; the caller has followed the ledger's entries from the one to the other.
@@ -220,16 +270,23 @@ impl Registry {
     pub fn apply(mut self, event: SiteEvent) -> Self {
         self.version += 1;
         match event {
-            SiteEvent::Invited { site, secret, expires, .. } => {
-                self.sites.entry(site).or_default().invite = Some((secret, expires));
+            SiteEvent::Invited { site, secret, expires, claimed, .. } => {
+                let record = self.sites.entry(site).or_default();
+                (record.invite, record.claimed) = (Some((secret, expires)), claimed);
             }
             SiteEvent::Enrolled { site, certificate, ledger_key, .. } => {
+                let (certificate, ledger_key) = (Some(certificate), Some(ledger_key));
+                let record = SiteRecord { certificate, ledger_key, ..SiteRecord::default() };
+                self.sites.insert(site, record);
+            }
+            SiteEvent::EnrolledAfterLoss { site, certificate, claimed, .. } => {
                 let record = self.sites.entry(site).or_default();
-                *record =
-                    SiteRecord { invite: None, certificate: Some(certificate), ledger_key: Some(ledger_key) };
+                (record.invite, record.certificate) = (None, Some(certificate));
+                record.claimed = Some(claimed);
             }
             SiteEvent::KeyChanged { site, new, .. } => {
-                self.sites.entry(site).or_default().ledger_key = Some(new);
+                let record = self.sites.entry(site).or_default();
+                (record.ledger_key, record.claimed) = (Some(new), None);
             }
             SiteEvent::Revoked { site, .. } => {
                 let record = self.sites.entry(site).or_default();
@@ -288,6 +345,64 @@ mod tests {
         let registry = registry.apply(event);
         assert!(matches!(registry.admit(&site, &cert_2), Err(RegistryRefusal::Certificate(_))));
         assert!(matches!(registry.revoke(&site, time(31)), Err(RegistryRefusal::Unknown(_))));
+    }
+
+    /// A certificate comes back at once, the right to sign only with the ledger.
+    #[test]
+    fn a_hospital_that_lost_its_key_is_let_in_and_no_more() {
+        let site: SiteName = "a".parse().expect("valid");
+        let [old, new, other] = [1, 2, 3].map(|seed| SecretKey::from_seed(&[seed; 32]).public());
+        let (cert, again) = (Digest::of(b"cert"), Digest::of(b"cert 2"));
+        let invite =
+            |registry: &Registry, key| registry.invite_after_loss(&site, key, b"lost", time(99), time(1));
+        assert!(matches!(invite(&Registry::default(), new), Err(RegistryRefusal::Unknown(_))));
+        let enrolled =
+            SiteEvent::Enrolled { site: site.clone(), certificate: cert, ledger_key: old, time: time(0) };
+        let registry = Registry::default().apply(enrolled);
+        assert!(matches!(invite(&registry, old), Err(RegistryRefusal::NotLost(_))));
+        let event = invite(&registry, new).expect("another key");
+        let text = serde_json::to_string(&event).expect("plain data");
+        assert_eq!(serde_json::from_str::<SiteEvent>(&text).expect("round trip"), event);
+        let registry = registry.apply(event);
+        let enroll = |registry: &Registry, key| registry.enroll(&site, b"lost", again, key, time(2));
+        assert!(
+            matches!(enroll(&registry, other), Err(RegistryRefusal::OtherKey(_))),
+            "not the key of the call"
+        );
+        let event = enroll(&registry, new).expect("the key of the call");
+        assert!(matches!(event, SiteEvent::EnrolledAfterLoss { .. }));
+        let text = serde_json::to_string(&event).expect("plain data");
+        assert_eq!(serde_json::from_str::<SiteEvent>(&text).expect("round trip"), event);
+        let registry = registry.apply(event);
+        let record = registry.site(&site).expect("known");
+        assert_eq!(
+            (record.ledger_key, record.claimed, record.certificate),
+            (Some(old), Some(new), Some(again))
+        );
+        assert!(enroll(&registry, new).is_err(), "used up");
+        // The ledger goes on.
+        let event = registry.change_key(&site, (old, new), time(3)).expect("from the known one");
+        let registry = registry.apply(event);
+        let record = registry.site(&site).expect("known");
+        assert_eq!((record.ledger_key, record.claimed, record.certificate), (Some(new), None, Some(again)));
+        // An ordinary invite takes a claim back, and so does finding the key again.
+        let claimed = |registry: &Registry| registry.site(&site).and_then(|record| record.claimed);
+        let event = invite(&registry, other).expect("lost again");
+        let lost = registry.apply(event);
+        assert_eq!(claimed(&lost), Some(other));
+        let event = lost.invite(site.clone(), b"found", time(99), time(4));
+        let found = lost.apply(event);
+        assert_eq!(claimed(&found), None);
+        assert!(found.enroll(&site, b"found", cert, new, time(5)).is_ok());
+    }
+
+    /// Logs from before a loss was known of are read as they were.
+    #[test]
+    fn an_ordinary_invite_is_written_as_ever() {
+        let event = Registry::default().invite("a".parse().expect("valid"), b"secret", time(9), time(1));
+        let text = serde_json::to_string(&event).expect("plain data");
+        assert!(!text.contains("claimed"), "{text}");
+        assert_eq!(serde_json::from_str::<SiteEvent>(&text).expect("round trip"), event);
     }
 
     #[test]

@@ -21,8 +21,8 @@ use clap::Args;
 use consilium_common::evaluation::exact::{self, Exact};
 use consilium_common::examples::{ExampleFile, Examples};
 use consilium_common::id::SiteName;
+use consilium_common::model::Architecture;
 use consilium_common::model::blob::{self, ModelHeader};
-use consilium_common::model::{Architecture, initial};
 use consilium_common::privacy::clip::Lattice;
 use consilium_common::study::{self, RosterSite, Study};
 use consilium_common::train::{self, local, reference};
@@ -180,7 +180,7 @@ pub fn references(
         }
         references.push(judge("federated".into(), &train::parameters(&values)));
     }
-    let start = train::parameters(&initial::initial_parameters(&architecture, &study.digest));
+    let start = train::parameters(&study.initial_parameters());
     let options = reference::Fit::default();
     let pooled = pool(sites, &architecture, |examples| &examples.training);
     references
@@ -199,7 +199,7 @@ fn without_noise(study: &Study, sites: &[SiteExamples]) -> Reference {
     use consilium_common::privacy::noise::secret_rng;
     let architecture = study.architecture();
     let training = &study.privacy.training;
-    let mut model = initial::initial_parameters(&architecture, &study.digest);
+    let mut model = study.initial_parameters();
     let silence = vec![vec![0; architecture.parameters()]; training.local_steps as usize];
     for round in 0..training.rounds {
         let mut sum = WeightedSum::new(model.len());

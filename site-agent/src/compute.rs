@@ -223,7 +223,6 @@ pub fn probabilities(study: &Study, site: &RosterSite, model: &[i32], examples: 
 mod tests {
     use super::*;
     use crate::testing::{site, study};
-    use consilium_common::model::initial::initial_parameters;
 
     fn seed(byte: u8) -> Seed {
         Zeroizing::new([byte; 32])
@@ -247,7 +246,7 @@ mod tests {
     fn an_update_is_fixed_by_its_inputs_and_moved_by_its_noise() {
         let study = study(&[]);
         let listed = study.site(&site(0)).expect("listed");
-        let model = initial_parameters(&study.architecture(), &study.digest);
+        let model = study.initial_parameters();
         let about = Round { study: study.digest, round: 3, model: Digest::of(b"model"), site: site(0) };
         let make = |noise: u8, sampling: u8| {
             let noise = draw_round(&study, &seed(noise)).expect("drawable");

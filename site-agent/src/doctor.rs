@@ -1,7 +1,7 @@
 //! Is this agent ready? Each check is one line, with what to do where it is not.
 
 use crate::connect::{Dialer, EXPIRED_ADVICE};
-use crate::data;
+use crate::data::{self, opt_out::OptOuts};
 use crate::files;
 use crate::home::{Config, Home, HomeError, entropy};
 use crate::ledger_view::LedgerView;
@@ -9,6 +9,7 @@ use crate::link::Link;
 use consilium_common::time::Time;
 use consilium_common::tls;
 use std::path::Path;
+use std::time::Instant;
 
 /// A clock that is further off than this cannot tell whether a study is valid.
 const SKEW_MAX_MS: u64 = 60_000;
@@ -44,6 +45,7 @@ pub async fn examine(home: &Home, data: Option<&Path>, clock: fn() -> Time) -> V
     note("keys", keys(home));
     note("disk", writable(home));
     note("ledger", ledger(home));
+    note("opt-out lists", opt_outs(home));
     let config = config.ok();
     note("data", readable(data.or(config.as_ref().and_then(|c| c.data.as_deref()))));
     if note("certificate", certificate(home, clock()))
@@ -109,6 +111,17 @@ fn policy(home: &Home) -> Result<String, String> {
         caps.epsilon_per_study,
         policy.known_sites.len()
     ))
+}
+
+fn opt_outs(home: &Home) -> Result<String, String> {
+    let wanted = home.policy().map_err(|e| e.to_string())?.opt_outs;
+    OptOuts::default().refresh(&wanted, Instant::now()).map_err(|e| e.to_string())?;
+    let names: Vec<&str> = wanted.iter().map(|list| list.name.as_str()).collect();
+    Ok(if names.is_empty() {
+        "none in site-policy.toml".into()
+    } else {
+        format!("{}: readable", names.join(", "))
+    })
 }
 
 fn keys(home: &Home) -> Result<String, String> {

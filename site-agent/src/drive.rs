@@ -6,6 +6,7 @@ mod agent;
 mod chance;
 mod claim;
 mod cosign;
+mod examples;
 mod failed;
 #[cfg(feature = "mutants")]
 mod mutated;
@@ -112,7 +113,7 @@ async fn converse(
             Err(TaskError::Told(_)) => pause(PAUSE, stop).await,
             Err(TaskError::Refused(refusal)) => {
                 agent.refuse(link, &task, &refusal).await?;
-                if refusal.rule == table::RULE {
+                if matches!(refusal.rule, table::RULE | examples::OPT_OUT_RULE) {
                     // Until a person has mended it; looking at it costs nothing.
                     pause(mend, stop).await;
                     mend = (mend * 2).min(LOOK_MAX);

@@ -7,11 +7,14 @@ use crate::data::InvalidData;
 use crate::data::export::ExportError;
 use crate::data::extract::InvalidRecords;
 use crate::data::omop::InvalidOmop;
+use crate::data::omop::meds::MedsExportError;
 use crate::data::omop::postgres::InvalidDatabase;
+use crate::data::opt_out::InvalidList;
 use crate::drive::{Stop, TaskError};
 use crate::enroll::EnrollError;
 use crate::files::FileError;
 use crate::home::HomeError;
+use crate::key_loss::KeyLossError;
 use crate::ledger::LedgerError;
 use crate::ledger_view::ViewError;
 use crate::link::CallError;
@@ -118,13 +121,14 @@ table! {
         KeptError::OtherBytes { .. } | KeptError::Decision(_) => Kind::Fault,
     };
     InvalidData => |error| of_data(&error);
-    InvalidRecords => |error| if error.is_of_this_machine() { Kind::Fault } else { Kind::Input };
-    InvalidOmop => |error| match &error {
-        InvalidOmop::Scratch { .. } => Kind::Fault,
-        InvalidOmop::Database(database) => of_database(database),
-        _ => Kind::Input,
-    };
+    InvalidRecords => |error| of_records(&error);
+    InvalidList => |_error| Kind::Input;
+    InvalidOmop => |error| of_omop(&error);
     InvalidDatabase => |error| of_database(&error);
+    MedsExportError => |error| match &error {
+        MedsExportError::Source(omop) => of_omop(omop),
+        MedsExportError::IsMeds { .. } | MedsExportError::Unwritable { .. } => Kind::Input,
+    };
     ExportError => |error| match &error {
         ExportError::Data(data) => of_data(data),
         ExportError::Unwritable { .. } => Kind::Input,
@@ -142,6 +146,12 @@ table! {
         EnrollError::Home(_) | EnrollError::Request(_) => Kind::Fault,
     };
     LedgerError => |error| of_ledger(&error);
+    KeyLossError => |error| match &error {
+        KeyLossError::Refused { .. } => Kind::Refused,
+        KeyLossError::Input(_) | KeyLossError::Home(HomeError::Mistakes { .. }) => Kind::Input,
+        KeyLossError::Home(_) => Kind::Fault,
+        KeyLossError::Ledger(ledger) => of_ledger(ledger),
+    };
     RotateError => |error| match &error {
         RotateError::Ledger(ledger) => of_ledger(ledger),
         RotateError::Home(_) => Kind::Fault,
@@ -167,7 +177,25 @@ fn of_file(error: &FileError) -> Kind {
 }
 
 fn of_data(error: &InvalidData) -> Kind {
-    if error.is_of_this_machine() { Kind::Fault } else { Kind::Input }
+    match error {
+        InvalidData::Records(records) => of_records(records),
+        _ => Kind::Input,
+    }
+}
+
+fn of_records(error: &InvalidRecords) -> Kind {
+    match error {
+        InvalidRecords::Omop(omop) => of_omop(omop),
+        _ => Kind::Input,
+    }
+}
+
+fn of_omop(error: &InvalidOmop) -> Kind {
+    match error {
+        InvalidOmop::Scratch { .. } => Kind::Fault,
+        InvalidOmop::Database(database) => of_database(database),
+        _ => Kind::Input,
+    }
 }
 
 fn of_database(error: &InvalidDatabase) -> Kind {

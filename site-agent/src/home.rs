@@ -3,14 +3,15 @@
 //! ```text
 //! agent.toml                      this site's name, the proxy, where the data are
 //! site-policy.toml                what studies may do
-//! identity/ledger.key split.key   made by `init`; ledger.key.next while the key changes
+//! identity/ledger.key split.key snapshot.key   made by `init`; ledger.key.next while the key changes
 //! identity/tls.key tls.crt ca.crt coordinator.json   made by `enroll`
-//! studies/HEX/study.toml shown decision.json start.json nonces
+//! studies/HEX/study.toml shown decision.json start.json nonces snapshot
 //! ledger/  outbox/
 //! ```
 
 mod keys;
 
+use crate::disk::Disk;
 use crate::files::{self, FileError};
 use crate::policy::{DEFAULT, Own, Policy};
 use crate::toml_keys::{FILE_BYTES_MAX, Mistakes, read};
@@ -30,6 +31,8 @@ pub const SOFTWARE: &str = concat!("site-agent ", env!("CARGO_PKG_VERSION"));
 #[cfg(feature = "mutants")]
 pub const SOFTWARE: &str = concat!("site-agent ", env!("CARGO_PKG_VERSION"), "+mutants");
 
+/// Encrypts frozen examples; whoever loses it has them extracted again.
+const SNAPSHOT_KEY: &str = "identity/snapshot.key";
 const SMALL: u64 = FILE_BYTES_MAX as u64;
 
 /// An agent's home folder.
@@ -145,6 +148,7 @@ impl Home {
         let ledger_key = SecretKey::from_seed(&ledger_seed);
         home.write_secret("identity/ledger.key", &ledger_seed)?;
         home.write_secret("identity/split.key", &*entropy()?)?;
+        home.write_secret(SNAPSHOT_KEY, &*entropy()?)?;
         files::write(&home.policy_path(), DEFAULT.as_bytes())?;
         Ok(Made { home, own: Own { site, key: ledger_key.public() } })
     }
@@ -196,6 +200,21 @@ impl Home {
     /// As [`Self::ledger_key`].
     pub fn split_key(&self) -> Result<Zeroizing<[u8; 32]>, HomeError> {
         self.secret("identity/split.key")
+    }
+
+    /// The key that encrypts frozen examples; made where there is none, as in a home of an older version.
+    ///
+    /// # Errors
+    /// As [`Self::ledger_key`]; no entropy.
+    pub fn snapshot_key(&self, disk: &dyn Disk) -> Result<Zeroizing<[u8; 32]>, HomeError> {
+        match self.secret(SNAPSHOT_KEY) {
+            Err(HomeError::File(error)) if error.is_absent() => {
+                let key = entropy()?;
+                files::write_on(disk, &self.dir.join(SNAPSHOT_KEY), hex_line(&key).as_bytes())?;
+                Ok(key)
+            }
+            secret => secret,
+        }
     }
 
     /// What enrolment taught about the coordinator, under the configuration's address if it has one.
@@ -281,6 +300,12 @@ impl Home {
     #[must_use]
     pub fn study_dir(&self, study: &Digest) -> PathBuf {
         self.studies_dir().join(study.hex())
+    }
+
+    /// A study's frozen examples.
+    #[must_use]
+    pub fn snapshot_path(&self, study: &Digest) -> PathBuf {
+        self.study_dir(study).join("snapshot")
     }
 
     fn write_secret(&self, name: &str, secret: &[u8; 32]) -> Result<(), FileError> {

@@ -20,6 +20,7 @@ mod disk;
 mod journal;
 mod key;
 mod recover;
+mod take_over;
 
 pub use append::PENDING_MAX;
 pub use recover::Recovered;

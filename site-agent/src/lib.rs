@@ -16,6 +16,7 @@ pub mod enroll;
 pub mod failure;
 pub mod files;
 pub mod home;
+pub mod key_loss;
 pub mod ledger;
 pub mod ledger_view;
 pub mod link;

@@ -3,8 +3,10 @@
 
 mod decide;
 mod file;
+mod opt_out;
 #[cfg(test)]
 mod tests;
 
 pub use decide::{Own, Violation, check_participants, decide, epsilon};
 pub use file::{DEFAULT, Policy};
+pub use opt_out::{Kept, OptOutList};

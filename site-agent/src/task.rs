@@ -14,7 +14,6 @@ use consilium_common::key::PublicKey;
 use consilium_common::ledger::entry::{Body, Participant, TRAINING};
 use consilium_common::ledger::rules::{Outcome, Slot, State, StudyRecord};
 use consilium_common::model::blob::ModelHeader;
-use consilium_common::model::initial::initial_parameters;
 use consilium_common::protocol::{Approval, Decision, Start};
 use consilium_common::signed::{Signed, Verified};
 use consilium_common::study::{Mode, Study, earmarks};
@@ -211,7 +210,7 @@ pub fn check_model(
         }
         _ => {}
     }
-    if header.round == 0 && values != initial_parameters(&header.architecture, &study.digest) {
+    if header.round == 0 && values != study.initial_parameters() {
         return refuse("the first model is not the study's public initial model");
     }
     Ok(())

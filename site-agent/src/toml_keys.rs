@@ -108,6 +108,60 @@ impl<'d, 't> Keys<'d, 't> {
         if self.find(key).is_none() { Some(None) } else { self.section(key, read).map(Some) }
     }
 
+    /// Each of the tables `[[key]]`, read with `read`; none where there is no such key. Their unknown keys are mistakes.
+    pub fn sections<T>(
+        &self,
+        key: &'static str,
+        read: impl Fn(&Keys<'_, '_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let Some(value) = self.find(key) else { return Some(Vec::new()) };
+        let Some(tables) = value.get_ref().as_array() else {
+            return self.wrong(key, value, "tables, each under [[…]]");
+        };
+        let values: Vec<Option<T>> = tables
+            .iter()
+            .enumerate()
+            .map(|(at, item)| {
+                let Some(table) = item.get_ref().as_table() else {
+                    return self.wrong(key, item, "a table");
+                };
+                let (line, path) = (line_of(self.text, item.span().start), self.path_of(key));
+                let path = format!("{path}[{}]", at + 1);
+                let section = Keys::new(self.text, &path, line, Some(table), self.mistakes);
+                let value = read(&section);
+                section.refuse_unknown();
+                value
+            })
+            .collect();
+        values.into_iter().collect()
+    }
+
+    /// Notes a mistake about this table as a whole.
+    pub fn wrong_here<T>(&self, what: &str) -> Option<T> {
+        let mistake = Mistake { line: self.line, key: self.path.clone(), what: what.to_owned() };
+        self.mistakes.borrow_mut().push(mistake);
+        None
+    }
+
+    /// `key = true`, or no such key; the outer `None` is a mistake.
+    pub fn optional_true(&self, key: &'static str) -> Option<bool> {
+        match self.find(key) {
+            None => Some(false),
+            Some(value) if value.get_ref().as_bool() == Some(true) => Some(true),
+            Some(value) => self.wrong(key, value, "true, or no such line"),
+        }
+    }
+
+    /// As [`Self::whole`], where it may be absent; the outer `None` is a mistake.
+    pub fn optional_whole(
+        &self,
+        key: &'static str,
+        expected: &str,
+        good: impl Fn(u64) -> bool,
+    ) -> Option<Option<u64>> {
+        if self.find(key).is_none() { Some(None) } else { self.whole(key, expected, good).map(Some) }
+    }
+
     /// Every key of this table with its text, each parsed by `parse`.
     pub fn all_texts<T>(&self, expected: &str, parse: impl Fn(&str, &str) -> Option<T>) -> Option<Vec<T>> {
         self.open_ended.set(true);

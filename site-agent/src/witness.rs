@@ -12,7 +12,7 @@ use crate::home::{Home, HomeError};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::{PublicKey, SecretKey};
 use consilium_common::ledger::checkpoint::{NOTE_BYTES_MAX, Note, witness_name};
-use consilium_common::ledger::merkle::verify_consistency;
+use consilium_common::ledger::merkle::{Tree, verify_consistency};
 use consilium_common::time::Time;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -95,6 +95,37 @@ impl Witness {
         self.notes.iter().map(|(site, note)| (site.clone(), note.checkpoint.size)).collect()
     }
 
+    /// Whether a ledger continues everything that was cosigned of it here: asked by whoever has all of it.
+    ///
+    /// # Errors
+    /// The rule that it breaks, and in what.
+    pub fn check_continues(
+        &self,
+        site: &SiteName,
+        origin: &str,
+        tree: &Tree,
+    ) -> Result<(), (&'static str, String)> {
+        let Some(known) = self.notes.get(site).map(|note| &note.checkpoint) else { return Ok(()) };
+        if known.origin != origin {
+            return Err((
+                "witness.origin",
+                format!("this hospital has cosigned the ledger {}", known.origin),
+            ));
+        }
+        match tree.root_at(known.size) {
+            Some(root) if root == known.root => Ok(()),
+            Some(_) => {
+                let what = format!("this hospital has cosigned {} other entries of it", known.size);
+                Err(("witness.fork", what))
+            }
+            None => {
+                let (known, found) = (known.size, tree.size());
+                let what = format!("this hospital has cosigned {known} entries of it, the copy has {found}");
+                Err(("witness.rollback", what))
+            }
+        }
+    }
+
     /// Cosigns what continues, refuses what does not. Durable before it returns.
     ///
     /// # Errors
@@ -171,7 +202,6 @@ mod tests {
     use crate::disk::OsDisk;
     use crate::testing::{key, now, policy_text, site};
     use consilium_common::ledger::checkpoint::{Checkpoint, SignatureLine, origin};
-    use consilium_common::ledger::merkle::Tree;
 
     fn tree(entries: &[&str]) -> Tree {
         Tree::of(entries)

@@ -12,7 +12,7 @@ mod cluster;
 
 use cluster::Cluster;
 use site_agent::data::omop::postgres::{Config, Database, plan};
-use site_agent::data::omop::{Domain, Event, Reading, Table, stream};
+use site_agent::data::omop::{Domain, Event, Reading, Table, Wanted, stream};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
@@ -39,7 +39,7 @@ fn main() {
     );
     let config = Config::parse(&text, Path::new("/"), None).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let database = Database::open(&config).unwrap_or_else(|error| panic!("{error}"));
-    let query = plan(&database, &[TABLE]).tables.remove(0).query;
+    let query = plan(&database, &Wanted::all(&[TABLE])).tables.remove(0).query;
     println!("{rows} rows: {query}");
 
     let bare = || {

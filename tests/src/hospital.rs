@@ -10,7 +10,6 @@ use crate::scripted::{Script, Scripted, Seen};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::SecretKey;
 use consilium_common::model::blob::{self, ModelHeader};
-use consilium_common::model::initial::initial_parameters;
 use consilium_common::privacy::noise::secret_rng;
 use consilium_common::protocol::Task;
 use consilium_common::study::{self, Study};
@@ -22,6 +21,7 @@ use site_agent::doctor;
 use site_agent::drive::{self, Agent};
 use site_agent::ledger::LedgerStore;
 use std::cell::Cell;
+use std::path::Path;
 use tempfile::TempDir;
 
 /// The hospitals of a roster, in its order. The first is the one whose agent plays.
@@ -63,6 +63,8 @@ pub struct Play<'a> {
     pub asks: &'a [Ask],
     /// Every seed and nonce of the agent comes from here.
     pub seed: [u8; 32],
+    /// The hospital's list of people who opted out, if it has one: where it is kept, which the policy says, and who is on it.
+    pub opted_out: Option<(&'a Path, &'a [&'a str])>,
 }
 
 /// What a play left for others to see.
@@ -108,7 +110,7 @@ impl Play<'_> {
         let key = SecretKey::from_seed(&[99; 32]);
         let enrolled =
             Enrolled { text: &text, study: &study, keys: &keys, known: PLAYERS, signed: start_time() };
-        let initial = initial_parameters(&study.architecture(), &study.digest);
+        let initial = study.initial_parameters();
         let model = |round: u32| {
             let architecture = study.architecture();
             let header = ModelHeader { schema: "model/1".into(), study: study.digest, round, architecture };
@@ -136,6 +138,13 @@ impl Play<'_> {
 
         let gate = Gate::open(coordinator).await;
         let home = enrolled.home(&folder.path().join("agent"), &gate);
+        if let Some((path, ids)) = self.opted_out {
+            let rows: String = ids.iter().map(|id| format!("{id}\n")).collect();
+            std::fs::write(path, format!("person_id\n{rows}")).expect("written");
+            let policy = std::fs::read_to_string(home.policy_path()).expect("made");
+            let list = format!("\n[[opt_out]]\nlist = \"site-register\"\npath = {path:?}\n");
+            std::fs::write(home.policy_path(), policy + &list).expect("written");
+        }
         let Gate { listener, tls, .. } = gate;
         tokio::spawn(scripted.clone().serve(listener, tls));
         let config = home.config().expect("made");

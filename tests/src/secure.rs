@@ -14,7 +14,6 @@ use consilium_common::id::Digest;
 use consilium_common::key::SecretKey;
 use consilium_common::ledger::entry::{Body, Entry};
 use consilium_common::model::blob::{self, ModelHeader};
-use consilium_common::model::initial::initial_parameters;
 use consilium_common::protocol::Task;
 use consilium_common::secagg::Agreement;
 use consilium_common::study::secure::{self, Summed};
@@ -286,7 +285,7 @@ impl Victim {
 /// The bytes of a study's public first model.
 #[must_use]
 pub fn initial_model(study: &Study) -> Vec<u8> {
-    model(study, 0, &initial_parameters(&study.architecture(), &study.digest))
+    model(study, 0, &study.initial_parameters())
 }
 
 /// The rules that a ledger says were refused, with their counts.

@@ -127,6 +127,78 @@ fn a_key_changes_between_two_studies() {
     assert_eq!(auditor(&["verify", &before]).code, 0, "what was, stays");
 }
 
+/// A hospital whose machine burns down in the middle of a study, ledger key and all.
+#[test]
+fn a_lost_key_is_replaced_by_the_others_word() {
+    let mut federation = Federation::enrolled(3, 360);
+    let old = registered(&federation, "ashford");
+    let digest =
+        federation.publish(&federation.study("3", &[QUICK, &[("quorum", "2"), ("min_sites", "2")]].concat()));
+    federation.approve(&digest);
+    federation.start_agents();
+    let _ = federation.coordinator(["study", "start", &digest]).ok();
+    wait_for("something was burnt at the site, and cosigned", || {
+        let note = std::fs::read_to_string(format!("{}/ledger/cosigned", federation.home("ashford"))).ok()?;
+        (note.lines().nth(1)?.parse::<u64>().ok()? > 2).then_some(())
+    });
+    federation.kill_agent("ashford");
+    let (home, burnt) = (federation.home("ashford"), federation.path("burnt"));
+    std::fs::rename(&home, &burnt).expect("moved");
+
+    // A new machine, and a policy from a drawer.
+    let made = run("site-agent", ["init", "--home", &home, "--site", "ashford", "--format", "json"]).json();
+    let new = made["key"].as_str().expect("a key").to_owned();
+    std::fs::copy(format!("{burnt}/site-policy.toml"), format!("{home}/site-policy.toml")).expect("copied");
+    let [plain, lost] = ["plain.invite", "lost.invite"].map(|name| federation.path(name));
+    let _ = federation.coordinator(["site", "invite", "ashford", "--out", &plain]).ok();
+    federation.agent("ashford", ["enroll", &plain]).refused(1, "--lost-key-for");
+    let _ =
+        federation.coordinator(["site", "invite", "ashford", "--lost-key-for", &new, "--out", &lost]).ok();
+    let _ = federation.agent("ashford", ["enroll", &lost]).ok();
+    assert_eq!(registered(&federation, "ashford"), old, "a certificate, and no right to sign");
+    let served = federation.agent("ashford", ["serve", "--data", &federation.table("ashford")]);
+    assert_eq!(served.code, 4, "{served:?}");
+    federation.agent("ashford", ["ledger", "recover"]).refused(1, "site-agent ledger lost-key");
+
+    let asked = federation.path("ashford.key-loss");
+    let request = ["ledger", "lost-key", "request", "--split-key", "lost", "--out", &asked];
+    let said = federation.agent("ashford", request).ok();
+    assert!(said.contains("At least 2 of them") && said.contains("brackley ed25519:"), "{said}");
+    federation.agent("ashford", ["ledger", "lost-key", "show", &asked]).refused(1, "key_loss.own");
+    let answers = ["brackley", "corby"].map(|site| {
+        let answer = federation.path(&format!("{site}.endorsement"));
+        let _ = federation.agent(site, ["ledger", "lost-key", "show", &asked]).ok();
+        let endorse = |key: &str| {
+            federation.agent(site, ["ledger", "lost-key", "endorse", &asked, "--key", key, "--out", &answer])
+        };
+        endorse(&old).refused(1, "key_loss.fingerprint");
+        let _ = endorse(&new).ok();
+        answer
+    });
+    let finish = |answers: &[&str]| {
+        let given = ["ledger", "lost-key", "finish", &asked].into_iter().chain(answers.iter().copied());
+        federation.agent("ashford", given.collect::<Vec<_>>())
+    };
+    finish(&[&answers[0]]).refused(1, "ledger.key_quorum");
+    let _ = finish(&[&answers[0], &answers[1]]).ok();
+    finish(&[&answers[0], &answers[1]]).refused(1, "in a new home");
+
+    // The study goes on without it, and its bundle says what happened.
+    federation.start_agent("ashford");
+    wait_for("the coordinator follows", || (registered(&federation, "ashford") == new).then_some(()));
+    assert_eq!(federation.ended(&digest), "finished");
+    known_anew(&federation, &old, &new);
+    let bundle = federation.report(&digest).join("bundle").display().to_string();
+    let said = auditor(&["verify", &bundle]).ok();
+    assert!(said.contains(&format!("its ledger key {old} was lost; brackley, corby vouch")), "{said}");
+    assert_eq!(auditor(&["budget", &bundle]).code, 0);
+    // The people of the hospital have paid all that was declared, whatever their role.
+    let budget = federation.agent("ashford", ["budget", "--format", "json"]).json();
+    assert!(
+        budget["left"].as_f64().expect("a number") < budget["epsilon_total_cap"].as_f64().expect("a cap")
+    );
+}
+
 #[test]
 fn a_known_dataset_does_not_start_again() {
     let mut federation = Federation::enrolled(2, 200);

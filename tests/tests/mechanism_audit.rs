@@ -14,7 +14,6 @@ use consilium_common::evaluation::histogram::{Histogram, PERSON_UNITS};
 use consilium_common::examples::Examples;
 use consilium_common::id::Digest;
 use consilium_common::model::blob::{self, UpdateHeader};
-use consilium_common::model::initial::initial_parameters;
 use consilium_common::privacy::accountant::epsilon;
 use consilium_common::privacy::clip::Lattice;
 use consilium_common::privacy::mechanism::Event;
@@ -113,7 +112,7 @@ fn cells(seen: &[Seen], study: &Study) -> Vec<f64> {
 /// Serves every round and, if asked, the evaluation.
 fn play(study: &StudyOf, table: &str, seed: u8, and: &[Ask]) -> Vec<Seen> {
     let asks: Vec<Ask> = (0..study.rounds).map(Ask::Train).chain(and.iter().copied()).collect();
-    let seen = Play { study, table, asks: &asks, seed: [seed; 32] }.run().seen;
+    let seen = Play { study, table, asks: &asks, seed: [seed; 32], opted_out: None }.run().seen;
     assert_eq!(released(&seen).len(), study.rounds as usize, "every round was served");
     seen
 }
@@ -306,7 +305,7 @@ fn moves(hidden: &[usize], sampling_rate: f64, people: usize) -> Vec<f64> {
 fn update(study: &Study, examples: &Examples) -> Vec<i32> {
     let listed = study.site(&site()).expect("listed");
     let about = Round { study: study.digest, round: 0, model: Digest::of(b"model"), site: site() };
-    let model = initial_parameters(&study.architecture(), &study.digest);
+    let model = study.initial_parameters();
     let noise = compute::draw_round(study, &Seed::new([5; 32])).expect("drawable");
     let bytes = compute::update(study, listed, &about, &model, examples, &noise, &Seed::new([6; 32]));
     blob::decode::<UpdateHeader>(&bytes).expect("an update").1

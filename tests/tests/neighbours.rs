@@ -21,6 +21,7 @@ use consilium_tests::hospital::{Ask, Play, Played, StudyOf, TRAINING_SHARE};
 use consilium_tests::scripted::Said;
 use site_agent::data::SplitKey;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 const FEATURES: usize = 3;
@@ -40,6 +41,31 @@ fn neighbours_look_alike() {
     assert_eq!(there, [true, true], "a person moves the payloads of their role, or nothing was compared");
 }
 
+/// That somebody has opted out shows in nothing but the payloads, which are what they are without that person in the table.
+#[test]
+fn an_opt_out_shows_in_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let list = folder.path().join("no.csv");
+    for trains in [true, false] {
+        let x = last_person(trains);
+        let with = table(&[format!("{x},,1,f,1,1,1")]);
+        let nobody = look_with(&with, 1, Some((&list, &[])));
+        let never_there = look_with(&table(&[]), 1, Some((&list, &[])));
+        for out in [&[x.as_str()][..], &[x.as_str(), "not a patient here"], &["not a patient here"]] {
+            let found = look_with(&with, 1, Some((&list, out)));
+            assert_eq!(difference(&nobody, &found), [], "{out:?}");
+            let by = moves(&nobody.updates, &found.updates).max(moves(&nobody.histograms, &found.histograms));
+            let without = moves(&never_there.updates, &found.updates)
+                .max(moves(&never_there.histograms, &found.histograms));
+            if out[0] == x {
+                assert!(by > 0.99 && by <= 1.0 + 1e-9 && without == 0.0, "{out:?}: moved by {by}, {without}");
+            } else {
+                assert!(by == 0.0 && without > 0.99, "{out:?}: moved by {by}, {without}");
+            }
+        }
+    }
+}
+
 /// A table that lacks a column is refused by one rule before anything is reserved, and what is said of it depends on the
 /// columns' names alone: not on who is in the table, nor on how many.
 #[test]
@@ -49,7 +75,8 @@ fn a_header_that_does_not_fit_says_nothing_of_people() {
         let study = study();
         let table = format!("person_id,role,y,sex,c0,c1\n{rows}");
         let asks = [Ask::Train(0), Ask::Close];
-        let Played { seen, ledger } = Play { study: &study, table: &table, asks: &asks, seed: [1; 32] }.run();
+        let Played { seen, ledger } =
+            Play { study: &study, table: &table, asks: &asks, seed: [1; 32], opted_out: None }.run();
         let said: Vec<Said> = seen.into_iter().map(|seen| seen.said).collect();
         assert!(said.contains(&Said::Decline { rule: "data.table".into() }), "{said:?}");
         assert!(!said.iter().any(|said| matches!(said, Said::FetchStart | Said::Output { .. })), "{said:?}");
@@ -108,6 +135,11 @@ fn compared(trains: bool) -> (Vec<Finding>, bool) {
     let (own, other) = if trains { (update, histogram) } else { (histogram, update) };
     let there = own > 0.99 && other == 0.0;
     let repeated = without.commitments.iter().filter(|kept| again.commitments.contains(kept)).count();
+    let mut alone = without.commitments.clone();
+    alone.sort_unstable();
+    alone.dedup();
+    // Two rounds and an evaluation, with four commitments each.
+    assert_eq!(alone.len(), 3 * 4, "what did not change is not seen to be the same");
     assert!(!without.commitments.is_empty(), "the ledger commits to the examples");
     let findings = vec![
         Finding::at_most("differences between neighbours", differences as f64, 0.0),
@@ -152,10 +184,14 @@ struct Look {
 }
 
 fn look(table: &str, seed: u8) -> Look {
+    look_with(table, seed, None)
+}
+
+fn look_with(table: &str, seed: u8, opted_out: Option<(&Path, &[&str])>) -> Look {
     let study = study();
     // The last one is refused: the study is closed by then.
     let asks = [Ask::Train(0), Ask::Train(1), Ask::Evaluate, Ask::Close, Ask::Train(1)];
-    let played = Play { study: &study, table, asks: &asks, seed: [seed; 32] }.run();
+    let played = Play { study: &study, table, asks: &asks, seed: [seed; 32], opted_out }.run();
     let mut look = Look { shown: vec![], updates: vec![], histograms: vec![], commitments: vec![], early: 0 };
     look.said(&played);
     look.entries(&played);
@@ -239,6 +275,12 @@ impl Look {
             Body::DatasetVersion { commitment, .. } => {
                 self.commitments.push(*commitment);
                 *commitment = Digest::of(b"masked");
+            }
+            Body::CohortVersion { cohort, opt_outs, source, queries, .. } => {
+                for commitment in [cohort, opt_outs, source, queries] {
+                    self.commitments.push(*commitment);
+                    *commitment = Digest::of(b"masked");
+                }
             }
             _ => {}
         }

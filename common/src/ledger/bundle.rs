@@ -13,6 +13,7 @@ pub mod difference;
 mod evaluation;
 mod files;
 mod finding;
+mod lost_keys;
 mod rounds;
 mod site;
 mod sums;

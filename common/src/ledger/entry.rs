@@ -9,6 +9,7 @@ mod quick;
 use crate::id::{Digest, SiteName, StudyId};
 use crate::key::PublicKey;
 use crate::ledger::key_change::KeyChange;
+use crate::ledger::key_loss::{Endorsement, KeyLoss, SplitKey};
 use crate::privacy::mechanism::Event;
 use crate::protocol::Approval;
 use crate::signed::Signed;
@@ -137,6 +138,21 @@ pub enum Body {
         /// The same statement, signed by the new key.
         by_new: Signed<KeyChange>,
     },
+    /// The ledger goes on under another key although the one before is lost: see [`crate::ledger::key_loss`].
+    /// Written on top of a copy that others kept, it ends whatever was open in it, as a `recovered` does, charges
+    /// every earmark of the studies that were open in whole, and closes them.
+    KeyLost {
+        /// As in a `key_change`.
+        key: PublicKey,
+        /// Whether people keep their roles.
+        split: SplitKey,
+        /// The lost key's newest checkpoint, over all entries before this one: a signed note, exact text.
+        checkpoint: String,
+        /// The statement, signed by the new key.
+        by_new: Signed<KeyLoss>,
+        /// The same statement, signed by other hospitals; by name in order.
+        endorsements: Vec<Endorsement>,
+    },
     /// A study started here: its whole event list is earmarked, spare attempts included.
     StudyOpen {
         /// Of the study file's exact bytes.
@@ -158,6 +174,24 @@ pub enum Body {
         study: Digest,
         /// The commitment.
         commitment: Digest,
+    },
+    /// What the next outputs are made from, as commitments; written before them each time, whether or not anything
+    /// changed. Each is HMAC-SHA-256 under a nonce of its own that only the site keeps, over a SHA-256.
+    ///
+    /// # Privacy
+    /// Its form and the moments at which it is written are the same whatever the data and the lists are. Without its nonce
+    /// a commitment tells nothing, nor whether what it is of has changed.
+    CohortVersion {
+        /// For which study.
+        study: Digest,
+        /// To the frozen examples and whose they are.
+        cohort: Digest,
+        /// To the lists of people who opted out.
+        opt_outs: Digest,
+        /// To the release of the source that the examples were extracted from.
+        source: Digest,
+        /// To what was asked of the source: tables, columns or query texts, without ids and rows.
+        queries: Digest,
     },
     /// Burns uses `first..first + count` of a training earmark; never un-burnt.
     Reserve {

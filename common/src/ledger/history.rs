@@ -2,7 +2,8 @@
 //! remember, and a reader has.
 
 use super::entry::{Body, Caps, Entry};
-use crate::id::Digest;
+use super::key_loss::SplitKey;
+use crate::id::{Digest, SiteName};
 use crate::key::PublicKey;
 use crate::time::Time;
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ pub struct History {
     pub policies: Vec<Policy>,
     /// Changes of the ledger's key; in order.
     pub keys: Vec<KeyChanged>,
+    /// Losses of the ledger's key; in order.
+    pub lost_keys: Vec<KeyLost>,
     /// When the ledger was taken back from a copy, by the index of the `recovered`.
     pub recovered: BTreeMap<u64, Time>,
     /// Requests that the site refused; in order.
@@ -52,6 +55,25 @@ pub struct KeyChanged {
     pub new: PublicKey,
 }
 
+/// A `key_lost`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyLost {
+    /// Its index.
+    pub entry: u64,
+    /// When.
+    pub time: Time,
+    /// Lost.
+    pub old: PublicKey,
+    /// In force from then on.
+    pub new: PublicKey,
+    /// Whether people keep their roles.
+    pub split: SplitKey,
+    /// The lost key's newest checkpoint.
+    pub checkpoint: String,
+    /// Who vouched for the new key, and under which key.
+    pub endorsed: Vec<(SiteName, PublicKey)>,
+}
+
 /// A `refusal`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -81,6 +103,12 @@ impl History {
             }
             Body::KeyChange { key, by_old, .. } => {
                 self.keys.push(KeyChanged { entry: index, time, old: by_old.key, new: *key });
+            }
+            Body::KeyLost { key, split, checkpoint, by_new, endorsements } => {
+                let statement = by_new.verify(key).expect("the rules allowed it");
+                let endorsed = endorsements.iter().map(|e| (e.site.clone(), e.statement.key)).collect();
+                let (old, new, split, checkpoint) = (statement.old, *key, *split, checkpoint.clone());
+                self.lost_keys.push(KeyLost { entry: index, time, old, new, split, checkpoint, endorsed });
             }
             Body::Recovered { .. } => drop(self.recovered.insert(index, time)),
             Body::Refusal { rule, study, count } => {

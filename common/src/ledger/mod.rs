@@ -8,6 +8,7 @@ pub mod entry;
 pub mod history;
 pub mod hospitals;
 pub mod key_change;
+pub mod key_loss;
 pub mod merkle;
 pub mod rules;
 pub mod tiles;

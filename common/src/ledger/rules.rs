@@ -5,6 +5,7 @@
 //! verified approval, within the caps of that moment; a slot (a study's round, or one of its
 //! groupings) has at most one output, ever.
 
+mod key_lost;
 mod keys;
 mod open;
 mod recovered;
@@ -12,7 +13,7 @@ mod state;
 mod sums;
 
 pub use recovered::{LeftOpen, Recovery};
-pub use state::{Burn, Outcome, Slot, State, StudyRecord};
+pub use state::{Burn, KEY_LOST, Outcome, Slot, State, StudyRecord};
 pub use sums::{Block, Masked};
 
 use super::entry::{Body, Caps, Earmark, Entry, InvalidEntry};
@@ -142,11 +143,16 @@ impl State {
             Body::Genesis { .. } => broken("ledger.genesis", "only the first entry is a genesis".to_owned()),
             Body::PolicyChange { caps } => check_caps(caps),
             Body::KeyChange { key, by_old, by_new } => keys::check(self, *key, by_old, by_new),
+            Body::KeyLost { key, split, checkpoint, by_new, endorsements } => {
+                key_lost::check(self, (*key, *split), checkpoint, by_new, endorsements)
+            }
             Body::StudyOpen { study, study_id, approval, participants, delta, earmarks } => {
                 let open = open::Open { study, study_id, approval, participants, delta: *delta, earmarks };
                 open.check(self, entry.time, slack)
             }
-            Body::DatasetVersion { study, .. } => self.open_study(study).map(|_| ()),
+            Body::DatasetVersion { study, .. } | Body::CohortVersion { study, .. } => {
+                self.open_study(study).map(|_| ())
+            }
             Body::Reserve { study, earmark, first, count, round, .. } => {
                 self.check_burn(study, *earmark, *first, *count, Slot::Round(*round))
             }

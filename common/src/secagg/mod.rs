@@ -32,7 +32,7 @@ mod noise_share;
 mod parameters;
 mod record;
 mod refusal;
-mod seal;
+pub mod seal;
 mod session;
 mod shamir;
 pub mod site;

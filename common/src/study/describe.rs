@@ -59,12 +59,28 @@ fn governance(out: &mut String, study: &Study) {
             paragraph(out, "What it changed: ", changed);
         }
     }
+    if !governance.opt_outs.is_empty() {
+        let lists = format!(
+            "whoever is on {} is left out from the next round on; what was published before stays",
+            named(&governance.opt_outs)
+        );
+        paragraph(out, "Opt-outs: ", &lists);
+    }
     heading(out, "Who takes part");
     for site in &study.sites {
         let weight = f64::from(site.weight) / 65_536.0;
         let line = format!("{}, {} people (published), weight {weight:.4}", site.name, site.people_public);
         paragraph(out, "", &line);
         paragraph(out, "    ", &site.key.to_string());
+    }
+}
+
+/// `the list a`, or `one of the lists a, b and c`.
+fn named(lists: &[String]) -> String {
+    match lists {
+        [] => "no list".to_owned(),
+        [one] => format!("the list {one}"),
+        [most @ .., last] => format!("one of the lists {} and {last}", most.join(", ")),
     }
 }
 
@@ -80,8 +96,16 @@ fn data(out: &mut String, study: &Study) -> fmt::Result {
     };
     let architecture = study.architecture();
     let (inputs, parameters) = (architecture.inputs, architecture.parameters());
-    paragraph(out, "Model: ", &format!("{model}; {inputs} inputs, {parameters} parameters"));
+    paragraph(out, "Model: ", &format!("{model}; {inputs} inputs, {parameters} parameters{}", start(study)));
     Ok(())
+}
+
+/// Where the model starts, if not from nothing.
+pub fn start(study: &Study) -> String {
+    let told = |share| {
+        format!("; it starts by telling everybody a risk of {:.2} %, a published figure", 100.0 * share)
+    };
+    study.prevalence_public.map_or_else(String::new, told)
 }
 
 fn columns(out: &mut String, study: &Study, table: &TableData) -> fmt::Result {
@@ -264,6 +288,20 @@ mod tests {
             assert!(text.contains(expected), "{expected:?} in\n{text}");
         }
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn opt_outs_are_said() {
+        let mut study = parsed(EXAMPLE);
+        assert!(!describe(&study).contains("Opt-outs"));
+        for (lists, expected) in [
+            (&["a"][..], "whoever is on the list a is"),
+            (&["a", "b", "c"], "one of the lists a, b and c is"),
+        ] {
+            study.governance.opt_outs = lists.iter().map(ToString::to_string).collect();
+            let words = describe(&study).split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains(expected), "{expected:?} in\n{words}");
+        }
     }
 
     #[test]

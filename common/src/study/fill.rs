@@ -1,8 +1,10 @@
 //! Fills a study template: who takes part, and how much privacy it may cost. Comments and layout stay.
 
 mod choice;
+mod mode;
 
 pub use choice::Choice;
+pub use mode::{ModeName, in_mode};
 
 use super::limits::{DELTA_MAX, DELTA_PEOPLE_EXPONENT, SITES_MIN};
 use super::{Mistakes, RosterSite, parse};

@@ -12,6 +12,8 @@ pub const SITES_MIN: usize = 2;
 /// Most sites: with the longest names and the most groupings, a `study_open` that lists them all still
 /// fits one entry of a ledger.
 pub const SITES_MAX: usize = 200;
+/// Most lists of people who opted out that a study names.
+pub(crate) const OPT_OUT_LISTS_MAX: usize = 16;
 /// Most people of one site.
 pub const PEOPLE_PUBLIC_MAX: u64 = 1_000_000_000;
 /// All weights together stay below this, so that the sum of an average fits 64 bits.

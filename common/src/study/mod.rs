@@ -9,6 +9,7 @@ pub mod check;
 pub mod describe;
 pub mod earmarks;
 pub mod fill;
+pub mod import;
 pub mod limits;
 mod mistake;
 pub mod parse;
@@ -22,7 +23,7 @@ mod shipped;
 pub use check::predict;
 pub use describe::describe;
 pub use earmarks::earmarks;
-pub use fill::{Choice, Filled, fill, fill_shipped};
+pub use fill::{Choice, Filled, ModeName, fill, fill_shipped, in_mode};
 pub use mistake::{Mistake, Mistakes};
 pub use parse::parse;
 use shape::grouping_names;
@@ -65,6 +66,8 @@ pub struct Study {
     pub split: Split,
     /// The model's shape.
     pub model: ModelFamily,
+    /// A published figure of how many have the outcome, which the model starts from; never one from these data.
+    pub prevalence_public: Option<f64>,
     /// Every parameter of the privacy mechanism.
     pub privacy: Privacy,
     /// How the model is judged.
@@ -120,6 +123,8 @@ pub struct Governance {
     pub lay_summary: String,
     /// Approvals by people outside the software.
     pub approvals: Vec<GovernanceApproval>,
+    /// Lists of people who opted out that each site must apply, by name; empty where the study names none.
+    pub opt_outs: Vec<String>,
 }
 
 /// One `[[governance.approval]]`.

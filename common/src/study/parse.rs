@@ -92,7 +92,7 @@ fn study(top: &Section<'_>, digest: Digest) -> Option<Study> {
         if records::are_meant(top) { records::parts(top) } else { data::parts(top) };
     let missing = data::missing(top);
     let split = data::split(top);
-    let model = data::model(top);
+    let (model, prevalence_public) = data::model(top).unzip();
     let subgroups = evaluation::subgroups(top, attributes.as_deref());
     let evaluation = evaluation::evaluation(top);
     let disclosure = evaluation::disclosure(top, sites.as_deref());
@@ -114,6 +114,7 @@ fn study(top: &Section<'_>, digest: Digest) -> Option<Study> {
         missing: missing?,
         split: split?,
         model: model?,
+        prevalence_public: prevalence_public?,
         privacy: privacy?,
         evaluation: evaluation?,
         attributes: attributes?,

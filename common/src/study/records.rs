@@ -23,7 +23,7 @@ pub const WINDOW_DAYS_MAX: i32 = 99_999;
 /// `[data]` with `format = ["omop-cdm-5.4", …]`, and what else is particular to records.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Records {
-    /// Versions of the common data model that a site may hold, as the file lists them.
+    /// What a site may hold, as the file lists them: versions of the common data model, and MEDS.
     pub formats: Vec<String>,
     /// First and last day on which an index may lie.
     pub accrual: (Date, Date),

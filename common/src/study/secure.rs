@@ -45,6 +45,15 @@ impl Summed {
         }
     }
 
+    /// As [`Self::words`], of a step that a file names, which may be none of its own.
+    #[must_use]
+    pub fn words_of_any(self, step: u32) -> String {
+        match self {
+            Self::Training => self.words(step),
+            Self::Grouping(_) => Self::Grouping(step).words(step),
+        }
+    }
+
     /// An attempt at one of its steps for people: `round 3, attempt 1`.
     #[must_use]
     pub fn attempt_words(self, step: u32, attempt: u32) -> String {

@@ -5,7 +5,8 @@ use super::{
     Attribute, AttributeValues, Data, Encoding, Feature, ModelFamily, RosterSite, Study, Training, cell,
 };
 use crate::id::SiteName;
-use crate::model::Architecture;
+use crate::model::initial::initial_parameters;
+use crate::model::{Architecture, UNIT_BITS};
 
 /// The grouping of everybody.
 pub const OVERALL: &str = "overall";
@@ -67,6 +68,21 @@ impl Study {
             ModelFamily::Mlp { hidden } => hidden.clone(),
         };
         Architecture { inputs: self.input_names().len(), hidden }
+    }
+
+    /// The public parameters of round 0, in units of 2^-24: [`initial_parameters`], and where the study has a
+    /// published prevalence p, the last bias is ln(p / (1 − p)) rounded to a unit, so that the model starts by telling
+    /// everybody the average risk. The logarithm is libm's: the same bits on every machine.
+    #[must_use]
+    pub fn initial_parameters(&self) -> Vec<i32> {
+        let mut parameters = initial_parameters(&self.architecture(), &self.digest);
+        if let (Some(share), Some(bias)) = (self.prevalence_public, parameters.last_mut()) {
+            let units = f64::from(1 << UNIT_BITS);
+            #[expect(clippy::cast_possible_truncation, reason = "parse keeps p where |ln(p / (1 - p))| < 10")]
+            let logit = libm::round(libm::log(share / (1.0 - share)) * units) as i32;
+            *bias = logit;
+        }
+        parameters
     }
 
     /// Training people that a site is expected to have: published people × public share. A public
@@ -231,4 +247,29 @@ mod tests {
         check(&values, &[8515, 8527], "conflicting");
         assert_eq!(values.index_of("8527"), 3, "a cell is no concept");
     }
+
+    /// What a model says at first: one half, or what is published; in a network too, whose last bias it is.
+    #[test]
+    fn the_first_model_tells_the_published_share() {
+        use crate::study::parse::tests::{EXAMPLE, parsed};
+        fn check(edits: &[(&str, &str)], expected: i32) {
+            let text = edits.iter().fold(EXAMPLE.to_owned(), |text, (from, to)| text.replacen(from, to, 1));
+            let study = parsed(&text);
+            let plain = initial_parameters(&study.architecture(), &study.digest);
+            let (bias, others) = plain.split_last().expect("a bias");
+            let found = study.initial_parameters();
+            assert_eq!((*bias, &found[..others.len()]), (0, others));
+            assert_eq!(found.last(), Some(&expected), "{edits:?}");
+        }
+        const SHARE: &str = "prevalence_public = 0.06";
+        check(&[(SHARE, "")], 0);
+        check(&[(SHARE, "prevalence_public = 0.5")], 0);
+        // ln(0.08 / 0.92) = -2.442347035369…, times 2^24, by Python's decimal with 50 digits.
+        check(&[(SHARE, "prevalence_public = 0.08")], EIGHT_PERCENT);
+        check(&[(SHARE, "prevalence_public = 0.92")], -EIGHT_PERCENT);
+        let network = ("\"logistic\"       #", "\"mlp\"\nhidden = [4] #");
+        check(&[network, (SHARE, "prevalence_public = 0.08")], EIGHT_PERCENT);
+    }
+
+    const EIGHT_PERCENT: i32 = -40_975_784;
 }

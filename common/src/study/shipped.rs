@@ -11,6 +11,8 @@ const HEART_DISTRIBUTED: &str = include_str!("../../../docs/studies/heart-diseas
 const SELF_HARM_DISTRIBUTED: &str = include_str!("../../../docs/studies/synthetic-selfharm-distributed.toml");
 const EICU: &str = include_str!("../../../docs/studies/eicu-death.toml");
 const OMOP: &str = include_str!("../../../docs/studies/omop-selfharm.toml");
+const PSYCHOSIS: &str = include_str!("../../../docs/studies/synthetic-psychosis.toml");
+const READMISSION: &str = include_str!("../../../docs/studies/synthetic-readmission.toml");
 const SELF_HARM: &str = include_str!("../../../docs/studies/synthetic-selfharm.toml");
 
 /// The template's own sites, with keys.
@@ -46,6 +48,8 @@ fn a_template_lacks_keys_and_nothing_else() {
     check(SELF_HARM_DISTRIBUTED, 6);
     check(EICU, 22);
     check(OMOP, 4);
+    check(PSYCHOSIS, 6);
+    check(READMISSION, 6);
 }
 
 #[test]
@@ -63,6 +67,8 @@ fn the_printed_noise_is_the_calibrated_one() {
     check(SELF_HARM_DISTRIBUTED);
     check(EICU);
     check(OMOP);
+    check(PSYCHOSIS);
+    check(READMISSION);
 }
 
 #[test]
@@ -87,6 +93,10 @@ fn every_epsilon_of_the_demonstration_fits() {
     check(EICU, 58, 3);
     // OMOP: age, sex and BMI with indicators, 12 conditions, 4 drugs, 3 observations, 6 counts of visits.
     check(OMOP, 31, 4);
+    // Age, sex and 3 measurements with indicators, 3 conditions, 2 drugs, an observation, 6 counts of visits.
+    check(PSYCHOSIS, 22, 4);
+    // Age, sex and 2 measurements with indicators, 4 conditions, an observation, 2 counts of visits.
+    check(READMISSION, 15, 4);
 }
 
 /// The template to start from works for any three hospitals.

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "each file of tests uses its part")]
 
+pub mod python;
 pub mod secure;
 
 use consilium_common::evaluation::histogram::{Histogram, PERSON_UNITS};
@@ -19,7 +20,6 @@ use consilium_common::ledger::tiles;
 use consilium_common::model::aggregate::WeightedSum;
 use consilium_common::model::blob::{self, ModelHeader, UpdateHeader};
 use consilium_common::model::export::{architecture_json, safetensors_bytes};
-use consilium_common::model::initial::initial_parameters;
 use consilium_common::privacy::clip::sigma_units;
 use consilium_common::privacy::mechanism::Event;
 use consilium_common::protocol::{Approval, Decision, DeclineReason, Start};
@@ -275,16 +275,15 @@ fn open(site: &mut Site, study: &Study, taking_part: &[(&str, u8)], approval: &S
         delta: study.privacy.delta,
         earmarks: study::earmarks(study),
     });
-    site.append(Body::DatasetVersion {
-        study: study.digest,
-        commitment: Digest::of(site.name.as_str().as_bytes()),
-    });
+    let commitment = |of: &str| Digest::of(format!("{of} of {}", site.name).as_bytes());
+    let [cohort, opt_outs, source, queries] = ["cohort", "opt-outs", "source", "queries"].map(commitment);
+    site.append(Body::CohortVersion { study: study.digest, cohort, opt_outs, source, queries });
     site.append(Body::Refusal { rule: "policy.rounds".into(), study: Some(study.digest), count: 2 });
 }
 
 fn train(study: &Study, sites: &mut [Site], map: &mut Map) -> (ModelHeader, Vec<i32>) {
     let architecture = study.architecture();
-    let mut values = initial_parameters(&architecture, &study.digest);
+    let mut values = study.initial_parameters();
     let mut header = ModelHeader { schema: "model/1".into(), study: study.digest, round: 0, architecture };
     for round in 0..study.privacy.training.rounds {
         let model = blob::encode(&header, &values);

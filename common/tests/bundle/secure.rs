@@ -7,7 +7,6 @@ use consilium_common::id::{Digest, SiteName};
 use consilium_common::ledger::entry::Body;
 use consilium_common::model::blob::{self, ModelHeader};
 use consilium_common::model::export::{architecture_json, safetensors_bytes};
-use consilium_common::model::initial::initial_parameters;
 use consilium_common::model::step::ServerStep;
 use consilium_common::privacy::clip::Lattice;
 use consilium_common::privacy::noise::{SecretRng, secret_rng};
@@ -76,7 +75,7 @@ pub fn make_with(plan: Plan) -> (Map, Vec<Site>) {
     let mut run = Run { study: &study, sites, rng: secret_rng([5; 32]), sessions: 0, untold: plan.untold };
 
     let architecture = study.architecture();
-    let mut values = initial_parameters(&architecture, &study.digest);
+    let mut values = study.initial_parameters();
     let mut header = ModelHeader { schema: "model/1".into(), study: study.digest, round: 0, architecture };
     let mut session = run.open(Summed::Training);
     let digest = |header: &ModelHeader, values: &[i32]| Digest::of(&blob::encode(header, values));

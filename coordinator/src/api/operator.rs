@@ -6,9 +6,10 @@ use crate::hub::Hub;
 use crate::store::{Blobs, StoreError};
 use crate::study::{Phase, StudyState, Summing};
 use consilium_common::id::{Digest, SiteName};
-use consilium_common::model::{Architecture, blob, initial};
+use consilium_common::model::blob;
 use consilium_common::protocol::Decision;
 use consilium_common::protocol::invite::{Address, Invite};
+use consilium_common::study::Study;
 use consilium_common::study::secure::Summed;
 use consilium_common::time::Time;
 use consilium_proto::v1::list_sites_response::Site;
@@ -46,13 +47,19 @@ impl Operator for OperatorApi {
         if !(1..=INVITE_HOURS_MAX).contains(&request.valid_hours) {
             return Err(Status::invalid_argument(format!("valid hours: expected 1 to {INVITE_HOURS_MAX}")));
         }
+        let claimed = match request.lost_key_for.as_str() {
+            "" => None,
+            key => Some(key.parse().map_err(|e| Status::invalid_argument(format!("the new key: {e}")))?),
+        };
         let mut secret = Zeroizing::new([0_u8; 32]);
         getrandom::fill(&mut secret[..])
             .map_err(|_| Status::internal("the operating system gave no entropy"))?;
         let expires = now().plus_ms(u64::from(request.valid_hours) * 3_600_000);
         blocking(|| {
-            self.hub
-                .change_registry(|registry, now| Ok(registry.invite(site.clone(), &secret[..], expires, now)))
+            self.hub.change_registry(|registry, now| match claimed {
+                None => Ok(registry.invite(site.clone(), &secret[..], expires, now)),
+                Some(key) => registry.invite_after_loss(&site, key, &secret[..], expires, now),
+            })
         })
         .map_err(status)?;
         let authority = Digest::of(&self.hub.authority_certificate);
@@ -123,9 +130,8 @@ impl Operator for OperatorApi {
         let digest = self.hub.with_studies(|studies| the_open_one(&name, studies.values()))?;
         let digest = digest.map_or_else(|| self.hub.find(&name), Ok).map_err(status)?;
         let state = self.hub.study(&digest).map_err(status)?;
-        let architecture = state.study.architecture();
         blocking(|| {
-            let model = initial_model(&self.hub.blobs, &digest, architecture)?;
+            let model = initial_model(&self.hub.blobs, &state.study)?;
             self.hub.start(&digest, model)
         })
         .map_err(status)?;
@@ -208,11 +214,11 @@ fn the_open_one<'a>(
 }
 
 /// The public model that a study starts from, durably.
-fn initial_model(blobs: &Blobs, study: &Digest, architecture: Architecture) -> Result<Digest, StoreError> {
+fn initial_model(blobs: &Blobs, study: &Study) -> Result<Digest, StoreError> {
     /// Written at a time, so that the model is in memory once.
     const BLOCK: usize = 1 << 18;
-    let values = initial::initial_parameters(&architecture, study);
-    let header = blob::ModelHeader { schema: "model/1".into(), study: *study, round: 0, architecture };
+    let (values, architecture) = (study.initial_parameters(), study.architecture());
+    let header = blob::ModelHeader { schema: "model/1".into(), study: study.digest, round: 0, architecture };
     let mut incoming = blobs.incoming()?;
     incoming.write(&blob::encode_header(&header))?;
     let mut bytes = Vec::new();

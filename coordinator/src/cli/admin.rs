@@ -8,6 +8,7 @@ use crate::operator::{CommandError, dial};
 use crate::store::Store;
 use clap::{Args, Subcommand};
 use consilium_common::id::{Digest, SiteName};
+use consilium_common::key::PublicKey;
 use consilium_common::time::Time;
 use consilium_common::tls;
 use consilium_proto::v1 as wire;
@@ -50,7 +51,10 @@ pub(super) struct ServeArgs {
 pub(super) enum SiteCommand {
     /// Make a one-time invite for a site; hand it over as you would a password.
     #[command(
-        after_help = "Example: coordinator site invite st-elsewhere --home consortium --out st-elsewhere.invite"
+        after_help = "Examples:\n  coordinator site invite st-elsewhere --home consortium --out st-elsewhere.invite\n  \
+        coordinator site invite st-elsewhere --home consortium --out again.invite --lost-key-for ed25519:5c0f…\n\n\
+        --lost-key-for lets a hospital in whose ledger key is lost, under the fingerprint of its new home, compared by \
+        telephone. The new key signs nothing until other hospitals have vouched for it (docs/OPERATIONS.md)."
     )]
     Invite {
         /// The site's name on the roster.
@@ -61,6 +65,9 @@ pub(super) enum SiteCommand {
         /// How long it is valid.
         #[arg(long, default_value_t = 72)]
         valid_hours: u32,
+        /// The new ledger key of a hospital that has lost its own.
+        #[arg(long, value_name = "KEY")]
+        lost_key_for: Option<PublicKey>,
         #[command(flatten)]
         home: HomeArgs,
     },
@@ -220,10 +227,10 @@ fn certificate_check(home: &Home) -> Result<String, String> {
 
 pub(super) async fn site(command: SiteCommand, out: Output) -> Result<(), CommandError> {
     match command {
-        SiteCommand::Invite { site, out: path, valid_hours, home } => {
+        SiteCommand::Invite { site, out: path, valid_hours, lost_key_for, home } => {
             let site: SiteName = site.parse().map_err(CommandError::input)?;
             let home = Home::open(&home.home)?;
-            invite(&home, &site, &path, valid_hours).await?;
+            invite(&home, &site, &path, valid_hours, lost_key_for).await?;
             let path = path.display().to_string();
             out.print(&json!({"site": site, "invite": path, "valid_hours": valid_hours}), || {
                 format!(
@@ -268,7 +275,8 @@ pub(super) async fn site(command: SiteCommand, out: Output) -> Result<(), Comman
     }
 }
 
-/// Makes an invite in a file that only its owner can read.
+/// Makes an invite in a file that only its owner can read; for a hospital that has lost its ledger key, with the new
+/// one.
 ///
 /// # Errors
 /// No coordinator answers, or the file exists or cannot be written.
@@ -277,6 +285,7 @@ pub(crate) async fn invite(
     site: &SiteName,
     path: &Path,
     valid_hours: u32,
+    lost_key_for: Option<PublicKey>,
 ) -> Result<(), CommandError> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -289,7 +298,8 @@ pub(crate) async fn invite(
         }
         _ => CommandError::input(format!("--out {}: {error}", path.display())),
     })?;
-    let request = wire::CreateInviteRequest { site: site.to_string(), valid_hours };
+    let lost_key_for = lost_key_for.map(|key| key.to_string()).unwrap_or_default();
+    let request = wire::CreateInviteRequest { site: site.to_string(), valid_hours, lost_key_for };
     let made = operator.create_invite(request).await;
     let invite = match made {
         Ok(made) => made.into_inner().invite,

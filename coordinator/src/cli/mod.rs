@@ -2,6 +2,7 @@
 //! input, 3 cannot reach a peer, 4 our own fault.
 
 mod admin;
+mod import;
 mod output;
 mod study;
 mod study_new;

@@ -32,9 +32,10 @@ pub(super) enum StudyCommand {
         #[arg(long, value_enum, default_value = "table")]
         source: Source,
         /// Start from this file instead of a built-in one; a quorum that may stay stays.
-        #[arg(long, conflicts_with_all = ["privacy", "source"])]
+        #[arg(long, conflicts_with = "source")]
         from: Option<PathBuf>,
-        /// Who is trusted with what; without it `local` for tables and `distributed` for OMOP records.
+        /// Who is trusted with what; without it what --from says, else `local` for tables and `distributed` for
+        /// OMOP records. A file of the other mode is changed to the asked one, and what changes is said.
         #[arg(long, value_enum)]
         privacy: Option<Mode>,
         /// Calibrate the noise so that no person pays more than this.
@@ -55,6 +56,9 @@ pub(super) enum StudyCommand {
         #[arg(long, default_value_t = 0.1, value_parser = share)]
         outcome_share: f64,
     },
+    /// Take a cohort of Atlas or a task of ACES into a study file, if the study language can say exactly the same.
+    #[command(after_help = "Example: coordinator study import psychosis.json --as circe --out study.toml")]
+    Import(super::import::ImportArgs),
     /// Open a study for the sites to approve or decline.
     #[command(after_help = "Example: coordinator study publish study.toml --home consortium")]
     Publish {
@@ -115,14 +119,14 @@ pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), Comman
     match command {
         StudyCommand::New { out: path, from, source, privacy, epsilon, people, home } => {
             let template = match from {
-                None => Template::shipped(source, privacy),
-                Some(from) => {
-                    Template::read(&from).map_err(|error| CommandError::input(format!("--from {error}")))
-                }
+                None => Ok(Template::shipped(source, privacy)),
+                Some(from) => Template::read(&from, privacy)
+                    .map_err(|error| CommandError::input(format!("--from {error}"))),
             };
             super::study_new::new(&path, template, epsilon, &people, &home, out).await
         }
         StudyCommand::Check { file, outcome_share } => check(&file, outcome_share, out),
+        StudyCommand::Import(args) => super::import::run(&args, out),
         StudyCommand::Publish { file, home } => {
             let bytes = read_study(&file)?;
             let digest = publish(&Home::open(&home.home)?, bytes, &file).await?;

@@ -2,7 +2,7 @@
 
 use crate::operator::CommandError;
 use clap::ValueEnum;
-use consilium_common::study::{self, Filled, RosterSite};
+use consilium_common::study::{self, Choice, Filled, ModeName, RosterSite};
 use std::path::Path;
 
 /// The shipped study of the synthetic hospitals.
@@ -37,35 +37,59 @@ pub(crate) enum Template {
     /// Ships with the program, for another roster.
     Shipped(&'static str),
     /// Somebody's own: what may stay stays.
-    Own(String),
+    Own {
+        /// In the mode that was asked for.
+        text: String,
+        /// What had to change for it.
+        choices: Vec<Choice>,
+    },
+}
+
+impl From<Mode> for ModeName {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Local => Self::Local,
+            Mode::Distributed => Self::Distributed,
+        }
+    }
 }
 
 impl Template {
     /// The shipped one of a source and mode; without a mode the one that there is, or `local`.
-    ///
-    /// # Errors
-    /// There is none.
-    pub(crate) fn shipped(source: Source, mode: Option<Mode>) -> Result<Self, CommandError> {
+    pub(crate) fn shipped(source: Source, mode: Option<Mode>) -> Self {
         match (source, mode) {
-            (Source::Table, None | Some(Mode::Local)) => Ok(Self::Shipped(LOCAL)),
-            (Source::Table, Some(Mode::Distributed)) => Ok(Self::Shipped(DISTRIBUTED)),
-            (Source::Omop, None | Some(Mode::Distributed)) => Ok(Self::Shipped(OMOP)),
-            (Source::Omop, Some(Mode::Local)) => Err(CommandError::input(
-                "--privacy local: the built-in study on OMOP records is for distributed mode; leave the option out, \
-                 and change [privacy] in the file",
-            )),
+            (Source::Table, None | Some(Mode::Local)) => Self::Shipped(LOCAL),
+            (Source::Table, Some(Mode::Distributed)) => Self::Shipped(DISTRIBUTED),
+            (Source::Omop, None | Some(Mode::Distributed)) => Self::Shipped(OMOP),
+            (Source::Omop, Some(Mode::Local)) => Self::own(OMOP.to_owned(), mode),
         }
     }
 
-    /// From a file.
+    /// From a file; where a mode is asked for, in that mode.
     ///
     /// # Errors
     /// It cannot be read, or is no text.
-    pub(crate) fn read(path: &Path) -> Result<Self, CommandError> {
+    pub(crate) fn read(path: &Path, mode: Option<Mode>) -> Result<Self, CommandError> {
         let bytes = super::read_study(path)?;
         let text = String::from_utf8(bytes)
             .map_err(|_| CommandError::input(format!("{}: not UTF-8", path.display())))?;
-        Ok(Self::Own(text))
+        Ok(Self::own(text, mode))
+    }
+
+    fn own(text: String, mode: Option<Mode>) -> Self {
+        let (text, choices) = match mode {
+            Some(mode) => study::in_mode(&text, mode.into()),
+            None => (text, Vec::new()),
+        };
+        Self::Own { text, choices }
+    }
+
+    /// The study file, its roster still to be filled in.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Shipped(text) => text,
+            Self::Own { text, .. } => text,
+        }
     }
 
     /// Filled with a roster; an ε that does not fit is named as the option that it came from.
@@ -85,7 +109,11 @@ impl Template {
     fn filled(&self, roster: &[RosterSite], epsilon: Option<f64>) -> Result<Filled, study::Mistakes> {
         match self {
             Self::Shipped(text) => study::fill_shipped(text, roster, epsilon),
-            Self::Own(text) => study::fill(text, roster, epsilon),
+            Self::Own { text, choices } => {
+                let mut filled = study::fill(text, roster, epsilon)?;
+                filled.choices.splice(0..0, choices.iter().cloned());
+                Ok(filled)
+            }
         }
     }
 }
@@ -103,17 +131,38 @@ mod tests {
             weight: 1 << 16,
         };
         let roster = [site("a", 1), site("b", 2), site("c", 3)];
-        let shipped = [(Source::Table, None), (Source::Table, Some(Mode::Distributed)), (Source::Omop, None)];
-        for (source, mode) in shipped {
-            let template = Template::shipped(source, mode).expect("there is one");
+        let modes = [None, Some(Mode::Local), Some(Mode::Distributed)];
+        for (source, mode) in modes.iter().flat_map(|mode| [(Source::Table, *mode), (Source::Omop, *mode)]) {
+            let template = Template::shipped(source, mode);
             template.fill(&roster, Some(3.0)).expect("valid");
             let said = template.fill(&roster, Some(1e-3)).expect_err("more noise than a study may have");
             assert!(said.to_string().starts_with("--epsilon 0.001: "), "{said}");
         }
-        let said = Template::shipped(Source::Omop, Some(Mode::Local)).expect_err("there is none").to_string();
-        assert!(said.starts_with("--privacy local: "), "{said}");
-        let said =
-            Template::Own("schema = 3".into()).fill(&roster, Some(3.0)).expect_err("no study").to_string();
+        let none = Template::own("schema = 3".into(), Some(Mode::Local));
+        let said = none.fill(&roster, Some(3.0)).expect_err("no study").to_string();
         assert!(said.starts_with("the study would not be valid"), "{said}");
+    }
+
+    #[test]
+    fn the_mode_that_was_asked_for() {
+        let site = |i: u8| RosterSite {
+            name: format!("site-{i}").parse().expect("a name"),
+            key: consilium_common::key::SecretKey::from_seed(&[i; 32]).public(),
+            people_public: 500,
+            weight: 1 << 16,
+        };
+        let roster = [site(1), site(2), site(3), site(4)];
+        for (asked, expected) in [(Mode::Local, "local"), (Mode::Distributed, "distributed")] {
+            for template in [LOCAL, DISTRIBUTED, OMOP] {
+                let filled =
+                    Template::own(template.to_owned(), Some(asked)).fill(&roster, None).expect("valid");
+                let study = study::parse(filled.text.as_bytes()).expect("valid");
+                assert_eq!(study.privacy.mode.name(), expected);
+                // Whoever reads the choices sees it.
+                let told = filled.choices.iter().any(|choice| choice.key == "privacy.mode");
+                let had = template.contains("mode              = \"local\"");
+                assert_eq!(told, had != (asked == Mode::Local), "{:?}", filled.choices);
+            }
+        }
     }
 }

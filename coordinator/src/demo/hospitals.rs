@@ -1,6 +1,7 @@
 //! The hospitals of a demo: folders with a table or with OMOP tables.
 
 use super::process::run as run_program;
+use crate::cli::Source;
 use crate::operator::CommandError;
 use consilium_common::id::SiteName;
 use serde_json::Value;
@@ -9,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// The plain table's name within a folder.
 const TABLE: &str = "table.csv";
+/// The folder beside a plain table with the same people's OMOP tables, as `site-agent synth` lays them out.
+const OMOP: &str = "omop";
 
 pub(super) struct Hospital {
     pub(super) name: SiteName,
@@ -18,10 +21,11 @@ pub(super) struct Hospital {
     pub(super) people: u64,
 }
 
-/// One hospital per folder that holds a table or OMOP tables.
+/// One hospital per folder that holds a table or OMOP tables; of a folder with both, what the study reads.
 pub(super) async fn hospitals_in(
     agent: &Path,
     data: &Path,
+    source: Source,
     work: &Path,
 ) -> Result<Vec<Hospital>, CommandError> {
     let unreadable = |error| CommandError::input(format!("{}: {error}", data.display()));
@@ -29,18 +33,16 @@ pub(super) async fn hospitals_in(
     let mut hospitals = Vec::new();
     for entry in std::fs::read_dir(data).map_err(unreadable)? {
         let folder = entry.map_err(unreadable)?.path();
-        let table = folder.join(TABLE);
-        let is_plain = table.is_file();
-        if !is_plain && !has_person_table(&folder) {
-            continue;
-        }
+        let Some((form, found)) = data_of(&folder, source) else { continue };
         refuse_enrolled(&folder)?;
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         let name: SiteName =
             name.parse().map_err(|e| CommandError::input(format!("{}: {e}", folder.display())))?;
-        let (data, people) =
-            if is_plain { (&table, rows(&table)?) } else { (&folder, omop_people(agent, &folder).await?) };
-        let data = data.canonicalize().map_err(CommandError::fault)?;
+        let people = match form {
+            Source::Table => rows(&found)?,
+            Source::Omop => omop_people(agent, &found).await?,
+        };
+        let data = found.canonicalize().map_err(CommandError::fault)?;
         hospitals.push(Hospital { home: work.join("sites").join(name.as_str()), name, data, people });
     }
     hospitals.sort_by(|a, b| a.name.cmp(&b.name));
@@ -52,6 +54,20 @@ pub(super) async fn hospitals_in(
         )));
     }
     Ok(hospitals)
+}
+
+/// What a folder holds, rather in the form that the study reads: why the other one does not do is the agent's to say.
+fn data_of(folder: &Path, source: Source) -> Option<(Source, PathBuf)> {
+    let table =
+        || Some(folder.join(TABLE)).filter(|table| table.is_file()).map(|table| (Source::Table, table));
+    let omop = || {
+        let folders = [folder.to_owned(), folder.join(OMOP)];
+        folders.into_iter().find(|folder| has_person_table(folder)).map(|folder| (Source::Omop, folder))
+    };
+    match source {
+        Source::Table => table().or_else(omop),
+        Source::Omop => omop().or_else(table),
+    }
 }
 
 fn refuse_enrolled(folder: &Path) -> Result<(), CommandError> {
@@ -92,6 +108,29 @@ async fn omop_people(agent: &Path, folder: &Path) -> Result<u64, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_form_that_the_study_reads() {
+        fn check(files: &[&str], of_table: Option<(Source, &str)>, of_omop: Option<(Source, &str)>) {
+            let folder = tempfile::tempdir().expect("a folder");
+            for file in files {
+                let path = folder.path().join(file);
+                std::fs::create_dir_all(path.parent().expect("within")).expect("a folder");
+                std::fs::write(path, "person_id\n").expect("written");
+            }
+            for (source, expected) in [(Source::Table, of_table), (Source::Omop, of_omop)] {
+                let expected = expected.map(|(form, path)| (form, folder.path().join(path)));
+                assert_eq!(data_of(folder.path(), source), expected, "{files:?}");
+            }
+        }
+        let (table, omop) = (Some((Source::Table, "table.csv")), Some((Source::Omop, "omop")));
+        check(&["table.csv", "omop/PERSON.csv"], table, omop);
+        check(&["table.csv", "omop/PERSON.parquet"], table, omop);
+        check(&["table.csv"], table, table);
+        check(&["omop/PERSON.csv"], omop, omop);
+        check(&["person.csv"], Some((Source::Omop, "")), Some((Source::Omop, "")));
+        check(&["notes.txt"], None, None);
+    }
 
     #[test]
     fn folders_of_omop_tables() {

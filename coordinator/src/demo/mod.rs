@@ -18,7 +18,7 @@ use caps::Caps;
 use clap::Args;
 use consilium_common::secagg::{Refusal, SITES_MIN};
 use consilium_common::study::secure::Summed;
-use consilium_common::study::{self, RosterSite, Study};
+use consilium_common::study::{self, Filled, RosterSite, Study};
 use hospitals::{Hospital, hospitals_in};
 use process::{Running, program, run as run_program};
 use progress::Progress;
@@ -35,6 +35,7 @@ Examples:
   coordinator demo
   coordinator demo --privacy distributed
   coordinator demo --sites 8 --people 16000 --epsilon 1 --out results
+  coordinator demo --study docs/studies/synthetic-psychosis.toml
   coordinator demo --data hospitals --study docs/studies/heart-disease.toml --epsilon 3")]
 pub struct DemoArgs {
     /// How many synthetic hospitals.
@@ -56,7 +57,8 @@ pub struct DemoArgs {
     /// No person pays more than this in all; the noise is calibrated to it.
     #[arg(long, allow_negative_numbers = true, value_parser = crate::cli::epsilon)]
     epsilon: Option<f64>,
-    /// Who is trusted with what; local without it, or what the study file says.
+    /// Who is trusted with what; local without it, or what the study file says. A file of the other mode is
+    /// changed to the asked one, and what changes is said.
     #[arg(long, value_enum)]
     privacy: Option<Mode>,
     /// Where results go: a new or empty folder.
@@ -96,6 +98,7 @@ async fn train_and_report(
     let started = Instant::now();
     let agent = program("site-agent")?;
     let own = std::env::current_exe().map_err(CommandError::fault)?;
+    let source = source(template);
 
     // 1. Hospitals.
     let mut hospitals = match &args.data {
@@ -104,7 +107,7 @@ async fn train_and_report(
                 "every table in {} is read here for the references beside the result",
                 data.display()
             ));
-            hospitals_in(&agent, data, work).await?
+            hospitals_in(&agent, data, source, work).await?
         }
         None => {
             say.step("making synthetic hospitals");
@@ -112,9 +115,9 @@ async fn train_and_report(
             let (sites, people, seed) =
                 (args.sites.to_string(), args.people.to_string(), args.seed.to_string());
             let arguments = ["synth".as_ref(), "--out".as_ref(), folder.as_os_str()];
-            let more = ["--sites", &sites, "--people", &people, "--seed", &seed];
+            let more = ["--sites", &sites, "--people", &people, "--seed", &seed, "--no-notes"];
             run_program(&agent, arguments.into_iter().chain(more.iter().map(std::ffi::OsStr::new))).await?;
-            hospitals_in(&agent, &folder, work).await?
+            hospitals_in(&agent, &folder, source, work).await?
         }
     };
 
@@ -137,7 +140,10 @@ async fn train_and_report(
     // 3. The study: published, and approved by each site.
     say.step("publishing the study; each site checks it against its policy");
     let epsilon = args.epsilon.or((args.study.is_none()).then_some(EPSILON));
-    let text = template.fill(&roster, epsilon)?.text;
+    let Filled { text, choices } = template.fill(&roster, epsilon)?;
+    for choice in choices {
+        say.step(&format!("the study file for this run: {choice}"));
+    }
     let study_path = work.join("study.toml");
     std::fs::write(&study_path, &text).map_err(CommandError::fault)?;
     let digest = crate::cli::publish(&home, text.clone().into_bytes(), &study_path).await?;
@@ -212,34 +218,28 @@ async fn train_and_report(
     })
 }
 
-/// The study file to fill in: the shipped one of the asked mode, or the given one, which must be of it.
+/// The study file to fill in: the shipped one or the given one, of the asked mode.
 fn template(args: &DemoArgs) -> Result<Template, CommandError> {
-    let distributed = args.privacy == Some(Mode::Distributed);
-    let Some(path) = &args.study else {
-        if distributed && args.sites < SITES_MIN as u32 {
-            let refusal = Refusal::Sites { found: args.sites as usize };
-            return Err(CommandError::input(format!(
-                "--privacy distributed with --sites {}: {refusal}",
-                args.sites
-            )));
-        }
-        return Template::shipped(Source::Table, args.privacy);
-    };
-    let template = Template::read(path)?;
-    let Template::Own(text) = &template else { unreachable!("it was read from a file") };
-    let document: Option<toml::Table> = text.parse().ok();
-    let mode = document.as_ref().and_then(|d| d.get("privacy")?.get("mode")?.as_str());
-    match (args.privacy, mode) {
-        (Some(asked), Some(mode)) if (asked == Mode::Distributed) != (mode == "distributed") => {
-            let asked = if asked == Mode::Distributed { "distributed" } else { "local" };
-            Err(CommandError::input(format!(
-                "--privacy {asked}: {} says mode = {mode:?}, and sites approve what the file says; give a study \
-                 of that mode, as docs/studies has for both",
-                path.display()
-            )))
-        }
-        // What else is wrong with the file is said where it is filled in.
-        _ => Ok(template),
+    if let Some(path) = &args.study {
+        return Template::read(path, args.privacy);
+    }
+    if args.privacy == Some(Mode::Distributed) && args.sites < SITES_MIN as u32 {
+        let refusal = Refusal::Sites { found: args.sites as usize };
+        return Err(CommandError::input(format!(
+            "--privacy distributed with --sites {}: {refusal}",
+            args.sites
+        )));
+    }
+    Ok(Template::shipped(Source::Table, args.privacy))
+}
+
+/// What the study reads. Where the file does not say, that is a mistake, which is named where it is filled in.
+fn source(template: &Template) -> Source {
+    let document: Option<toml::Table> = template.text().parse().ok();
+    let formats = document.as_ref().and_then(|d| d.get("data")?.get("format")?.as_array());
+    match formats {
+        Some(formats) if !formats.iter().any(|format| format.as_str() == Some("table")) => Source::Omop,
+        _ => Source::Table,
     }
 }
 
@@ -280,7 +280,7 @@ async fn enroll(agent: &Path, home: &Home, hospital: &Hospital, work: &Path) -> 
     let agent_home = hospital.home.display().to_string();
     run_program(agent, ["init", "--home", &agent_home, "--site", hospital.name.as_str()]).await?;
     let invite = work.join(format!("{}.invite", hospital.name));
-    crate::cli::invite(home, &hospital.name, &invite, 1).await?;
+    crate::cli::invite(home, &hospital.name, &invite, 1, None).await?;
     run_program(agent, ["enroll", &invite.display().to_string(), "--home", &agent_home]).await?;
     std::fs::remove_file(&invite).map_err(CommandError::fault)
 }
@@ -406,4 +406,25 @@ async fn export_examples(
     let arguments =
         ["data", "export", "--examples", "--study", &study, "--data", &data, "--home", &home, "--out", &file];
     run_program(agent, arguments).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_study_reads() {
+        fn check(data: &str, expected: Source) {
+            assert_eq!(
+                source(&Template::Own { text: format!("schema = \"study/1\"\n{data}"), choices: Vec::new() }),
+                expected,
+                "{data}"
+            );
+        }
+        check("[data]\nformat = [\"table\"]", Source::Table);
+        check("[data]\nformat = [\"omop-cdm-5.4\"]", Source::Omop);
+        check("[data]\nformat = [\"omop-cdm-5.4\", \"omop-cdm-5.3\"]", Source::Omop);
+        check("", Source::Table);
+        check("[data", Source::Table);
+    }
 }

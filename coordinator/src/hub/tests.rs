@@ -6,6 +6,8 @@ use consilium_common::ledger::merkle::Tree;
 use consilium_common::ledger::rules::{self, State};
 use std::path::Path;
 
+mod key_loss;
+
 fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed(&[seed; 32])
 }

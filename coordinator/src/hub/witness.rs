@@ -11,12 +11,13 @@ use crate::registry::RegistryRefusal;
 use crate::store::{StoreError, Witnessed};
 use crate::study::{Phase, StudyState};
 use consilium_common::id::{Digest, SiteName};
+use consilium_common::key::PublicKey;
 use consilium_common::ledger::checkpoint::{
     COORDINATOR, Note, SITES_WITH_WITNESS, SignatureLine, witness_name,
 };
 use consilium_common::ledger::entry::ENTRY_BYTES_MAX;
-use consilium_common::ledger::key_change;
 use consilium_common::ledger::merkle::{self, Tree, leaf_hash};
+use consilium_common::ledger::{key_change, key_loss, rules};
 use consilium_common::time::Time;
 use std::collections::BTreeMap;
 
@@ -114,7 +115,7 @@ impl Hub {
     /// those that are not kept here yet.
     ///
     /// # Errors
-    /// Not the site's signature, a change of keys that both did not sign, another ledger, a ledger that went back or was forked, entries that
+    /// Not the site's signature, a change of keys that both did not sign, or a loss that too few vouch for, another ledger, a ledger that went back or was forked, entries that
     /// do not make it.
     pub fn cosign(
         &self,
@@ -142,8 +143,13 @@ impl Hub {
         let from = tree.size();
         let before = from.checked_sub(1).and_then(|last| tree.leaf(last)).unwrap_or(Digest::of(b""));
         let dataset = origin.strip_prefix(&format!("consilium/ledger/{site}/")).expect("checked above");
-        let new = key_change::follow((site, dataset), key, (from, before), entries)
-            .map_err(|error| WitnessRefusal::KeyChange(error.to_string()))?;
+        let new = if entries.iter().any(|entry| key_loss::checkpoint_of(entry).is_some()) {
+            let known = inner.store.ledger_entries(site)?;
+            followed_after_loss(&origin, key, &known, entries).map_err(WitnessRefusal::KeyChange)?
+        } else {
+            key_change::follow((site, dataset), key, (from, before), entries)
+                .map_err(|error| WitnessRefusal::KeyChange(error.to_string()))?
+        };
         note.verify(&origin, &new).map_err(refuse)?;
         let (known_size, known_root) = match inner.store.witnessed(site)? {
             None => (0, Digest::of(b"")),
@@ -179,7 +185,7 @@ impl Hub {
                 inner.tree(site)?.truncate(from);
                 return Err(error);
             }
-            tracing::info!(%site, old = %key, %new, "a site's ledger key has changed, signed by both");
+            tracing::info!(%site, old = %key, %new, "a site's ledger key has changed");
         }
         let line = note.cosign(COORDINATOR, &self.key, now());
         let cosigned = note.clone().with(line.clone()).map_err(refuse)?;
@@ -367,6 +373,28 @@ impl Inner {
                 && study.participants.contains(other)
         })
     }
+}
+
+/// The key after these entries, one of which says that the key was lost: who may vouch stands in entries before,
+/// so that the whole ledger is replayed.
+fn followed_after_loss(
+    origin: &str,
+    key: PublicKey,
+    known: &[Vec<u8>],
+    new: &[Vec<u8>],
+) -> Result<PublicKey, String> {
+    let all = || known.iter().chain(new);
+    let state = rules::replay(all()).map_err(|illegal| illegal.to_string())?;
+    let tree = Tree::of(all());
+    for checkpoint in all().filter_map(|entry| key_loss::checkpoint_of(entry)) {
+        if !key_loss::is_over(&checkpoint, &tree) {
+            return Err("ledger.key_checkpoint: the lost key signed another past than this".to_owned());
+        }
+    }
+    if state.origin() != origin || !state.keys().any(|of_ledger| of_ledger == key) {
+        return Err(format!("ledger.key_by_old: the ledger {} was never under {key}", state.origin()));
+    }
+    Ok(state.key())
 }
 
 fn parsed(site: &SiteName, note: &str) -> Result<Note, StoreError> {

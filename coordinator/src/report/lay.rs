@@ -185,7 +185,15 @@ fn limits(data: &ReportData) -> Html {
     } else {
         Html::none()
     };
-    fill("{}{}{}</ul>", &[&list, &late, &together])
+    let opted_out = if data.study.governance.opt_outs.is_empty() {
+        Html::none()
+    } else {
+        Html::raw(
+            "<li>Whoever said no was left out from the next step on. What was published before was not taken back: \
+             the blur means that it would have been almost the same without them.</li>",
+        )
+    };
+    fill("{}{}{}{}</ul>", &[&list, &late, &together, &opted_out])
 }
 
 fn changed(data: &ReportData) -> Html {

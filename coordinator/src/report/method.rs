@@ -62,7 +62,14 @@ fn facts(data: &ReportData) -> Vec<(&'static str, String)> {
             }
             .into(),
         ),
-        ("Model", format!("{model}, {} parameters", grouped(study.architecture().parameters() as f64))),
+        (
+            "Model",
+            format!(
+                "{model}, {} parameters{}",
+                grouped(study.architecture().parameters() as f64),
+                describe::start(study)
+            ),
+        ),
         ("Split", split),
         ("Training", steps(data)),
         (

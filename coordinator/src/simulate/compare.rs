@@ -11,7 +11,7 @@ use crate::operator::CommandError;
 use clap::Args;
 use consilium_common::evaluation::exact;
 use consilium_common::examples::Examples;
-use consilium_common::model::{Architecture, initial};
+use consilium_common::model::Architecture;
 use consilium_common::secagg::{Refusal, SecureParameters};
 use consilium_common::study::Study;
 use consilium_common::train;
@@ -94,7 +94,7 @@ fn compare(
     sites: &[SiteExamples],
 ) -> Result<(SecureParameters, Vec<Row>), CommandError> {
     let architecture = study.architecture();
-    let start = initial::initial_parameters(&architecture, &study.digest);
+    let start = study.initial_parameters();
     let pooled = pool(sites, &architecture, |examples| &examples.training);
     let hospitals = hospitals(args, study, sites, &architecture, &start, &pooled)?;
     let tuning = args.tune_on.as_deref().map(|folder| super::load(study, folder)).transpose()?;

@@ -11,10 +11,12 @@ use std::collections::BTreeMap;
 /// The rule by which an agent refuses before it spends anything on a table that is not there or lacks columns. It is
 /// over when somebody has mended the table, so that the site is asked again, and the study does not stop for it.
 const TABLE: &str = "data.table";
+/// The same of a list of people who opted out that the site cannot read.
+const OPT_OUT_LIST: &str = "opt_out.list";
 
 /// Whether a refusal by this rule is over once a person at the site has mended something.
 pub(super) fn is_mendable(rule: &str) -> bool {
-    rule == TABLE
+    matches!(rule, TABLE | OPT_OUT_LIST)
 }
 
 /// The last that was heard of a site that has contributed nothing since.
@@ -53,6 +55,11 @@ impl Absence {
     #[must_use]
     pub fn words(&self) -> String {
         match self {
+            Self::Declined { rule, .. } if rule == OPT_OUT_LIST => {
+                format!(
+                    "declined by {rule}: a list of people who opted out cannot be read there; it is asked again"
+                )
+            }
             Self::Declined { rule, .. } if is_mendable(rule) => {
                 format!(
                     "declined by {rule}: its table cannot be used, its own log says why; it is asked again"

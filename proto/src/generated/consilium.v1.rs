@@ -2255,6 +2255,9 @@ pub struct CreateInviteRequest {
     pub site: ::prost::alloc::string::String,
     #[prost(uint32, tag = "2")]
     pub valid_hours: u32,
+    /// ed25519:…, the new ledger key of a hospital that has lost its own; empty otherwise.
+    #[prost(string, tag = "3")]
+    pub lost_key_for: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateInviteResponse {

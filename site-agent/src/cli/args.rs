@@ -3,6 +3,7 @@
 use crate::synth::SynthArgs;
 use clap::{Parser, Subcommand, ValueEnum};
 use consilium_common::id::SiteName;
+use consilium_common::key::PublicKey;
 use consilium_common::protocol::DeclineReason;
 use std::path::PathBuf;
 
@@ -63,7 +64,7 @@ pub(super) enum Command {
     /// Looks at everything that serving needs, one line each; exit 1 if anything is amiss
     #[command(after_help = "Example:\n  site-agent doctor --data /srv/consilium/table.csv")]
     Doctor {
-        /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
+        /// The table, its folder, the folder of the OMOP tables or of MEDS, or the source.toml of a database, instead of agent.toml's
         #[arg(long, value_name = "PATH")]
         data: Option<PathBuf>,
     },
@@ -94,7 +95,7 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeArgs {
-    /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
+    /// The table, its folder, the folder of the OMOP tables or of MEDS, or the source.toml of a database, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
     /// How log lines are written
@@ -124,19 +125,55 @@ pub(super) enum DataCommand {
     )]
     Check(DataArgs),
     /// Prints every query that would be asked of a database, about how many rows and how long; reads no table
-    #[command(after_help = "Example:\n  site-agent data plan --omop source.toml")]
+    #[command(after_help = "Examples:\n  site-agent data plan --omop source.toml --study self-harm.toml\n  \
+        site-agent data plan --omop source.toml\n\n\
+        Without --study what `data check --omop` asks: every table and column that any study may read.")]
     Plan(PlanArgs),
     /// Prints the SQL by which a database's administrator allows exactly the columns that are read, and nothing else
-    #[command(after_help = "Examples:\n  site-agent data grants --omop source.toml > grants.sql\n  \
+    #[command(
+        after_help = "Examples:\n  site-agent data grants --omop source.toml --study self-harm.toml > grants.sql\n  \
         site-agent data grants --omop source.toml --cdm 5.4 --role consilium > grants.sql\n\n\
         With --cdm it needs no connection, and names the columns of that version of the data model. Without it the names are \
-        those of the database; the role must be able to connect for that, and needs no other right yet.")]
+        those of the database; the role must be able to connect for that, and needs no other right yet."
+    )]
     Grants(GrantsArgs),
-    /// Writes a study's encoded examples, un-noised, for tables that are yours to read
+    /// The examples that were frozen for studies: what there is, and removing them
+    #[command(after_help = "Example:\n  site-agent data snapshot list")]
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
+    /// Writes a study's encoded examples, un-noised, for tables that are yours to read; or all of a hospital's records as
+    /// MEDS 0.4
     #[command(
-        after_help = "Example:\n  site-agent data export --examples --study self-harm.toml --data table.csv --out ashford.examples"
+        after_help = "Examples:\n  site-agent data export --examples --study self-harm.toml --data table.csv --out ashford.examples\n  \
+        site-agent data export --meds meds-folder --source source.toml\n\n\
+        What is written holds people's records: treat it like the tables themselves. docs/MEDS.md says what is in the folder."
     )]
     Export(ExportArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SnapshotCommand {
+    /// Lists them, each read to its end, with people and opt-outs; what is printed stays here
+    #[command(after_help = "Example:\n  site-agent data snapshot list")]
+    List,
+    /// Removes some; the next round extracts them again
+    #[command(
+        after_help = "Examples:\n  site-agent data snapshot drop self-harm\n  site-agent data snapshot drop --unusable"
+    )]
+    Drop(SnapshotDrop),
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct SnapshotDrop {
+    /// An id or a digest
+    pub(super) study: Option<String>,
+    /// Those that expired, are damaged, or are of another key
+    #[arg(long)]
+    pub(super) unusable: bool,
+    /// Every one
+    #[arg(long)]
+    pub(super) all: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -144,10 +181,10 @@ pub(super) struct DataArgs {
     /// A study file
     #[arg(long, value_name = "FILE", required_unless_present = "omop")]
     pub(super) study: Option<PathBuf>,
-    /// The table, its folder or the folder of the OMOP tables, instead of agent.toml's
+    /// The table, its folder, the folder of the OMOP tables or of MEDS, or the source.toml of a database, instead of agent.toml's
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
-    /// A folder of OMOP tables, or the source.toml of a database, looked at without a study
+    /// A folder of OMOP tables or of MEDS, or the source.toml of a database, looked at without a study
     #[arg(long, value_name = "PATH", conflicts_with_all = ["study", "data"])]
     pub(super) omop: Option<PathBuf>,
     /// Where intermediate files go when the tables do not fit in memory, instead of the system's temporary folder. They
@@ -158,6 +195,9 @@ pub(super) struct DataArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArgs {
+    /// A study file: what it reads, and nothing else
+    #[arg(long, value_name = "FILE")]
+    pub(super) study: Option<PathBuf>,
     /// The source.toml of a database
     #[arg(long, value_name = "FILE")]
     pub(super) omop: PathBuf,
@@ -165,6 +205,9 @@ pub(super) struct PlanArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct GrantsArgs {
+    /// A study file: the columns that it reads, and no others
+    #[arg(long, value_name = "FILE")]
+    pub(super) study: Option<PathBuf>,
     /// The source.toml of a database
     #[arg(long, value_name = "FILE")]
     pub(super) omop: PathBuf,
@@ -189,18 +232,24 @@ pub(super) enum Cdm {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ExportArgs {
+    /// The new folder to write all records to, as MEDS
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["examples", "study", "data", "out"])]
+    pub(super) meds: Option<PathBuf>,
+    /// The folder of the OMOP tables or the source.toml of their database, instead of agent.toml's `data`
+    #[arg(long, value_name = "PATH", requires = "meds", conflicts_with = "examples")]
+    pub(super) source: Option<PathBuf>,
     /// Says that un-noised examples of people are what is wanted
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "meds", requires_all = ["study", "data", "out"])]
     pub(super) examples: bool,
     /// A study file
     #[arg(long, value_name = "FILE")]
-    pub(super) study: PathBuf,
-    /// The table, its folder or the folder of the OMOP tables
+    pub(super) study: Option<PathBuf>,
+    /// The table, its folder, the folder of the OMOP tables or of MEDS, or the source.toml of a database
     #[arg(long, value_name = "PATH")]
-    pub(super) data: PathBuf,
+    pub(super) data: Option<PathBuf>,
     /// The file to write; it must not exist
     #[arg(long, value_name = "FILE")]
-    pub(super) out: PathBuf,
+    pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -295,6 +344,14 @@ pub(super) enum LedgerCommand {
         Stop `serve` first. The coordinator must be reachable, so that a restored disk shows before it signs anything; \
         before `enroll` there is none to ask. Then back up identity/, and read the new fingerprint to the other hospitals.")]
     RotateKey,
+    /// Goes on after the ledger key was lost, by the word of other hospitals
+    #[command(
+        subcommand,
+        after_help = "Example:\n  site-agent ledger lost-key show ashford.key-loss\n\n\
+        The hospital that lost it: init (a new home), enroll (an invite with --lost-key-for), then request and, with the \
+        others' answers, finish. Every other hospital: show, a telephone call, endorse. See docs/OPERATIONS.md."
+    )]
+    LostKey(LostKeyCommand),
     /// Takes the ledger back from whoever kept it, after this disk was restored from an old copy
     #[command(
         after_help = "Examples:\n  site-agent ledger recover\n  site-agent ledger recover --from bundle/sites/st-elsewhere/ledger\n\n\
@@ -307,6 +364,76 @@ pub(super) enum LedgerCommand {
         #[arg(long, value_name = "DIR")]
         from: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LostKeyCommand {
+    /// Asks the other hospitals: takes the ledger back and writes the file that they look at
+    #[command(
+        after_help = "Example:\n  site-agent ledger lost-key request --split-key lost --out ashford.key-loss\n\n\
+        In a new home, made by init. --split-key kept: identity/split.key is in this home, from a backup, so that \
+        everybody keeps the role, training or evaluation, that they always had. lost: it is gone; from then on what \
+        training people and what evaluation people had paid adds up, for everybody. If in doubt: lost."
+    )]
+    Request {
+        /// Whether identity/split.key here is the one of the lost home
+        #[arg(long, value_enum)]
+        split_key: Split,
+        /// The file to write, for the other hospitals
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// A folder that `ledger export` wrote, or the ledger of this site in an audit bundle; without it the
+        /// coordinator's copy
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+    },
+    /// What a request says, and whether this hospital may vouch for it
+    #[command(after_help = "Example:\n  site-agent ledger lost-key show ashford.key-loss")]
+    Show {
+        /// The other hospital's request
+        #[arg(value_name = "FILE")]
+        request: PathBuf,
+    },
+    /// Vouches for another hospital's new key
+    #[command(
+        after_help = "Example:\n  site-agent ledger lost-key endorse ashford.key-loss --key ed25519:5c0f… --out brackley.endorsement\n\n\
+        Call that hospital, by a number that you have from elsewhere, and have somebody whom you know read the new key \
+        to you: what you type is compared with the file."
+    )]
+    Endorse {
+        /// The other hospital's request
+        #[arg(value_name = "FILE")]
+        request: PathBuf,
+        /// The new key, as that hospital read it on the telephone
+        #[arg(long)]
+        key: PublicKey,
+        /// The file to write, for that hospital
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Goes on with the ledger under the new key, with enough endorsements
+    #[command(
+        after_help = "Example:\n  site-agent ledger lost-key finish ashford.key-loss brackley.endorsement corby.endorsement\n\n\
+        Studies that were open are charged in whole and closed. Then: site-agent serve, and every other hospital puts \
+        the new key into its site-policy.toml."
+    )]
+    Finish {
+        /// This hospital's request
+        #[arg(value_name = "FILE")]
+        request: PathBuf,
+        /// What the other hospitals sent back
+        #[arg(value_name = "ENDORSEMENT", required = true)]
+        endorsements: Vec<PathBuf>,
+    },
+}
+
+/// What became of the key that fixes people's roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Split {
+    /// It is in this home
+    Kept,
+    /// It is gone
+    Lost,
 }
 
 #[cfg(test)]
@@ -347,9 +474,15 @@ mod tests {
         check("site-agent data check --omop d --data t.csv", false);
         check("site-agent data check --study s.toml --scratch e", false);
         check("site-agent data plan --omop s.toml", true);
+        check("site-agent data plan --omop s.toml --study t.toml", true);
         check("site-agent data plan", false);
         check("site-agent data grants --omop s.toml --role r --cdm 5.3", true);
         check("site-agent data grants --omop s.toml --cdm 6", false);
+        check("site-agent data snapshot list", true);
+        check("site-agent data snapshot drop", false);
+        check("site-agent data snapshot drop s", true);
+        check("site-agent data snapshot drop --all --unusable", false);
+        check("site-agent data snapshot drop --unusable", true);
         check("site-agent study approve x", false);
         check("site-agent study approve x --approver=", false);
         check("site-agent study approve x --approver=\t", false);
@@ -358,6 +491,18 @@ mod tests {
         check("site-agent study decline x --reason because", false);
         check("site-agent data export --study s --data d --out o", false);
         check("site-agent data export --examples --study s --data d --out o", true);
+        check("site-agent ledger lost-key request --out r", false);
+        check("site-agent ledger lost-key request --split-key lost --out r", true);
+        check("site-agent ledger lost-key endorse r --out e", false);
+        check("site-agent ledger lost-key endorse r --key 5c0f --out e", false);
+        check("site-agent ledger lost-key finish r", false);
+        check("site-agent ledger lost-key finish r e f", true);
+        check("site-agent data export --examples --study s --data d", false);
+        check("site-agent data export --examples --study s --data d --out o --source p", false);
+        check("site-agent data export --meds m", true);
+        check("site-agent data export --meds m --source s.toml", true);
+        check("site-agent data export --meds m --examples --study s --data d --out o", false);
+        check("site-agent data export --meds m --study s", false);
         check("site-agent budget --format json --home x", true);
         check("site-agent budget --format xml", false);
     }

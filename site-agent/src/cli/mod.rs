@@ -4,6 +4,7 @@
 mod args;
 mod data;
 mod init;
+mod lost_key;
 mod omop;
 mod omop_source;
 mod output;
@@ -12,13 +13,14 @@ mod recover;
 mod rotate;
 mod serve;
 mod show;
+mod snapshot;
 mod study;
 
 use crate::doctor;
 use crate::failure::Failure;
 use crate::home::{Config, Home};
 use crate::link::{Hello, Link};
-use args::{Args, Command, DataCommand, LedgerCommand, StudyCommand};
+use args::{Args, Command, DataCommand, LedgerCommand, SnapshotCommand, StudyCommand};
 use clap::Parser as _;
 use consilium_common::time::Time;
 use output::Output;
@@ -61,7 +63,21 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
         },
         Command::Data(DataCommand::Plan(plan)) => omop_source::plan(plan, output),
         Command::Data(DataCommand::Grants(grants)) => omop_source::grants(grants, output),
-        Command::Data(DataCommand::Export(export)) => data::export(&open(args)?, export, output),
+        Command::Data(DataCommand::Snapshot(SnapshotCommand::List)) => {
+            snapshot::list(&open(args)?, output, clock())
+        }
+        Command::Data(DataCommand::Snapshot(SnapshotCommand::Drop(asked))) => {
+            snapshot::drop_some(&open(args)?, asked, output, clock())
+        }
+        Command::Data(DataCommand::Export(export)) => match (&export.meds, &export.source) {
+            (Some(out), Some(source)) => data::export_meds(source, out, output),
+            (Some(out), None) => {
+                let served = open(args)?.config()?.data;
+                let none = || Failure::input("no data: give --source, or `data` in agent.toml");
+                data::export_meds(&served.ok_or_else(none)?, out, output)
+            }
+            (None, _) => data::export(&open(args)?, export, output),
+        },
         Command::Study(StudyCommand::List) => study::list(&open(args)?, output),
         Command::Study(StudyCommand::Show { study }) => study::show(&open(args)?, study, output, clock),
         Command::Study(StudyCommand::Approve(asked)) => study::approve(&open(args)?, asked, output, clock),
@@ -72,6 +88,9 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
         Command::Ledger(LedgerCommand::Export { out }) => show::export_ledger(&open(args)?, out, output),
         Command::Ledger(LedgerCommand::Recover { from }) => {
             recover::recover(&open(args)?, from.as_deref(), output, clock)
+        }
+        Command::Ledger(LedgerCommand::LostKey(command)) => {
+            lost_key::run(&open(args)?, command, output, clock)
         }
         Command::Ledger(LedgerCommand::RotateKey) => rotate::rotate_key(&open(args)?, output, clock),
         Command::Synth(synth) => data::synth(synth, output),

@@ -1,9 +1,8 @@
 //! `data check --omop`: what is in a hospital's OMOP tables, for this hospital's eyes.
 
-use super::omop_source::Opened;
 use super::output::{Output, table};
 use crate::data::omop::check::{Check, GROUPS_SHOWN, PeopleCheck, UnitMix, check as read};
-use crate::data::omop::{ConceptId, Fault, Reading, Table, TableCounts, units as unit_texts};
+use crate::data::omop::{ConceptId, Fault, Opened, Reading, Source, Table, TableCounts, units as unit_texts};
 use crate::failure::Failure;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -11,6 +10,7 @@ use std::path::Path;
 /// Reads every table once and says, here and nowhere else, what it found.
 pub(super) fn check(path: &Path, scratch: Option<&Path>, output: &Output) -> Result<(), Failure> {
     let opened = Opened::open(path)?;
+    Source::from(&opened).granted()?;
     let found = read(&opened, &Reading { scratch, ..Reading::default() })?;
     let place = opened.place();
     if found.people.people == 0 {

@@ -1,70 +1,48 @@
-//! `--omop PATH`: a folder of OMOP tables, or the `source.toml` of a database; and `data plan` and `data grants`, by which a
-//! database's administrator sees beforehand what will be asked.
+//! `data plan` and `data grants`, by which a database's administrator sees beforehand what will be asked, by one study or by
+//! `data check --omop`.
 
 use super::args::{Cdm, GrantsArgs, PlanArgs};
+use super::data::read_study;
 use super::output::{Output, table};
-use crate::data::omop::postgres::{self, CdmVersion, Config, Database, Plan};
-use crate::data::omop::{Folder, InvalidOmop, Source, Table};
+use crate::data::extract;
+use crate::data::omop::postgres::{self, CdmVersion, Database, Plan};
+use crate::data::omop::{Table, Wanted, database_at};
 use crate::failure::Failure;
+use consilium_common::study::Data;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-
-/// A hospital's tables.
-pub(super) enum Opened {
-    /// In a folder.
-    Folder(Folder),
-    /// In a database.
-    Database(Box<Database>),
-}
-
-impl Opened {
-    /// What is at a path; of a database that this role may read all that is asked for.
-    pub(super) fn open(path: &Path) -> Result<Self, InvalidOmop> {
-        if !path.is_file() {
-            return Folder::open(path).map(Self::Folder);
-        }
-        let database = Database::open(&config(path)?)?;
-        database.granted(&Table::ALL)?;
-        Ok(Self::Database(Box::new(database)))
-    }
-
-    /// Where it is, for people.
-    pub(super) fn place(&self) -> String {
-        Source::from(self).place()
-    }
-}
-
-impl<'a> From<&'a Opened> for Source<'a> {
-    fn from(opened: &'a Opened) -> Self {
-        match opened {
-            Opened::Folder(folder) => folder.into(),
-            Opened::Database(database) => database.as_ref().into(),
-        }
-    }
-}
+use std::path::Path;
 
 /// Says what would be asked of a database.
 pub(super) fn plan(args: &PlanArgs, output: &Output) -> Result<(), Failure> {
-    let database = Database::open(&config(&args.omop)?)?;
-    let plan = postgres::plan(&database, &Table::ALL);
+    let wanted = wanted(args.study.as_deref())?;
+    let database = Database::open(&database_at(&args.omop)?)?;
+    let plan = postgres::plan(&database, &wanted);
     output.result(&human(&plan), &json(&plan))
 }
 
 /// Prints the script that allows it.
 pub(super) fn grants(args: &GrantsArgs, output: &Output) -> Result<(), Failure> {
-    let config = config(&args.omop)?;
+    let wanted = wanted(args.study.as_deref())?;
+    let config = database_at(&args.omop)?;
     let role = args.role.as_deref().unwrap_or(&config.user);
     let script = match args.cdm {
-        Some(Cdm::V5_3) => postgres::grants_of(&config, CdmVersion::V5_3, &Table::ALL, role),
-        Some(Cdm::V5_4) => postgres::grants_of(&config, CdmVersion::V5_4, &Table::ALL, role),
-        None => postgres::grants(&Database::open(&config)?, &Table::ALL, role),
+        Some(Cdm::V5_3) => postgres::grants_of(&config, CdmVersion::V5_3, &wanted, role),
+        Some(Cdm::V5_4) => postgres::grants_of(&config, CdmVersion::V5_4, &wanted, role),
+        None => postgres::grants(&Database::open(&config)?, &wanted, role),
     };
     output.result(script.trim_end(), &json!({ "role": role, "sql": script }))
 }
 
-fn config(path: &Path) -> Result<Config, postgres::InvalidDatabase> {
-    let pass_file = std::env::var_os("PGPASSFILE").filter(|path| !path.is_empty()).map(PathBuf::from);
-    Config::open(path, pass_file.as_deref())
+/// What a study reads; without one everything that `data check --omop` does.
+fn wanted(study: Option<&Path>) -> Result<Wanted, Failure> {
+    let Some(path) = study else { return Ok(Wanted::all(&Table::ALL)) };
+    match &read_study(path)?.data {
+        Data::Records(records) => Ok(extract::wanted(records)),
+        Data::Table(_) => Err(Failure::input(format!(
+            "{}: the study reads a plain table, and nothing of a database",
+            path.display()
+        ))),
+    }
 }
 
 fn human(plan: &Plan) -> String {
@@ -196,8 +174,8 @@ mod tests {
         assert_eq!(refused.kind.exit_code(), 1, "{refused}");
         assert!(refused.message.contains("role \"reader\" may not read schema \"cdm\""), "{refused}");
 
-        let database = Database::open(&config(&path).expect("reads")).expect("opens");
-        let planned = postgres::plan(&database, &Table::ALL);
+        let database = Database::open(&database_at(&path).expect("reads")).expect("opens");
+        let planned = postgres::plan(&database, &Wanted::all(&Table::ALL));
         let text = human(&planned);
         for part in [
             ", as role reader, by a Unix socket",
@@ -218,11 +196,14 @@ mod tests {
             (&json["tables"][0]["rows_about"], &json["tables"][1]["rows_about"]),
             (&json!(1), &Value::Null)
         );
-        plan(&PlanArgs { omop: path.clone() }, &output).expect("planned");
-        grants(&GrantsArgs { omop: path.clone(), role: Some("other".into()), cdm: None }, &output)
-            .expect("printed");
+        plan(&PlanArgs { omop: path.clone(), study: None }, &output).expect("planned");
+        grants(
+            &GrantsArgs { omop: path.clone(), study: None, role: Some("other".into()), cdm: None },
+            &output,
+        )
+        .expect("printed");
 
-        cluster.sql(&postgres::grants(&database, &Table::ALL, READER));
+        cluster.sql(&postgres::grants(&database, &Wanted::all(&Table::ALL), READER));
         drop(database);
         look().expect("granted");
         cluster.sql("DELETE FROM cdm.person;");
@@ -241,7 +222,8 @@ mod tests {
             fs::write(&path, text).expect("written");
             for failure in [
                 omop::check(&path, None, &Output::new(Format::Text)).expect_err("cannot"),
-                plan(&PlanArgs { omop: path.clone() }, &Output::new(Format::Text)).expect_err("cannot"),
+                plan(&PlanArgs { omop: path.clone(), study: None }, &Output::new(Format::Text))
+                    .expect_err("cannot"),
             ] {
                 assert_eq!(failure.kind.exit_code(), code, "{failure}");
                 assert!(failure.message.contains(part), "{failure}");
@@ -252,7 +234,7 @@ mod tests {
         check(&good, 3, "cannot connect to PostgreSQL");
         check(&format!("{good}sslmode = 'prefer'"), 2, "source.toml:\nline 6: postgres.sslmode");
         check(&format!("{good}password_file = 'absent'"), 2, "absent: ");
-        let args = GrantsArgs { omop: path.clone(), role: None, cdm: Some(Cdm::V5_4) };
+        let args = GrantsArgs { omop: path.clone(), study: None, role: None, cdm: Some(Cdm::V5_4) };
         fs::write(&path, good).expect("written");
         grants(&args, &Output::new(Format::Text)).expect("needs no connection");
     }

@@ -1,10 +1,12 @@
 //! `data check --study` where the study reads OMOP records: how many people came through each step, and what was not
 //! used, for this hospital's eyes.
 
+use super::data::{opted_out, opted_out_json};
 use super::output::{Output, table};
 use crate::data::SplitKey;
-use crate::data::extract::{LeftOut, Note, Report, extract};
+use crate::data::extract::{LeftOut, Note, Report, extract, open};
 use crate::data::omop::{Fault, Reading};
+use crate::data::opt_out::Lists;
 use crate::failure::Failure;
 use consilium_common::study::Study;
 use consilium_common::study::records::Records;
@@ -13,26 +15,40 @@ use std::path::Path;
 
 /// Reads the records as the study would and says, here and nowhere else, what came of it.
 pub(super) fn check(
-    root: &Path,
+    path: &Path,
     study: &Study,
     records: &Records,
     key: &SplitKey,
+    lists: &Lists,
     output: &Output,
 ) -> Result<(), Failure> {
-    let extracted = extract(root, study, records, key, &Reading::default())?;
+    let opened = open(path)?;
+    let place = opened.place();
+    let extracted = extract(&opened, study, records, key, &Reading::default())?;
     let report = &extracted.report;
     if report.attrition.0.first().is_none_or(|(_, people)| *people == 0) {
         return Err(Failure::refused(format!(
-            "data.people: {} has OMOP tables, and nobody in table person who can be used",
-            root.display()
+            "data.people: {place} has OMOP tables, and nobody in table person who can be used"
         )));
     }
-    output.result(&human(root, study, report), &json(study, report))
+    let opted_out = opted_out(lists, &extracted.loaded.whose);
+    let mut human = human(&place, study, report);
+    if !opted_out.is_empty() {
+        let row = |(name, people, [training, evaluation]): &(String, u64, [u64; 2])| {
+            vec![name.clone(), people.to_string(), training.to_string(), evaluation.to_string()]
+        };
+        let headers = ["opt-out list", "people on it", "of them in training", "in evaluation"];
+        let rows: Vec<Vec<String>> = opted_out.iter().map(row).collect();
+        human = format!("{}\n\n{human}", table(&headers, &rows));
+    }
+    let mut json = json(study, report);
+    json["opted_out"] = opted_out_json(&opted_out).into();
+    output.result(&human, &json)
 }
 
-fn human(root: &Path, study: &Study, report: &Report) -> String {
+fn human(place: &str, study: &Study, report: &Report) -> String {
     let mut parts = vec![
-        format!("{} fits study {}", root.display(), study.id),
+        format!("{place} fits study {}", study.id),
         attrition(report),
         table(
             &["role", "people", "with the outcome"],
@@ -159,6 +175,7 @@ mod tests {
     use super::*;
     use crate::cli::args::Format;
     use crate::data::extract::tests::folders;
+    use crate::data::opt_out::OptOuts;
     use consilium_common::study::{self, Data};
 
     fn asking() -> Study {
@@ -175,9 +192,10 @@ mod tests {
     fn both_forms_say_the_same() {
         let (folder, study) = (folders::write(&folders::hospital(90)), asking());
         let key = SplitKey::from_bytes([3; 32]);
-        let found = extract(folder.path(), &study, records(&study), &key, &Reading::default());
+        let opened = open(folder.path()).expect("opens");
+        let found = extract(&opened, &study, records(&study), &key, &Reading::default());
         let report = found.unwrap_or_else(|error| panic!("{error}")).report;
-        let (text, json) = (human(folder.path(), &study, &report), json(&study, &report));
+        let (text, json) = (human(&opened.place(), &study, &report), json(&study, &report));
         assert_eq!(json["attrition"][0], json!({ "step": "in table person", "people": 90 }));
         assert_eq!(json["attrition"][1]["people"], 78);
         let count = |role: &str, key: &str| json[role][key].as_u64().expect("a count");
@@ -199,7 +217,9 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
-        check(folder.path(), &study, records(&study), &key, &Output::new(Format::Text)).expect("prints");
+        let lists = OptOuts::default().lists();
+        check(folder.path(), &study, records(&study), &key, &lists, &Output::new(Format::Text))
+            .expect("prints");
     }
 
     #[test]
@@ -209,7 +229,9 @@ mod tests {
         let (folder, study) = (folders::write(&tables), asking());
         let key = SplitKey::from_bytes([3; 32]);
         let output = Output::new(Format::Text);
-        let failure = check(folder.path(), &study, records(&study), &key, &output).expect_err("nobody");
+        let lists = OptOuts::default().lists();
+        let failure =
+            check(folder.path(), &study, records(&study), &key, &lists, &output).expect_err("nobody");
         assert!(failure.kind.exit_code() == 1 && failure.message.starts_with("data.people:"), "{failure}");
     }
 }

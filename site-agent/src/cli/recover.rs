@@ -20,14 +20,7 @@ pub(super) fn recover(
     output: &Output,
     clock: fn() -> Time,
 ) -> Result<(), Failure> {
-    let (note, entries) = match from {
-        Some(folder) => read(folder)?,
-        None => in_runtime(async {
-            let (mut link, _) = connect(home, &home.config()?).await?;
-            let (note, entries) = link.fetch_ledger().await?;
-            Ok::<_, Failure>((parse(note.as_bytes(), "the coordinator's copy")?, entries))
-        })??,
-    };
+    let (note, entries) = copy(home, from)?;
     let (dir, key) = (home.ledger_dir(), home.ledger_key()?);
     let done = LedgerStore::recover(&OsDisk, &dir, &key, &note, &entries, clock())?;
     let before = done.before.map_or_else(|| "none that could be read".to_owned(), |size| size.to_string());
@@ -48,6 +41,18 @@ pub(super) fn recover(
         "old_folder": done.aside,
     });
     output.result(&human, &json)
+}
+
+/// This site's ledger as others kept it: in a folder, or at the coordinator.
+pub(super) fn copy(home: &Home, from: Option<&Path>) -> Result<(Note, Vec<Vec<u8>>), Failure> {
+    match from {
+        Some(folder) => read(folder),
+        None => in_runtime(async {
+            let (mut link, _) = connect(home, &home.config()?).await?;
+            let (note, entries) = link.fetch_ledger().await?;
+            Ok::<_, Failure>((parse(note.as_bytes(), "the coordinator's copy")?, entries))
+        })?,
+    }
 }
 
 /// A ledger in the tlog-tiles layout.

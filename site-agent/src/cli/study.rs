@@ -4,7 +4,7 @@ use super::args::ApproveArgs;
 use super::output::Output;
 use super::{Clock, connect, in_runtime};
 use crate::approval::{self, APPROVER_BYTES_MAX, KeptStudy};
-use crate::data;
+use crate::data::{self, opt_out::OptOuts};
 use crate::failure::Failure;
 use crate::home::{Config, Home};
 use crate::ledger_view::LedgerView;
@@ -19,6 +19,7 @@ use consilium_common::signed::Signed;
 use consilium_common::study::{Study, describe, earmarks};
 use consilium_common::time::Time;
 use serde_json::{Value, json};
+use std::time::Instant;
 
 pub(super) fn list(home: &Home, output: &Output) -> Result<(), Failure> {
     in_runtime(async {
@@ -99,6 +100,7 @@ pub(super) fn approve(
     if let Some(path) = &site.config.data {
         data::check_columns(path, &kept.study)?;
     }
+    OptOuts::default().refresh(&site.policy.opt_outs, Instant::now())?;
     let mut violations = site.violations(&kept.study, clock());
     violations.extend(site.strangers(&kept.study).into_iter().map(unknown_site));
     if !violations.is_empty() {

@@ -1,6 +1,7 @@
-//! The two forms that a site's data may have, and one way to ask for either: a study says which one it reads.
+//! The forms that a site's data may have, and one way to ask for either: a study says which one it reads.
 
 use super::extract::{self, InvalidRecords};
+use super::omop::meds::Meds;
 use super::omop::{Fault, Folder, Reading, Table, TableCounts};
 use super::split::SplitKey;
 use super::table::{self, FILE_NAME, InvalidTable, Loaded, Summary};
@@ -37,14 +38,6 @@ pub enum InvalidData {
     },
 }
 
-impl InvalidData {
-    /// Whether this machine is at fault, and not the data.
-    #[must_use]
-    pub const fn is_of_this_machine(&self) -> bool {
-        matches!(self, Self::Records(records) if records.is_of_this_machine())
-    }
-}
-
 /// What contributes nothing; stays at the site.
 pub struct Faults {
     /// Rows in all.
@@ -68,7 +61,8 @@ pub fn load_tolerant(path: &Path, study: &Study, key: &SplitKey) -> Result<(Load
             Ok((loaded, Faults { count: faults.count, shown }))
         }
         Data::Records(records) => {
-            let extracted = extract::extract(path, study, records, key, &Reading::default())?;
+            let extracted =
+                extract::extract(&extract::open(path)?, study, records, key, &Reading::default())?;
             Ok((extracted.loaded, left_out(&extracted.report.tables)))
         }
     }
@@ -86,7 +80,8 @@ pub fn load_strict(path: &Path, study: &Study, key: &SplitKey) -> Result<Loaded,
     match &study.data {
         Data::Table(_) => Ok(table::load_strict(as_table(path)?, study, key)?.0),
         Data::Records(records) => {
-            Ok(extract::extract(path, study, records, key, &Reading::default())?.loaded)
+            let opened = extract::open(path)?;
+            Ok(extract::extract(&opened, study, records, key, &Reading::default())?.loaded)
         }
     }
 }
@@ -95,8 +90,8 @@ pub fn load_strict(path: &Path, study: &Study, key: &SplitKey) -> Result<Loaded,
 ///
 /// # Errors
 /// As [`load_strict`]; also where the study reads records.
-pub fn summary(path: &Path, study: &Study, key: &SplitKey) -> Result<Summary, InvalidData> {
-    Ok(table::load_strict(as_table(path)?, study, key)?.1)
+pub fn summary(path: &Path, study: &Study, key: &SplitKey) -> Result<(Loaded, Summary), InvalidData> {
+    Ok(table::load_strict(as_table(path)?, study, key)?)
 }
 
 /// Whether the data have what a study reads: columns, and of OMOP tables the vocabulary. Reads nothing of a person.
@@ -107,7 +102,7 @@ pub fn check_columns(path: &Path, study: &Study) -> Result<(), InvalidData> {
     match &study.data {
         Data::Table(_) => Ok(table::check_columns(as_table(path)?, study)?),
         Data::Records(records) => {
-            extract::check(path, study, records)?;
+            extract::check(&extract::open(path)?, study, records)?;
             Ok(())
         }
     }
@@ -118,7 +113,7 @@ pub fn check_columns(path: &Path, study: &Study) -> Result<(), InvalidData> {
 /// # Errors
 /// They do not, or cannot be read.
 pub fn check_person_column(path: &Path, person_id: &str) -> Result<(), InvalidData> {
-    if !extract::is_folder(path) {
+    if !extract::are_records(path) {
         return Ok(table::check_person_column(path, person_id)?);
     }
     if person_id != OMOP_PERSON {
@@ -127,11 +122,15 @@ pub fn check_person_column(path: &Path, person_id: &str) -> Result<(), InvalidDa
     Ok(())
 }
 
-/// The one file that stands for a site's data: the plain table, or the first of table `person`.
+/// The one file that stands for a site's data: the plain table, the first of table `person`, or the `source.toml` of a
+/// database.
 #[must_use]
 pub fn main_file(path: &Path) -> PathBuf {
+    if Meds::is_at(path) {
+        return Meds::main_file(path);
+    }
     match Folder::open(path) {
-        Ok(folder) if extract::is_folder(path) => folder.person_file().unwrap_or(path).to_owned(),
+        Ok(folder) if extract::are_records(path) => folder.person_file().unwrap_or(path).to_owned(),
         _ if path.is_dir() => path.join(FILE_NAME),
         _ => path.to_owned(),
     }
@@ -140,7 +139,7 @@ pub fn main_file(path: &Path) -> PathBuf {
 const OMOP_PERSON: &str = "person_id";
 
 fn as_table(path: &Path) -> Result<&Path, InvalidData> {
-    if extract::is_folder(path) { Err(InvalidData::NoTable { path: path.to_owned() }) } else { Ok(path) }
+    if extract::are_records(path) { Err(InvalidData::NoTable { path: path.to_owned() }) } else { Ok(path) }
 }
 
 /// Rows that contribute nothing, by table and kind; without their numbers, which `data check` shows.

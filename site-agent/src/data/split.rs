@@ -21,6 +21,14 @@ impl SplitKey {
         Self(Zeroizing::new(bytes))
     }
 
+    /// Tells this key from others, and nothing of it: 32 hex digits.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_slice()).expect("a key of any length");
+        mac.update(b"consilium/split-key/fingerprint");
+        hex::encode(&mac.finalize().into_bytes()[..16])
+    }
+
     /// HMAC-SHA-256 of the person's id, spaces around it cut off.
     #[must_use]
     pub fn pseudonym(&self, person_id: &str) -> Pseudonym {

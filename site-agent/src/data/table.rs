@@ -11,6 +11,7 @@ use super::encode::{encode, outcome};
 use super::lines::{Line, Lines};
 use super::split::{Pseudonym, SplitKey};
 use super::training_people_max;
+use super::whose::{PersonIds, Whose};
 use consilium_common::examples::Examples;
 use consilium_common::study::{Data, SplitBy, Study, TableData, cell};
 use csv::ByteRecord;
@@ -30,6 +31,16 @@ pub struct Loaded {
     pub training: Examples,
     /// Evaluation people.
     pub evaluation: Examples,
+    /// Whose they are, in the same order; nobody's where frozen examples were read back, which need no ids any more.
+    pub whose: Whose,
+}
+
+impl Loaded {
+    /// Nobody yet; each example will have `width` inputs.
+    #[must_use]
+    pub fn new(width: usize) -> Self {
+        Self { training: Examples::new(width), evaluation: Examples::new(width), whose: Whose::default() }
+    }
 }
 
 /// What the hospital may want to know of its table; stays at the site, and has no `Debug`.
@@ -291,7 +302,7 @@ impl<'a> Load<'a> {
             not_recorded: study.features.iter().map(|feature| (feature.name.clone(), 0)).collect(),
             unknown: study.attributes.iter().map(|attribute| (attribute.name.clone(), 0)).collect(),
         };
-        let loaded = Loaded { training: Examples::new(width), evaluation: Examples::new(width) };
+        let loaded = Loaded::new(width);
         let faults = Faults { count: 0, shown: Vec::new() };
         Self { study, table, key, columns, people: HashMap::new(), faults, loaded, summary }
     }
@@ -315,7 +326,7 @@ impl<'a> Load<'a> {
 
     fn row(&mut self, row: u64, record: &ByteRecord) {
         let faults_before = self.faults.count;
-        let Some((fingerprint, pseudonym)) = self.person(row, record) else { return };
+        let Some((fingerprint, pseudonym, id)) = self.person(row, record) else { return };
         let Some(trains) = self.trains(row, record, pseudonym) else { return };
         let mut inputs = Vec::with_capacity(self.loaded.training.width());
         let summary = &mut self.summary;
@@ -348,21 +359,23 @@ impl<'a> Load<'a> {
             summary.without_outcome += 1;
             return;
         };
-        let (examples, count) = if trains {
-            (&mut self.loaded.training, &mut summary.training)
+        let Loaded { training, evaluation, whose } = &mut self.loaded;
+        let (examples, ids, count) = if trains {
+            (training, &mut whose.training, &mut summary.training)
         } else {
-            (&mut self.loaded.evaluation, &mut summary.evaluation)
+            (evaluation, &mut whose.evaluation, &mut summary.evaluation)
         };
         count.0 += 1;
         count.1 += u64::from(label > 0.5);
         let seen = self.people.get_mut(&fingerprint).expect("noted above");
         seen.example = Some((trains, examples.people()));
         examples.push_person(&[(inputs, label)], groups);
+        ids.push(id);
     }
 
     /// Who, noted down before anything else of the row can be at fault: a person who comes twice
     /// contributes nothing, whichever row is the bad one.
-    fn person(&mut self, row: u64, record: &ByteRecord) -> Option<([u8; 16], Pseudonym)> {
+    fn person<'r>(&mut self, row: u64, record: &'r ByteRecord) -> Option<([u8; 16], Pseudonym, &'r str)> {
         let column = &self.table.person_id;
         let id = text(record, self.columns.person, row, column, &mut self.faults)?;
         if id.trim().is_empty() {
@@ -373,7 +386,7 @@ impl<'a> Load<'a> {
         match self.people.entry(pseudonym.fingerprint()) {
             Entry::Vacant(vacant) => {
                 vacant.insert(Seen { first_row: row, repeated: false, example: None });
-                Some((pseudonym.fingerprint(), pseudonym))
+                Some((pseudonym.fingerprint(), pseudonym, id))
             }
             Entry::Occupied(mut seen) => {
                 seen.get_mut().repeated = true;
@@ -407,21 +420,24 @@ impl<'a> Load<'a> {
                 .filter(|seen| seen.repeated)
                 .filter_map(|seen| seen.example.filter(|(role, _)| *role == trains).map(|(_, person)| person))
                 .collect();
-            let examples = if trains { &mut self.loaded.training } else { &mut self.loaded.evaluation };
+            let Loaded { training, evaluation, whose } = &mut self.loaded;
+            let (examples, ids) =
+                if trains { (training, &mut whose.training) } else { (evaluation, &mut whose.evaluation) };
             if !out.is_empty() {
-                *examples = without(examples, &out);
+                (*examples, *ids) = without(examples, ids, &out);
             }
         }
     }
 }
 
-fn without(examples: &Examples, out: &BTreeSet<usize>) -> Examples {
-    let mut kept = Examples::new(examples.width());
-    for person in (0..examples.people()).filter(|person| !out.contains(person)) {
+fn without(examples: &Examples, ids: &PersonIds, out: &BTreeSet<usize>) -> (Examples, PersonIds) {
+    let (mut kept, mut kept_ids) = (Examples::new(examples.width()), PersonIds::default());
+    for (person, id) in ids.iter().enumerate().filter(|(person, _)| !out.contains(person)) {
+        kept_ids.push(id);
         let rows = examples.rows_of(person).map(|row| (examples.row(row).to_vec(), examples.label(row)));
         kept.push_person(&rows.collect::<Vec<_>>(), examples.groups_of(person).to_vec());
     }
-    kept
+    (kept, kept_ids)
 }
 
 fn text<'r>(

@@ -1,13 +1,12 @@
 //! One agent: its home, its ledger, what it holds of each study; and what it does with a task.
 
 use super::chance::Entropy;
+use super::examples::InUse;
 use super::failed::{Stop, TaskError};
-#[cfg(feature = "mutants")]
-use super::mutated;
 use super::round;
 use super::sums;
 use crate::approval::kept;
-use crate::data::{self, InvalidData, Loaded, SplitKey};
+use crate::data::opt_out::OptOuts;
 use crate::disk::{Disk, OsDisk};
 use crate::files;
 use crate::home::{Config, Coordinator, Home, HomeError, entropy};
@@ -30,16 +29,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
-/// Two lines of hex for each start of the program and study.
-const NONCES_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
 /// What the agent holds of one study while it runs.
 #[derive(Clone)]
 pub(super) struct Held {
     pub(super) study: Arc<Study>,
-    data: Option<Arc<Loaded>>,
-    /// The commitment to `data`, until it is in the ledger.
-    dataset_version: Option<Digest>,
 }
 
 /// A cosigned reserve on which noise is drawn and data are read: only [`Agent::begin`] makes
@@ -63,6 +56,10 @@ pub struct Agent {
     pub(super) outbox: Outbox,
     pub(super) data_path: Option<PathBuf>,
     held: HashMap<Digest, Held>,
+    /// The examples in memory, by study.
+    pub(super) in_use: HashMap<Digest, InUse>,
+    /// The lists of people who opted out, as they were read last.
+    pub(super) opt_outs: OptOuts,
     refused: Tally,
     /// Reserves of this process for which no noise was drawn yet: a broken connection at the
     /// cosignature does not burn a spare use.
@@ -133,6 +130,8 @@ impl Agent {
             outbox,
             data_path,
             held,
+            in_use: HashMap::new(),
+            opt_outs: OptOuts::default(),
             refused,
             untouched,
             blocks: sums::Blocks::default(),
@@ -151,6 +150,7 @@ impl Agent {
         for study in closed.map(|(study, _)| *study).collect::<Vec<_>>() {
             round::forget(&agent, &study)?;
         }
+        agent.drop_expired()?;
         tracing::info!(site = %agent.own.site, entries = agent.store.state().size(), "ledger opened");
         Ok(agent)
     }
@@ -185,6 +185,12 @@ impl Agent {
         began: tokio::time::Instant,
     ) -> Result<(), TaskError> {
         match task {
+            // Before anybody is waited for: where this ledger's key was lost, the others may name it for a while.
+            Task::Train { study, .. } | Task::Evaluate { study, .. } | Task::Sum { study }
+                if self.has_closed(study) =>
+            {
+                return Err(Refusal { rule: "study.closed", why: "the study is closed here".into() }.into());
+            }
             Task::Train { study, .. } | Task::Evaluate { study, .. } => self.settle(link, study).await?,
             Task::Sum { .. } | Task::Close { .. } => {}
         }
@@ -336,7 +342,7 @@ impl Agent {
 
     pub(super) fn hold(&mut self, study: Arc<Study>) -> Held {
         let digest = study.digest;
-        self.held.entry(digest).or_insert(Held { study, data: None, dataset_version: None }).clone()
+        self.held.entry(digest).or_insert(Held { study }).clone()
     }
 
     pub(super) async fn open_study(&mut self, link: &mut Link, study: &Arc<Study>) -> Result<(), TaskError> {
@@ -355,93 +361,28 @@ impl Agent {
         Ok(())
     }
 
-    /// Whether the study's examples were read already.
-    pub(super) fn has_examples(&self, study: &Digest) -> bool {
-        self.held.get(study).is_some_and(|held| held.data.is_some())
-    }
-
-    /// The study's examples, read once while this program runs, and only with a begun reserve in
-    /// hand. The commitment to them is kept for [`Self::append_commits`].
-    pub(super) async fn examples(&mut self, held: &Held, _: &Begun) -> Result<Arc<Loaded>, TaskError> {
-        if let Some(data) = &held.data {
-            return Ok(Arc::clone(data));
-        }
-        let path = self.data_path()?.to_owned();
-        let (study, key) = (Arc::clone(&held.study), SplitKey::from_bytes(*self.home.split_key()?));
-        let nonce = self.entropy()?;
-        #[cfg(feature = "mutants")]
-        let nonce = mutated::nonce(nonce);
-        let load_nonce = nonce.clone();
-        let load = move || {
-            let (data, faults) = data::load_tolerant(&path, &study, &key)?;
-            let commitment = data::commitment(&load_nonce, &data.training, &data.evaluation);
-            Ok::<_, InvalidData>((data, faults, commitment))
-        };
-        let loaded = tokio::task::spawn_blocking(load).await;
-        // A panic's text could hold anything: it is not repeated.
-        let (data, faults, commitment) =
-            loaded.map_err(|_| TaskError::Local("reading the data failed".into()))??;
-        #[cfg(feature = "mutants")]
-        mutated::refuse(&faults)?;
-        for fault in &faults.shown {
-            tracing::warn!(study = %held.study.id, "this contributes nothing: {fault}");
-        }
-        if faults.count > faults.shown.len() as u64 {
-            tracing::warn!(study = %held.study.id, "more rows have faults; see: site-agent data check");
-        }
-        self.keep_nonce(&held.study.digest, &commitment, &nonce)?;
-        #[cfg(feature = "mutants")]
-        mutated::count(self, &held.study.digest, &data)?;
-        let data = Arc::new(data);
-        if let Some(held) = self.held.get_mut(&held.study.digest) {
-            held.data = Some(Arc::clone(&data));
-            held.dataset_version = Some(commitment);
-        }
-        Ok(data)
-    }
-
-    /// Writes down outputs that are on disk, all or none, and before them which examples they are of, if
-    /// that is not written yet. Called on the tick: how long the reading took is the site's alone.
+    /// Writes down outputs that are on disk, all or none, and before them which examples they are of. Called on the tick:
+    /// how long the reading took is the site's alone.
     pub(super) fn append_commits(&mut self, study: &Digest, made: &[(u64, Digest)]) -> Result<(), TaskError> {
-        let version = self.due_dataset_version(study);
+        let version = self.cohort_version(study, self.store.state().size());
         let commits =
             made.iter().map(|(reserve, output)| Body::Commit { reserve: *reserve, output: *output });
-        self.append_all(version.into_iter().chain(commits).collect())?;
-        self.told_dataset_version(study);
-        Ok(())
+        self.append_all(version.into_iter().chain(commits).collect()).map(|_| ())
     }
 
-    /// The entry that says which examples an output is of, if that is not written yet.
-    pub(super) fn due_dataset_version(&self, study: &Digest) -> Option<Body> {
-        let commitment = self.held.get(study)?.dataset_version?;
-        Some(Body::DatasetVersion { study: *study, commitment })
-    }
-
-    /// It is written.
-    pub(super) fn told_dataset_version(&mut self, study: &Digest) {
-        if let Some(held) = self.held.get_mut(study) {
-            held.dataset_version = None;
-        }
-    }
-
-    /// The nonce stays here: with it the hospital can show, to whom it wants, which examples a
-    /// commitment is of.
-    fn keep_nonce(&self, study: &Digest, commitment: &Digest, nonce: &[u8; 32]) -> Result<(), TaskError> {
-        let path = self.home.study_dir(study).join("nonces");
-        let mut lines = match files::read_private_text(&path, NONCES_BYTES_MAX) {
-            Err(error) if error.is_absent() => zeroize::Zeroizing::default(),
-            read => read?,
-        };
-        lines.push_str(&format!("{commitment} {}\n", hex::encode(nonce)));
-        Ok(files::write_on(&*self.disk, &path, lines.as_bytes())?)
+    fn has_closed(&self, study: &Digest) -> bool {
+        self.store.state().study(study).is_some_and(|record| record.closed.is_some())
     }
 
     /// Ends the study here and hands over the ledger.
     async fn close(&mut self, link: &mut Link, digest: &Digest) -> Result<(), TaskError> {
-        let kept = kept(&self.home, digest, &self.own.key)?.ok_or_else(not_approved)?;
-        let approved = kept.decision.is_some_and(|(approval, _)| approval.decision == Decision::Approve);
-        if !approved {
-            return Err(not_approved().into());
+        // A study that the ledger has closed was approved here; with a lost key, what says so may be lost, too.
+        if !self.has_closed(digest) {
+            let kept = kept(&self.home, digest, &self.own.key)?.ok_or_else(not_approved)?;
+            let approved = kept.decision.is_some_and(|(approval, _)| approval.decision == Decision::Approve);
+            if !approved {
+                return Err(not_approved().into());
+            }
         }
         if !self.settled {
             self.cosign_at_close(link, digest).await?;
@@ -450,16 +391,17 @@ impl Agent {
         self.write_end()?;
         if let Some(body) = task::close(self.store.state(), digest) {
             self.append(body)?;
-            tracing::info!(study = %kept.study.id, "study closed");
+            tracing::info!(study = %digest, "study closed");
         }
         self.cosign_at_close(link, digest).await?;
         link.submit_ledger(digest, self.store.export_tiles()?).await?;
         self.held.remove(digest);
+        self.in_use.remove(digest);
         round::forget(self, digest)
     }
 }
 
-fn invalid_policy(error: HomeError) -> TaskError {
+pub(super) fn invalid_policy(error: HomeError) -> TaskError {
     match error {
         HomeError::Mistakes { .. } => Refusal { rule: "policy.invalid", why: error.to_string() }.into(),
         error => error.into(),

@@ -1,6 +1,6 @@
 //! One table, one agent, one ledger: two agents on the same people under two ledgers would each spend
 //! a whole budget. While it serves, an agent holds the operating system's lock on the table's file (of
-//! OMOP tables that of `person`), which every reader of this machine may still read.
+//! OMOP tables that of `person`, of a database its `source.toml`), which every reader of this machine may still read.
 
 use super::agent::Agent;
 use crate::data;
@@ -63,6 +63,17 @@ mod tests {
         assert_eq!(std::fs::read(&table).expect("still readable"), b"person_id\n");
         drop(first);
         assert!(claim(dir.path()).expect("free again").is_some());
+    }
+
+    #[test]
+    fn a_database_has_one_agent_for_one_source_file() {
+        let dir = tempfile::tempdir().expect("folder");
+        let source = dir.path().join("source.toml");
+        std::fs::write(&source, "[postgres]\n").expect("written");
+        let first = claim(&source).expect("free").expect("locked");
+        assert!(claim(&source).expect_err("taken").message.starts_with("data.in_use"));
+        drop(first);
+        assert!(claim(&source).expect("free again").is_some());
     }
 
     #[test]

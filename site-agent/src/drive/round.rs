@@ -213,14 +213,14 @@ async fn histograms(
     Ok(outputs)
 }
 
-/// Outputs of a closed study are not sent again.
+/// Outputs of a closed study are not sent again, and its frozen examples are removed.
 pub(super) fn forget(agent: &Agent, study: &Digest) -> Result<(), TaskError> {
     for (_, burn) in agent.store.state().burns(study) {
         if let Outcome::Committed { output, .. } = burn.outcome {
             agent.outbox.forget(&output)?;
         }
     }
-    Ok(())
+    agent.drop_snapshot(study)
 }
 
 /// Waits for the tick, then writes the entries that say that outputs are on disk: from here on the

@@ -5,6 +5,7 @@
 //! whatever it is; which file and which columns only this site's own log says.
 
 use super::agent::Agent;
+use super::examples::is_frozen;
 use super::failed::TaskError;
 use crate::approval::{KeptStudy, all_kept, kept};
 use crate::data::{self, InvalidData};
@@ -20,8 +21,8 @@ pub(super) const RULE: &str = "data.table";
 
 impl Agent {
     /// Reads the header of the table (of OMOP tables also the vocabulary), no person's row, and holds it
-    /// against the policy and every study that this site approved and that has not ended: what is wrong
-    /// there would otherwise burn reserves.
+    /// against the policy and every study that this site approved, that has not ended and whose examples are not
+    /// frozen yet: what is wrong there would otherwise burn reserves.
     ///
     /// # Errors
     /// The data cannot be read, or a column is missing. No data given is a warning only.
@@ -30,7 +31,8 @@ impl Agent {
             tracing::warn!("no data: rounds are refused until `data` is given in agent.toml, or --data");
             return Ok(());
         };
-        data::check_person_column(path, &self.home.policy()?.person_id)?;
+        let policy = self.home.policy()?;
+        let (mut due, mut any_is_frozen) = (Vec::new(), false);
         for digest in all_kept(&self.home)? {
             let closed = self.store.state().study(&digest).is_some_and(|record| record.closed.is_some());
             let Some(KeptStudy { study, decision: Some((decision, _)) }) =
@@ -39,15 +41,26 @@ impl Agent {
                 continue;
             };
             let ended = closed || self.now().day() > study.governance.valid_until;
-            if decision.decision == Decision::Approve && !ended {
-                data::check_columns(path, &study)?;
+            if decision.decision != Decision::Approve || ended {
+                continue;
+            }
+            if is_frozen(&self.home, &*self.disk, &study, self.now(), policy.snapshot_days)? {
+                any_is_frozen = true;
+            } else {
+                due.push(study);
             }
         }
+        // A source that no study waits for may be away.
+        if !due.is_empty() || !any_is_frozen {
+            data::check_person_column(path, &policy.person_id)?;
+        }
+        due.iter().try_for_each(|study| data::check_columns(path, study))?;
         Ok(())
     }
 
-    /// Refuses by [`RULE`] where the study's table is not there, cannot be opened, or lacks a column that the study
-    /// reads. Where its examples are in memory the table is not read again, and not looked at.
+    /// Refuses by [`OPT_OUT_RULE`](super::examples::OPT_OUT_RULE) where an opt-out list cannot be read. Then by [`RULE`]
+    /// where the study's table is not there, cannot be opened, or lacks a column that the study reads; where its examples
+    /// are in memory or frozen the table is not read again, and not looked at.
     ///
     /// # Privacy
     /// Spends nothing, so that nothing that leaves may depend on a person: the answer is a function of whether the file
@@ -55,8 +68,9 @@ impl Agent {
     /// No row below the header is parsed. A file without a header has a person's row in its place: it is refused
     /// whatever is in that row, unless its cells are the very names of the study's columns. The refusal's text
     /// names the file and the study's own columns, never a cell.
-    pub(super) async fn check_columns(&self, study: &Arc<Study>) -> Result<(), TaskError> {
-        if self.has_examples(&study.digest) {
+    pub(super) async fn check_columns(&mut self, study: &Arc<Study>) -> Result<(), TaskError> {
+        self.refresh_opt_outs().await?;
+        if self.needs_no_source(study).await? {
             return Ok(());
         }
         let path = self.data_path()?.to_owned();

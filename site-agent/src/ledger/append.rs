@@ -25,11 +25,12 @@ impl LedgerStore {
     /// The entry would break a rule, the clock is far behind, or the disk says no.
     ///
     /// # Panics
-    /// With a `key_change`: that is [`LedgerStore::change_key`]'s.
+    /// With a `key_change`, which is [`LedgerStore::change_key`]'s, or a `key_lost`: that is
+    /// [`LedgerStore::take_over`]'s.
     pub fn append(&mut self, body: Body, now: Time) -> Result<u64, LedgerError> {
         assert!(
-            !matches!(body, Body::KeyChange { .. }),
-            "a key changes by change_key, which has the new one"
+            !matches!(body, Body::KeyChange { .. } | Body::KeyLost { .. }),
+            "a key changes by change_key or take_over, which have the new one"
         );
         self.append_signed_by(body, now, None)
     }

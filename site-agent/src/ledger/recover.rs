@@ -74,11 +74,11 @@ impl LedgerStore {
                 Err(error) => return Err(error),
             }
         }
-        let mut tree = Tree::of(entries);
+        let tree = Tree::of(entries);
         if (tree.size(), tree.root()) != (note.checkpoint.size, note.checkpoint.root) {
             return Err(refuse("its entries do not make the head of its checkpoint".to_owned()));
         }
-        let mut state = rules::replay(entries)?;
+        let state = rules::replay(entries)?;
         if state.key() != key.public() {
             let (its, own) = (state.key(), key.public());
             // Each is a home that lost a change of keys: of its identity, or of its ledger.
@@ -88,37 +88,53 @@ impl LedgerStore {
                      that was made after the key change"
                 )
             } else {
-                format!("it belongs to the key {its}, this site has {own}")
+                format!(
+                    "it belongs to the key {its}, this site has {own}; if that key is lost: `site-agent ledger lost-key`"
+                )
             }));
         }
         note.verify(&state.origin(), &key.public()).map_err(|e| refuse(format!("checkpoint: {e}")))?;
 
         let before = check_nothing_is_lost(dir, &state, &tree, is_damaged)?;
         let body = Body::Recovered { entries: state.size() };
-        let last = state.decide(body, entry_time(now, state.time())?)?;
-        state.apply(&last).expect("it was decided on this state");
-        tree.push(leaf_hash(&last));
-        let mut framed = Vec::new();
-        entries.iter().chain([&last]).for_each(|entry| tiles::push_entry(&mut framed, entry));
-        let (size, root) = (tree.size(), tree.root());
-        let own = Checkpoint { origin: state.origin(), size, root }.sign(key).to_string();
-        let cosigned = note.to_string();
-        let files: [(&str, &[u8]); 3] =
-            [("entries", &framed), ("checkpoint", own.as_bytes()), ("cosigned", cosigned.as_bytes())];
-        let aside = if is_new { None } else { Some(aside(dir)?) };
-        // An empty folder in the way of the rename.
-        if is_new && dir.exists() {
-            std::fs::remove_dir(dir).map_err(disk::io(dir, "removing the empty folder"))?;
-        }
-        match &aside {
-            Some(aside) => disk::replace_folder(disk, dir, &files, aside)?,
-            None => disk::put_folder(disk, dir, &files)?,
-        }
-        let (_, ended) = state.recoveries().last().expect("it is the last entry");
-        let unfinished = (ended.reserves.len() + ended.blocks.len()) as u64;
-        let uses = ended.blocks.iter().map(|block| block.uses).sum();
-        Ok(Recovered { before, after: size, unfinished, uses, aside })
+        let recovered = put_in_place((disk, dir, is_new), key, (note, entries), (state, tree), body, now)?;
+        Ok(Recovered { before, ..recovered })
     }
+}
+
+/// A copy, and an entry after it that ends whatever was open in it, take the place of what is in `dir`, which is
+/// kept aside unless it is new. The new checkpoint is by `key`.
+pub(super) fn put_in_place(
+    (disk, dir, is_new): (&dyn Disk, &Path, bool),
+    key: &SecretKey,
+    (note, entries): (&Note, &[Vec<u8>]),
+    (mut state, mut tree): (State, Tree),
+    body: Body,
+    now: Time,
+) -> Result<Recovered, LedgerError> {
+    let last = state.decide(body, entry_time(now, state.time())?)?;
+    state.apply(&last).expect("it was decided on this state");
+    tree.push(leaf_hash(&last));
+    let mut framed = Vec::new();
+    entries.iter().chain([&last]).for_each(|entry| tiles::push_entry(&mut framed, entry));
+    let (size, root) = (tree.size(), tree.root());
+    let own = Checkpoint { origin: state.origin(), size, root }.sign(key).to_string();
+    let cosigned = note.to_string();
+    let files: [(&str, &[u8]); 3] =
+        [("entries", &framed), ("checkpoint", own.as_bytes()), ("cosigned", cosigned.as_bytes())];
+    let aside = if is_new { None } else { Some(aside(dir)?) };
+    // An empty folder in the way of the rename.
+    if is_new && dir.exists() {
+        std::fs::remove_dir(dir).map_err(disk::io(dir, "removing the empty folder"))?;
+    }
+    match &aside {
+        Some(aside) => disk::replace_folder(disk, dir, &files, aside)?,
+        None => disk::put_folder(disk, dir, &files)?,
+    }
+    let (_, ended) = state.recoveries().last().expect("it is the last entry");
+    let unfinished = (ended.reserves.len() + ended.blocks.len()) as u64;
+    let uses = ended.blocks.iter().map(|block| block.uses).sum();
+    Ok(Recovered { before: None, after: size, unfinished, uses, aside })
 }
 
 /// How many entries were signed here, if the copy has them all; or all but some that burnt nothing, as

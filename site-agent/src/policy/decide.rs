@@ -157,6 +157,17 @@ pub fn decide(
             refuse("policy.attributes", asked, allowed.join(", "), edit("allow.attributes"));
         }
     }
+    for list in study.governance.opt_outs.iter().filter(|list| !policy.has_opt_out(list)) {
+        let known: Vec<&str> = policy.opt_outs.iter().map(|list| list.name.as_str()).collect();
+        refuse(
+            "policy.opt_out",
+            format!("that people on the list {list} are left out"),
+            format!("the lists {known:?}"),
+            format!(
+                "write [[opt_out]] in site-policy.toml with list = \"{list}\" and its path, or none = true"
+            ),
+        );
+    }
     let today = now.day();
     if let Some(last) = policy.valid_until.filter(|last| today > *last) {
         let change = "have the hospital renew it: change valid_until in site-policy.toml".into();

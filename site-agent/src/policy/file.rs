@@ -1,5 +1,6 @@
 //! `site-policy.toml`, schema `policy/1`.
 
+use super::opt_out::{self, OptOutList};
 use crate::toml_keys::{Keys, Mistakes, read};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::PublicKey;
@@ -12,6 +13,11 @@ pub const DEFAULT: &str = include_str!("default.toml");
 
 /// `data.person_id` of a policy that does not say.
 const PERSON_ID: &str = "person_id";
+
+/// Days for which a study's frozen examples are used, of a policy that does not say.
+const SNAPSHOT_DAYS: u16 = 90;
+/// Most days that a policy may say: ten years.
+const SNAPSHOT_DAYS_MAX: u16 = 3650;
 
 /// A hospital's policy; every value is checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +41,10 @@ pub struct Policy {
     pub attributes: Option<Vec<String>>,
     /// The table's column with a person's pseudonym, whatever a study says.
     pub person_id: String,
+    /// Days after which a study's frozen examples are extracted again, from 1 on.
+    pub snapshot_days: u16,
+    /// Lists of people who opted out, by name in the file's order. Each is applied to every study at this site.
+    pub opt_outs: Vec<OptOutList>,
     /// Keys of other hospitals, each compared with that hospital itself.
     pub known_sites: BTreeMap<SiteName, PublicKey>,
 }
@@ -64,10 +74,15 @@ impl Policy {
                 let attributes = keys.optional_texts("attributes");
                 Some((purposes?, families?, features?, attributes?))
             });
-            let person_id = root.optional_section("data", |keys| {
+            let data = root.optional_section("data", |keys| {
                 let column = |text: &str| (!text.trim().is_empty()).then(|| text.to_owned());
-                keys.optional_text("person_id", "the name of a column", column)
+                let person_id = keys.optional_text("person_id", "the name of a column", column);
+                let days = keys.optional_whole("snapshot_days", "a whole number from 1 to 3650", |n| {
+                    (1..=u64::from(SNAPSHOT_DAYS_MAX)).contains(&n)
+                });
+                Some((person_id?, days?))
             });
+            let opt_outs = opt_out::read(root);
             let known_sites = root.section("known_sites", |keys| {
                 keys.all_texts("NAME = \"ed25519:…\" (64 hex digits)", |name, key| {
                     Some((name.parse().ok()?, key.parse().ok()?))
@@ -75,7 +90,9 @@ impl Policy {
             });
             let ((), caps, (sites_min, people_min)) = (schema?, caps?, require?);
             let (purposes, model_families, features, attributes) = allow?;
-            let person_id = person_id?.flatten().unwrap_or_else(|| PERSON_ID.to_owned());
+            let (person_id, days) = data?.unwrap_or_default();
+            let person_id = person_id.unwrap_or_else(|| PERSON_ID.to_owned());
+            let snapshot_days = days.map_or(SNAPSHOT_DAYS, |days| u16::try_from(days).expect("at most 3650"));
             let known_sites = known_sites?.into_iter().collect();
             Some(Self {
                 caps,
@@ -87,6 +104,8 @@ impl Policy {
                 features,
                 attributes,
                 person_id,
+                snapshot_days,
+                opt_outs: opt_outs?,
                 known_sites,
             })
         })
@@ -181,6 +200,7 @@ mod tests {
         );
         check("person_id = \"person_id\"", "person_id = 3", "data.person_id: expected the name of a column");
         check("person_id = \"person_id\"", "person = \"x\"", "data.person: unknown key");
+        check("snapshot_days = 90", "snapshot_days = 0", "data.snapshot_days: expected a whole number");
         check("[allow]", "[allow]\nanything = true", "allow.anything: unknown key");
         let two =
             DEFAULT.replace("sites_min = 2", "sites_min = 1").replace("steps_max = 10_000", "steps_max = 0");

@@ -55,6 +55,16 @@ fn a_policy_and_what_it_refuses() {
     check(&[], &[("sites_min = 2", "sites_min = 4")], &["policy.sites_min"]);
     check(&[], &[("people_min = 0", "people_min = 5001")], &["policy.people_min"]);
     check(&[], &[("people_min = 0", "people_min = 5000")], &[]);
+    const HONOURED: &[(&str, &str)] = &[(
+        "[[governance.approval]]",
+        "[governance.opt_out]\nhonour = [\"a\", \"b\"]\n[[governance.approval]]",
+    )];
+    const LIST_A: (&str, &str) = ("[known_sites]", "[[opt_out]]\nlist = \"a\"\nnone = true\n[known_sites]");
+    const LIST_B: (&str, &str) = ("[known_sites]", "[[opt_out]]\nlist = \"b\"\npath = \"/b\"\n[known_sites]");
+    check(HONOURED, &[], &["policy.opt_out", "policy.opt_out"]);
+    check(HONOURED, &[LIST_A], &["policy.opt_out"]);
+    check(HONOURED, &[LIST_A, LIST_B], &[]);
+    check(&[], &[LIST_A, LIST_B], &[]);
     check(&[], &[("\"scientific-research\", ", "")], &["policy.purposes"]);
     check(&[], &[("\"logistic\", ", "")], &["policy.model_families"]);
     check(

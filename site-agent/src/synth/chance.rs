@@ -13,6 +13,12 @@ pub(super) enum Purpose {
     People,
     /// When things happened, and under which code.
     History,
+    /// Who is admitted after the index day, and who again.
+    Stays,
+    /// How the site writes it down.
+    Coding,
+    /// What the notes say.
+    Notes,
 }
 
 /// One draw of a seed's hospitals.
@@ -22,6 +28,27 @@ pub(super) struct Draw {
     pub(super) seed: u64,
     /// Counted from 0: draws before this one missed what [`super`] promises.
     pub(super) attempt: u64,
+}
+
+/// A site's streams, one for each purpose beside [`Purpose::People`].
+pub(super) struct Chances {
+    pub(super) history: Chance,
+    pub(super) stays: Chance,
+    pub(super) coding: Chance,
+    pub(super) notes: Chance,
+}
+
+impl Chances {
+    /// Those of a draw and a site.
+    pub(super) fn new(draw: Draw, site: u64) -> Self {
+        let of = |purpose| Chance::new(draw, site, purpose);
+        Self {
+            history: of(Purpose::History),
+            stays: of(Purpose::Stays),
+            coding: of(Purpose::Coding),
+            notes: of(Purpose::Notes),
+        }
+    }
 }
 
 /// One stream.
@@ -38,6 +65,9 @@ impl Chance {
         key.update(match purpose {
             Purpose::People => b"people.",
             Purpose::History => b"history",
+            Purpose::Stays => b"stays..",
+            Purpose::Coding => b"coding.",
+            Purpose::Notes => b"notes..",
         });
         Self(ChaCha20Rng::from_seed(key.finalize().into()))
     }
@@ -75,6 +105,12 @@ impl Chance {
     pub(super) fn bell(&mut self) -> f64 {
         let sum: f64 = (0..4).map(|_| self.unit()).sum();
         (sum - 2.0) * 1.732_050_807_568_877_2
+    }
+
+    /// One of these, all alike.
+    pub(super) fn one_of<T: Copy>(&mut self, things: &[T]) -> T {
+        let many = u32::try_from(things.len()).expect("few");
+        things[self.below(many) as usize]
     }
 
     /// How often something happens before it stops, geometric with this mean, at most `most`.

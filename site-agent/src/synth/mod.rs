@@ -10,12 +10,24 @@
 //! that misses this by chance is drawn again (rare from 6,000 people on); `truth.json` says which
 //! draw it is.
 //!
-//! Every person is written twice, as a row of a plain table and as OMOP CDM 5.4 records, and the two
-//! agree person by person. Invariant: the same arguments give the same bytes, on every platform.
+//! Every person is written twice, as a row of a plain table and as OMOP CDM 5.4 records (CSV or Parquet), and the two
+//! agree person by person. A second outcome, readmission, has its own true risk. What the table does not say, how a
+//! site codes and what its notes say, is drawn from streams of its own, so that it can grow and the table stays.
+//! Invariant: the same arguments give the same bytes, on every platform.
+//!
+//! ```text
+//! profile, coding (a site's people and habits) → person (who) → course (when) → table, truth, omop, notes
+//! ```
 
+mod cell;
 mod chance;
+mod coding;
+mod course;
 mod files;
+mod folders;
+mod notes;
 mod omop;
+mod parquet_file;
 mod person;
 mod profile;
 mod risk;
@@ -23,12 +35,20 @@ mod table;
 mod truth;
 mod vocabulary;
 
-use chance::{Chance, Draw, Purpose};
+pub use folders::Form;
+
+use chance::{Chances, Draw};
 use clap::Args;
+use coding::Coding;
+use course::Course;
+use folders::Folders;
 use profile::SiteProfile;
 use serde::Serialize;
 use std::fmt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 /// Most sites: one for each letter.
 pub const SITES_MAX: u64 = 26;
@@ -49,10 +69,12 @@ const DRAWS_MAX: u64 = 64;
 
 /// `site-agent synth`: invents hospitals to try Consilium on.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  site-agent synth --out hospitals --sites 6 --people 6000 --seed 1\n\n\
+#[command(after_help = "Examples:\n  site-agent synth --out hospitals --sites 6 --people 6000 --seed 1\n  \
+    site-agent synth --out hospitals --people 1000000 --form parquet --no-notes\n\n\
     Each site gets hospitals/SITE/table.csv (one row per person), the same people in\n\
-    hospitals/SITE/omop/ (OMOP CDM 5.4), and hospitals/SITE/truth.csv (each person's true risk).\n\
-    hospitals/truth.json holds the true risk model and what it can reach.")]
+    hospitals/SITE/omop/ (OMOP CDM 5.4), and hospitals/SITE/truth.csv (each person's true risks).\n\
+    hospitals/truth.json holds the true risk models and what they can reach. Beside the notes lie\n\
+    notes_truth.csv (what each note says) and canaries.txt (the names in them, which nobody has).")]
 pub struct SynthArgs {
     /// A new or empty folder to write into
     #[arg(long, value_name = "DIR")]
@@ -66,6 +88,12 @@ pub struct SynthArgs {
     /// The same seed gives the same bytes
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
+    /// The form of the OMOP tables
+    #[arg(long, value_enum, default_value_t)]
+    pub form: Form,
+    /// Leave the notes out
+    #[arg(long)]
+    pub no_notes: bool,
 }
 
 /// What was written: the same figures as in `truth.json`.
@@ -81,6 +109,8 @@ pub struct Summary {
     pub sites: Vec<truth::Figures>,
     /// Everybody.
     pub overall: truth::Figures,
+    /// Everybody who was discharged from a psychiatric stay, if anybody was: readmission within 30 days.
+    pub readmission: Option<truth::Figures>,
 }
 
 /// Why nothing, or not everything, was written.
@@ -138,22 +168,31 @@ pub fn run(args: &SynthArgs) -> Result<Summary, SynthError> {
         return Err(SynthError::NotEmpty { path: args.out.clone() });
     }
     let draw = kept_draw(&sites, args.seed);
-    let mut overall = truth::Tally::default();
+    let mut overall = Tallies::default();
     let mut figures = Vec::new();
-    for site in &sites {
-        let tally = write_site(&args.out.join(site.profile.name), site, draw)?;
-        overall.merge(&tally);
-        figures.push(tally.figures(site.profile.name));
+    for (site, tallies) in sites.iter().zip(each(&sites, |site| write_site(args, site, draw))) {
+        let tallies = tallies?;
+        overall.self_harm.merge(&tallies.self_harm);
+        overall.readmission.merge(&tallies.readmission);
+        figures.push(tallies.self_harm.figures(site.profile.name));
     }
     let summary = Summary {
         out: args.out.clone(),
         seed: args.seed,
         draw: draw.attempt,
         sites: figures,
-        overall: overall.figures("overall"),
+        overall: overall.self_harm.figures("overall"),
+        readmission: overall.readmission.has_people().then(|| overall.readmission.figures("overall")),
     };
     truth::write_json(&args.out.join("truth.json"), &sites, &summary)?;
     Ok(summary)
+}
+
+/// Who had which outcome.
+#[derive(Default)]
+struct Tallies {
+    self_harm: truth::Tally,
+    readmission: truth::Tally,
 }
 
 /// One site of the plan.
@@ -163,6 +202,8 @@ struct PlannedSite {
     ordinal: u64,
     /// Who is treated there, and how they are written down.
     profile: SiteProfile,
+    /// How their records are written.
+    coding: Coding,
     /// How many people.
     people: u64,
 }
@@ -191,7 +232,7 @@ fn plan(sites: u64, people: u64) -> Result<Vec<PlannedSite>, SynthError> {
             up_to += profile.weight;
             let share = shared * up_to / weights - given;
             given += share;
-            PlannedSite { ordinal, profile, people: 1 + share }
+            PlannedSite { ordinal, profile, coding: coding::of_site(ordinal), people: 1 + share }
         })
         .collect())
 }
@@ -208,37 +249,72 @@ fn kept_draw(sites: &[PlannedSite], seed: u64) -> Draw {
 }
 
 fn keeps_promise(sites: &[PlannedSite], draw: Draw) -> bool {
-    let mut overall = truth::Tally::default();
-    let (mut lowest, mut highest) = (1.0_f64, 0.0_f64);
-    for site in sites {
+    let of_sites = each(sites, |site| {
         let mut tally = truth::Tally::default();
         person::people(site, draw).for_each(|person| tally.add(person.risk, person.outcome));
+        tally
+    });
+    let mut overall = truth::Tally::default();
+    let (mut lowest, mut highest) = (1.0_f64, 0.0_f64);
+    for (site, tally) in sites.iter().zip(&of_sites) {
         let prevalence = tally.figures(site.profile.name).prevalence;
         (lowest, highest) = (lowest.min(prevalence), highest.max(prevalence));
-        overall.merge(&tally);
+        overall.merge(tally);
     }
     let auroc = overall.figures("overall").auroc_true_risk;
     highest >= PREVALENCE_RATIO_MIN * lowest && auroc.is_some_and(|auroc| TRUE_AUROC.contains(&auroc))
 }
 
-fn write_site(folder: &Path, site: &PlannedSite, draw: Draw) -> Result<truth::Tally, SynthError> {
-    let omop_folder = folder.join("omop");
-    std::fs::create_dir_all(&omop_folder).map_err(SynthError::io(&omop_folder))?;
-    let mut table = table::create(folder)?;
-    let mut risks = truth::create_csv(folder)?;
-    let mut omop = omop::Database::create(&omop_folder, &site.profile)?;
-    let mut history = Chance::new(draw, site.ordinal, Purpose::History);
-    let mut tally = truth::Tally::default();
+/// What comes of each site, in their order. Threads share the sites; every site has its own streams of chance and its own
+/// files, so that the number of threads changes no byte.
+fn each<T: Send>(sites: &[PlannedSite], work: impl Fn(&PlannedSite) -> T + Sync) -> Vec<T> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(sites.len());
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(site) = sites.get(at) else { break done };
+            done.push((at, work(site)));
+        }
+    };
+    let mut done: Vec<(usize, T)> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        let joined =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        joined.flatten().collect()
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+fn write_site(args: &SynthArgs, site: &PlannedSite, draw: Draw) -> Result<Tallies, SynthError> {
+    let folder = args.out.join(site.profile.name);
+    let folders = Folders::create(&folder, args.form)?;
+    let mut table = table::create(&folder)?;
+    let mut risks = truth::create_csv(&folder)?;
+    let mut database = omop::Database::create(&folders, &site.profile, site.coding.clone())?;
+    let mut notes =
+        (!args.no_notes).then(|| omop::Notes::create(&folder, &folders, &site.coding)).transpose()?;
+    let mut chances = Chances::new(draw, site.ordinal);
+    let mut tallies = Tallies::default();
     for person in person::people(site, draw) {
+        let course = Course::draw(&person, &site.coding, &mut chances.history, &mut chances.stays);
         table::write(&mut table, &person)?;
-        truth::write_csv(&mut risks, &person)?;
-        omop.write(&person, &mut history)?;
-        tally.add(person.risk, person.outcome);
+        truth::write_csv(&mut risks, &person, &course)?;
+        let who = omop::Who { person: &person, course: &course };
+        let visits = database.write(who, &mut chances)?;
+        notes.as_mut().map_or(Ok(()), |notes| notes.write(who, &visits, &mut chances.notes))?;
+        tallies.self_harm.add(person.risk, person.outcome);
+        if let Some(stay) = &course.stay {
+            tallies.readmission.add(stay.risk, stay.readmitted);
+        }
     }
     table.finish()?;
     risks.finish()?;
-    omop.finish()?;
-    Ok(tally)
+    database.finish()?;
+    notes.map_or(Ok(()), omop::Notes::finish)?;
+    Ok(tallies)
 }
 
 impl fmt::Display for Summary {

@@ -127,6 +127,14 @@ words! {
     MissingEthnicity { Unknown = "unknown", NotAsked = "not_asked", Refused = "refused" }
 }
 
+impl Ethnicity {
+    /// Any of the others.
+    pub(super) fn another(self, chance: &mut Chance) -> Self {
+        let at = ETHNICITIES.iter().position(|ethnicity| *ethnicity == self).expect("one of them");
+        ETHNICITIES[(at + 1 + chance.below(4) as usize) % ETHNICITIES.len()]
+    }
+}
+
 /// Ethnicity as recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RecordedEthnicity {
@@ -146,15 +154,16 @@ impl RecordedEthnicity {
     }
 }
 
-/// Where a site's OMOP records keep ethnicity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum EthnicityColumn {
-    /// `person.race_concept_id`.
-    Race,
-    /// `person.ethnicity_concept_id`.
-    Ethnicity,
-    /// A row of OBSERVATION.
-    Observation,
+words! {
+    /// Where a site's OMOP records keep ethnicity.
+    EthnicityColumn {
+        /// `person.race_concept_id`.
+        Race = "person.race_concept_id",
+        /// `person.ethnicity_concept_id`.
+        Ethnicity = "person.ethnicity_concept_id",
+        /// A row of OBSERVATION.
+        Observation = "observation.value_as_concept_id",
+    }
 }
 
 /// A site's people, in the order of their ids, drawn one by one.

@@ -1,4 +1,4 @@
-//! The one risk model that rules at every site, and what it can reach.
+//! The risk models that rule at every site, one for each outcome, and what they can reach.
 
 use super::person::{Diagnosis, Lived};
 use super::profile::SiteProfile;
@@ -42,10 +42,35 @@ fn yes(happens: bool) -> f64 {
     f64::from(u8::from(happens))
 }
 
-/// The true probability of the outcome. `libm`'s exponential has the same bits on every platform.
+/// The logit of readmission of somebody at every centre, at a site without a shift.
+pub(super) const READMISSION_INTERCEPT: f64 = -2.1;
+
+/// Everything that matters for a psychiatric stay within 30 days of the last one.
+pub(super) const READMISSION_TERMS: [Term; 8] = [
+    term("age", -0.02, 45.0, |p| f64::from(p.age)),
+    term("prior_self_harm", 0.4, 0.0, |p| yes(p.prior_self_harm)),
+    term("prior_admissions", 0.12, 1.0, |p| f64::from(p.prior_admissions)),
+    term("phq9", 0.05, 12.0, |p| f64::from(p.phq9)),
+    term("diagnosis=psychosis", 0.6, 0.0, |p| yes(p.diagnosis == Diagnosis::Psychosis)),
+    term("diagnosis=bipolar", 0.4, 0.0, |p| yes(p.diagnosis == Diagnosis::Bipolar)),
+    term("alcohol_misuse", 0.8, 0.0, |p| yes(p.alcohol)),
+    term("deprivation_quintile", -0.15, 3.0, |p| f64::from(p.deprivation)),
+];
+
+/// The true probability of self-harm within 365 days after the index day.
 pub(super) fn true_risk(lived: &Lived, site: &SiteProfile) -> f64 {
-    let terms: f64 = TERMS.iter().map(|t| t.coefficient * ((t.value)(lived) - t.centre)).sum();
-    1.0 / (1.0 + libm::exp(-(INTERCEPT + site.logit_shift + terms)))
+    of_terms(&TERMS, lived, INTERCEPT + site.logit_shift)
+}
+
+/// The true probability that somebody who is discharged comes back within 30 days.
+pub(super) fn true_readmission_risk(lived: &Lived, site_shift: f64) -> f64 {
+    of_terms(&READMISSION_TERMS, lived, READMISSION_INTERCEPT + site_shift)
+}
+
+/// `libm`'s exponential has the same bits on every platform.
+fn of_terms(terms: &[Term], lived: &Lived, base: f64) -> f64 {
+    let terms: f64 = terms.iter().map(|t| t.coefficient * ((t.value)(lived) - t.centre)).sum();
+    1.0 / (1.0 + libm::exp(-(base + terms)))
 }
 
 /// Score bins of [`Concordance`]: risks closer than a 65,536th count as equal.

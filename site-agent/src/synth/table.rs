@@ -1,9 +1,9 @@
 //! The plain table: one row per person.
 
 use super::SynthError;
-use super::files::{CsvFile, OrEmpty};
+use super::cell::Tenths;
+use super::files::CsvFile;
 use super::person::Person;
-use std::fmt;
 use std::path::Path;
 
 /// Columns of `table.csv`, in order.
@@ -27,36 +27,27 @@ pub(super) const COLUMNS: &[&str] = &[
 
 /// A new table in a site's folder.
 pub(super) fn create(folder: &Path) -> Result<CsvFile, SynthError> {
-    CsvFile::create(folder.join("table.csv"), COLUMNS)
+    CsvFile::create(folder.join("table.csv"), COLUMNS.iter().copied())
 }
 
 /// Adds a person.
 pub(super) fn write(table: &mut CsvFile, person: &Person) -> Result<(), SynthError> {
     let Person { lived, recorded, .. } = person;
     table.row(&[
-        ("person_id", &person.id),
-        ("age", &lived.age),
-        ("sex", &recorded.sex.word()),
-        ("prior_self_harm", &u8::from(recorded.prior_self_harm)),
-        ("prior_admissions", &lived.prior_admissions),
-        ("days_since_last_contact", &lived.days_since_last_contact),
-        ("phq9", &OrEmpty(recorded.phq9)),
-        ("bmi", &OrEmpty(recorded.bmi_tenths.map(Tenths))),
-        ("diagnosis", &lived.diagnosis.word()),
-        ("antidepressant", &u8::from(recorded.antidepressant)),
-        ("antipsychotic", &u8::from(recorded.antipsychotic)),
-        ("alcohol_misuse", &u8::from(recorded.alcohol)),
-        ("deprivation_quintile", &OrEmpty(recorded.deprivation)),
-        ("ethnicity", &recorded.ethnicity.word()),
-        ("self_harm_365d", &u8::from(person.outcome)),
+        ("person_id", person.id.into()),
+        ("age", lived.age.into()),
+        ("sex", recorded.sex.word().into()),
+        ("prior_self_harm", recorded.prior_self_harm.into()),
+        ("prior_admissions", lived.prior_admissions.into()),
+        ("days_since_last_contact", lived.days_since_last_contact.into()),
+        ("phq9", recorded.phq9.into()),
+        ("bmi", recorded.bmi_tenths.map(Tenths).into()),
+        ("diagnosis", lived.diagnosis.word().into()),
+        ("antidepressant", recorded.antidepressant.into()),
+        ("antipsychotic", recorded.antipsychotic.into()),
+        ("alcohol_misuse", recorded.alcohol.into()),
+        ("deprivation_quintile", recorded.deprivation.into()),
+        ("ethnicity", recorded.ethnicity.word().into()),
+        ("self_harm_365d", person.outcome.into()),
     ])
-}
-
-/// A number kept in tenths, written with its decimal point.
-pub(super) struct Tenths(pub(super) u16);
-
-impl fmt::Display for Tenths {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0 / 10, self.0 % 10)
-    }
 }

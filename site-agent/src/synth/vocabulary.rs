@@ -1,12 +1,17 @@
-//! The invented vocabulary: concepts from 2,000,000,000 on (the range that OMOP leaves to local
-//! concepts) and their tree. No content of SNOMED CT, RxNorm or LOINC is in here; only OMOP's own
-//! concepts for sex, for "no matching concept" and for the version of the model are standard ones.
+//! The invented vocabulary: concepts from 2,000,000,000 on (the range that OMOP leaves to local concepts) and their
+//! tree. No content of SNOMED CT, RxNorm, ATC or LOINC is in here; only OMOP's own concepts for sex, for "no matching
+//! concept" and for the version of the model are standard ones, and units have their UCUM codes.
+//!
+//! Beside each condition stands a code of one hospital's own system, which is no standard concept and maps to it.
 
 use super::SynthError;
-use super::files::{CsvFile, OrEmpty};
+use super::folders::Folders;
+use super::omop::columns;
 use super::person::{Diagnosis, Ethnicity, MissingEthnicity, RecordedEthnicity, Sex};
-use std::collections::BTreeMap;
-use std::path::Path;
+use jiff::civil::{Date, date};
+
+mod concepts;
+mod tree;
 
 /// A concept's id.
 pub(super) type ConceptId = u32;
@@ -18,147 +23,138 @@ pub(super) const CDM_VERSION: ConceptId = 756_265;
 const MALE: ConceptId = 8507;
 const FEMALE: ConceptId = 8532;
 
+/// The first id that OMOP leaves to local concepts.
 const LOCAL: ConceptId = 2_000_000_000;
-const MENTAL_DISORDER: ConceptId = LOCAL + 100;
-const DEPRESSION: ConceptId = LOCAL + 110;
-const PSYCHOSIS: ConceptId = LOCAL + 120;
-const BIPOLAR: ConceptId = LOCAL + 130;
-const OTHER_DISORDER: ConceptId = LOCAL + 140;
+/// From a condition to its code in the hospital's own system.
+const OWN_SYSTEM: ConceptId = 10_000;
+
+/// Any disorder of the mind, not said which.
+pub(super) const MENTAL_DISORDER: ConceptId = LOCAL + 100;
+/// Bipolar depression, which stands below depression too.
+pub(super) const BIPOLAR_DEPRESSION: ConceptId = LOCAL + 134;
 /// Misuse of alcohol: the two kinds in use.
 pub(super) const ALCOHOL_MISUSE: [ConceptId; 2] = [LOCAL + 151, LOCAL + 152];
-const ALCOHOL: ConceptId = LOCAL + 150;
-/// Self-harm, with everything below it: the outcome and the history of it.
-pub(super) const SELF_HARM: ConceptId = LOCAL + 200;
+/// Disorders that stand below psychosis or depression and are neither: what a study has to exclude.
+pub(super) const LOOKALIKES: [ConceptId; 3] = [LOCAL + 171, LOCAL + 172, LOCAL + 183];
 /// Kinds of self-harm that are coded as conditions.
 pub(super) const SELF_HARM_CONDITIONS: [ConceptId; 2] = [LOCAL + 201, LOCAL + 202];
 /// Kinds of self-harm that are coded as observations.
 pub(super) const SELF_HARM_OBSERVATIONS: [ConceptId; 2] = [LOCAL + 211, LOCAL + 212];
-const PSYCHOTROPIC: ConceptId = LOCAL + 300;
-const ANTIDEPRESSANT: ConceptId = LOCAL + 310;
-const ANTIPSYCHOTIC: ConceptId = LOCAL + 320;
+/// What earlier self-harm left behind: below self-harm, and none.
+pub(super) const LATE_EFFECTS: [ConceptId; 2] = [LOCAL + 221, LOCAL + 2211];
 /// Antidepressants in use.
 pub(super) const ANTIDEPRESSANTS: [ConceptId; 3] = [LOCAL + 311, LOCAL + 312, LOCAL + 313];
 /// Antipsychotics in use.
 pub(super) const ANTIPSYCHOTICS: [ConceptId; 3] = [LOCAL + 321, LOCAL + 322, LOCAL + 323];
 /// Medicines that say nothing of the mind.
 pub(super) const OTHER_MEDICINE: ConceptId = LOCAL + 390;
-const VISIT: ConceptId = LOCAL + 400;
 /// A stay in hospital.
 pub(super) const INPATIENT: ConceptId = LOCAL + 410;
+/// A stay under a mental-health specialty.
+pub(super) const PSYCHIATRIC_STAY: ConceptId = LOCAL + 411;
+/// A stay under another one.
+pub(super) const GENERAL_STAY: ConceptId = LOCAL + 412;
 /// A contact without a stay.
 pub(super) const OUTPATIENT: ConceptId = LOCAL + 420;
 /// The contact at which a person enters the target cohort.
 pub(super) const ASSESSMENT: ConceptId = LOCAL + 421;
 /// An emergency department.
 pub(super) const EMERGENCY: ConceptId = LOCAL + 430;
+/// The same, where a psychiatrist was called.
+pub(super) const EMERGENCY_LIAISON: ConceptId = LOCAL + 431;
 /// PHQ-9 total score.
 pub(super) const PHQ9: ConceptId = LOCAL + 500;
+/// GAD-7 total score.
+pub(super) const GAD7: ConceptId = LOCAL + 501;
 /// Body mass index.
 pub(super) const BMI: ConceptId = LOCAL + 510;
-/// Unit of a score.
-pub(super) const SCORE: ConceptId = LOCAL + 520;
-/// Unit kg/m2.
-pub(super) const KG_PER_M2: ConceptId = LOCAL + 530;
+/// Body weight.
+pub(super) const WEIGHT: ConceptId = LOCAL + 511;
+/// Glycated haemoglobin.
+pub(super) const HBA1C: ConceptId = LOCAL + 512;
 /// Deprivation quintile of the area.
 pub(super) const DEPRIVATION: ConceptId = LOCAL + 600;
 /// Ethnicity, as a question.
 pub(super) const ETHNICITY: ConceptId = LOCAL + 610;
+/// Specialties: psychiatry, general medicine, emergency medicine.
+pub(super) const SPECIALTIES: [ConceptId; 3] = [LOCAL + 710, LOCAL + 711, LOCAL + 712];
+/// Places: a mental-health ward, a mental-health clinic, a general ward, an emergency department.
+pub(super) const PLACES: [ConceptId; 4] = [LOCAL + 721, LOCAL + 722, LOCAL + 723, LOCAL + 724];
+/// English.
+pub(super) const ENGLISH: ConceptId = LOCAL + 751;
+/// German.
+pub(super) const GERMAN: ConceptId = LOCAL + 752;
+/// A note of the assessment.
+pub(super) const ASSESSMENT_NOTE: ConceptId = LOCAL + 761;
+/// A note of another contact.
+pub(super) const CONTACT_NOTE: ConceptId = LOCAL + 762;
+/// How notes are encoded.
+pub(super) const UTF8: ConceptId = LOCAL + 770;
+/// What notes speak of: suicidal thoughts, self-harm, hearing voices, hopelessness, heavy drinking, sleeplessness.
+pub(super) const NOTE_TERMS: [ConceptId; 6] =
+    [LOCAL + 801, LOCAL + 802, LOCAL + 803, LOCAL + 804, LOCAL + 805, LOCAL + 806];
 /// Where every record here comes from.
 pub(super) const RECORD_TYPE: ConceptId = LOCAL + 900;
+/// The diagnosis for which somebody was admitted.
+pub(super) const PRIMARY_DIAGNOSIS: ConceptId = LOCAL + 910;
 
 /// The vocabulary's own name and version.
-pub(super) const VERSION: &str = "Synth 1";
+pub(super) const VERSION: &str = "Synth 2";
 
-struct Concept {
-    id: ConceptId,
-    name: &'static str,
-    domain: &'static str,
-    class: &'static str,
-    /// `S` standard, `C` classification.
-    standard: char,
-    parent: Option<ConceptId>,
+/// A unit: its concept, and its code in UCUM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unit {
+    pub(super) concept: ConceptId,
+    pub(super) code: &'static str,
 }
 
-const fn concept(
-    offset: ConceptId,
-    name: &'static str,
-    domain: &'static str,
-    class: &'static str,
-    parent: Option<ConceptId>,
-) -> Concept {
-    Concept { id: LOCAL + offset, name, domain, class, standard: 'S', parent }
-}
-
-const fn class_of_drugs(offset: ConceptId, name: &'static str, parent: Option<ConceptId>) -> Concept {
-    Concept { id: LOCAL + offset, name, domain: "Drug", class: "Drug Class", standard: 'C', parent }
-}
-
-const CONCEPTS: &[Concept] = &[
-    concept(100, "Mental disorder (invented)", "Condition", "Disorder", None),
-    concept(110, "Depression (invented)", "Condition", "Disorder", Some(MENTAL_DISORDER)),
-    concept(111, "Mild depression (invented)", "Condition", "Disorder", Some(DEPRESSION)),
-    concept(112, "Severe depression (invented)", "Condition", "Disorder", Some(DEPRESSION)),
-    concept(113, "Recurrent depression (invented)", "Condition", "Disorder", Some(DEPRESSION)),
-    concept(120, "Psychosis (invented)", "Condition", "Disorder", Some(MENTAL_DISORDER)),
-    concept(121, "First psychosis (invented)", "Condition", "Disorder", Some(PSYCHOSIS)),
-    concept(122, "Lasting psychosis (invented)", "Condition", "Disorder", Some(PSYCHOSIS)),
-    concept(123, "Delusional psychosis (invented)", "Condition", "Disorder", Some(PSYCHOSIS)),
-    concept(130, "Bipolar disorder (invented)", "Condition", "Disorder", Some(MENTAL_DISORDER)),
-    concept(131, "Bipolar disorder with mania (invented)", "Condition", "Disorder", Some(BIPOLAR)),
-    concept(132, "Bipolar disorder without mania (invented)", "Condition", "Disorder", Some(BIPOLAR)),
-    concept(133, "Bipolar disorder in remission (invented)", "Condition", "Disorder", Some(BIPOLAR)),
-    concept(140, "Other mental disorder (invented)", "Condition", "Disorder", Some(MENTAL_DISORDER)),
-    concept(141, "Anxiety (invented)", "Condition", "Disorder", Some(OTHER_DISORDER)),
-    concept(142, "Personality disorder (invented)", "Condition", "Disorder", Some(OTHER_DISORDER)),
-    concept(143, "Eating disorder (invented)", "Condition", "Disorder", Some(OTHER_DISORDER)),
-    concept(150, "Alcohol misuse (invented)", "Condition", "Disorder", Some(MENTAL_DISORDER)),
-    concept(151, "Harmful drinking (invented)", "Condition", "Disorder", Some(ALCOHOL)),
-    concept(152, "Alcohol dependence (invented)", "Condition", "Disorder", Some(ALCOHOL)),
-    concept(200, "Self-harm (invented)", "Condition", "Finding", None),
-    concept(201, "Self-injury (invented)", "Condition", "Finding", Some(SELF_HARM)),
-    concept(202, "Self-poisoning (invented)", "Condition", "Finding", Some(SELF_HARM)),
-    concept(211, "Harm to self reported (invented)", "Observation", "Finding", Some(SELF_HARM)),
-    concept(212, "Suicide attempt reported (invented)", "Observation", "Finding", Some(SELF_HARM)),
-    class_of_drugs(300, "Psychotropic medicines (invented)", None),
-    class_of_drugs(310, "Antidepressants (invented)", Some(PSYCHOTROPIC)),
-    concept(311, "Sertavine (invented)", "Drug", "Ingredient", Some(ANTIDEPRESSANT)),
-    concept(312, "Mirtalopram (invented)", "Drug", "Ingredient", Some(ANTIDEPRESSANT)),
-    concept(313, "Duloxafine (invented)", "Drug", "Ingredient", Some(ANTIDEPRESSANT)),
-    class_of_drugs(320, "Antipsychotics (invented)", Some(PSYCHOTROPIC)),
-    concept(321, "Olanperidol (invented)", "Drug", "Ingredient", Some(ANTIPSYCHOTIC)),
-    concept(322, "Risperipine (invented)", "Drug", "Ingredient", Some(ANTIPSYCHOTIC)),
-    concept(323, "Aripizapine (invented)", "Drug", "Ingredient", Some(ANTIPSYCHOTIC)),
-    concept(390, "Other medicine (invented)", "Drug", "Ingredient", None),
-    concept(400, "Visit (invented)", "Visit", "Visit", None),
-    concept(410, "Inpatient stay (invented)", "Visit", "Visit", Some(VISIT)),
-    concept(420, "Outpatient contact (invented)", "Visit", "Visit", Some(VISIT)),
-    concept(421, "Assessment visit (invented)", "Visit", "Visit", Some(OUTPATIENT)),
-    concept(430, "Emergency visit (invented)", "Visit", "Visit", Some(VISIT)),
-    concept(500, "PHQ-9 total (invented)", "Measurement", "Score", None),
-    concept(510, "Body mass index (invented)", "Measurement", "Body measure", None),
-    concept(520, "Score (invented)", "Unit", "Unit", None),
-    concept(530, "Kilogram per square metre (invented)", "Unit", "Unit", None),
-    concept(600, "Deprivation quintile (invented)", "Observation", "Social context", None),
-    concept(610, "Ethnicity (invented)", "Observation", "Social context", None),
-    concept(621, "White (invented)", "Race", "Ethnic group", Some(ETHNICITY)),
-    concept(622, "Asian (invented)", "Race", "Ethnic group", Some(ETHNICITY)),
-    concept(623, "Black (invented)", "Race", "Ethnic group", Some(ETHNICITY)),
-    concept(624, "Mixed (invented)", "Race", "Ethnic group", Some(ETHNICITY)),
-    concept(625, "Other ethnic group (invented)", "Race", "Ethnic group", Some(ETHNICITY)),
-    concept(626, "Ethnicity not asked (invented)", "Race", "Ethnic group", Some(ETHNICITY)),
-    concept(627, "Ethnicity refused (invented)", "Race", "Ethnic group", Some(ETHNICITY)),
-    concept(900, "Invented record", "Type Concept", "Type Concept", None),
-];
+/// Of a score.
+pub(super) const SCORE: Unit = Unit { concept: LOCAL + 520, code: "{score}" };
+/// Of a body mass index.
+pub(super) const KG_PER_M2: Unit = Unit { concept: LOCAL + 530, code: "kg/m2" };
+/// Of a weight.
+pub(super) const KG: Unit = Unit { concept: LOCAL + 531, code: "kg" };
+/// Of a weight, at some sites.
+pub(super) const POUND: Unit = Unit { concept: LOCAL + 532, code: "[lb_av]" };
+/// Of glycated haemoglobin.
+pub(super) const MMOL_PER_MOL: Unit = Unit { concept: LOCAL + 533, code: "mmol/mol" };
+/// Of glycated haemoglobin, at some sites.
+pub(super) const PER_CENT: Unit = Unit { concept: LOCAL + 534, code: "%" };
 
 /// Kinds of a disorder; the disorder itself comes first.
 pub(super) const fn disorder(diagnosis: Diagnosis) -> [ConceptId; 4] {
     let first = match diagnosis {
-        Diagnosis::Depression => DEPRESSION,
-        Diagnosis::Psychosis => PSYCHOSIS,
-        Diagnosis::Bipolar => BIPOLAR,
-        Diagnosis::Other => OTHER_DISORDER,
+        Diagnosis::Depression => LOCAL + 110,
+        Diagnosis::Psychosis => LOCAL + 120,
+        Diagnosis::Bipolar => LOCAL + 130,
+        Diagnosis::Other => LOCAL + 140,
     };
     [first, first + 1, first + 2, first + 3]
+}
+
+/// What is noticed before there is a diagnosis.
+pub(super) const fn symptom(diagnosis: Diagnosis) -> ConceptId {
+    match diagnosis {
+        Diagnosis::Depression => LOCAL + 191,
+        _ => LOCAL + 192,
+    }
+}
+
+/// The two kinds right below a kind: of a disorder its forms, of an ingredient its products. Only for concepts that have
+/// two, which are the kinds of [`disorder`], of self-harm and of medicines.
+pub(super) const fn finer(concept: ConceptId) -> [ConceptId; 2] {
+    let place = (concept - LOCAL) * 10;
+    [LOCAL + place + 1, LOCAL + place + 2]
+}
+
+/// A condition in the hospital's own system.
+pub(super) const fn own_code(condition: ConceptId) -> ConceptId {
+    condition + OWN_SYSTEM
+}
+
+/// How the hospital's own system writes a condition.
+pub(super) fn own_word(condition: ConceptId) -> String {
+    format!("ZX{}", condition - LOCAL)
 }
 
 /// OMOP's own concept for sex; none for unknown.
@@ -184,68 +180,71 @@ pub(super) const fn ethnicity(ethnicity: RecordedEthnicity) -> ConceptId {
     }
 }
 
-const CONCEPT_COLUMNS: &[&str] = &[
-    "concept_id",
-    "concept_name",
-    "domain_id",
-    "vocabulary_id",
-    "concept_class_id",
-    "standard_concept",
-    "concept_code",
-    "valid_start_date",
-    "valid_end_date",
-    "invalid_reason",
-];
+const VALID_FROM: Date = date(1970, 1, 1);
+const VALID_TO: Date = date(2099, 12, 31);
 
-const ANCESTOR_COLUMNS: &[&str] =
-    &["ancestor_concept_id", "descendant_concept_id", "min_levels_of_separation", "max_levels_of_separation"];
-
-/// Writes CONCEPT and CONCEPT_ANCESTOR.
-pub(super) fn write(folder: &Path) -> Result<(), SynthError> {
-    let mut file = CsvFile::create(folder.join("CONCEPT.csv"), CONCEPT_COLUMNS)?;
-    let mut row = |id, name, domain, vocabulary, class, standard, code: &str| {
-        file.row(&[
-            ("concept_id", &id),
-            ("concept_name", &name),
-            ("domain_id", &domain),
-            ("vocabulary_id", &vocabulary),
-            ("concept_class_id", &class),
-            ("standard_concept", &OrEmpty(standard)),
-            ("concept_code", &code),
-            ("valid_start_date", &"1970-01-01"),
-            ("valid_end_date", &"2099-12-31"),
-        ])
-    };
-    row(NONE, "No matching concept", "Metadata", "None", "Undefined", None, "No matching concept")?;
-    row(MALE, "MALE", "Gender", "Gender", "Gender", Some('S'), "M")?;
-    row(FEMALE, "FEMALE", "Gender", "Gender", "Gender", Some('S'), "F")?;
-    row(CDM_VERSION, "OMOP CDM Version 5.4.0", "Metadata", "CDM", "CDM", Some('S'), "CDM v5.4.0")?;
-    for c in CONCEPTS {
-        let code = format!("SYN-{}", c.id - LOCAL);
-        row(c.id, c.name, c.domain, "Synth", c.class, Some(c.standard), &code)?;
+/// Writes CONCEPT, CONCEPT_ANCESTOR and CONCEPT_RELATIONSHIP.
+pub(super) fn write(folders: &Folders) -> Result<(), SynthError> {
+    write_concepts(folders)?;
+    let mut file = folders.table(&columns::CONCEPT_ANCESTOR)?;
+    for (descendant, above) in tree::ancestors() {
+        for (ancestor, levels) in above {
+            file.row(&[
+                ("ancestor_concept_id", ancestor.into()),
+                ("descendant_concept_id", descendant.into()),
+                ("min_levels_of_separation", levels.min.into()),
+                ("max_levels_of_separation", levels.max.into()),
+            ])?;
+        }
     }
     file.finish()?;
-    write_ancestors(folder)
+    let mut file = folders.table(&columns::CONCEPT_RELATIONSHIP)?;
+    for condition in conditions() {
+        let own = own_code(condition.id());
+        for (from, to, how) in [(own, condition.id(), "Maps to"), (condition.id(), own, "Mapped from")] {
+            file.row(&[
+                ("concept_id_1", from.into()),
+                ("concept_id_2", to.into()),
+                ("relationship_id", how.into()),
+                ("valid_start_date", VALID_FROM.into()),
+                ("valid_end_date", VALID_TO.into()),
+            ])?;
+        }
+    }
+    file.finish()
 }
 
-/// Every concept is its own ancestor at distance 0, as in OMOP; the tree is a tree, so the smallest
-/// and largest distance are equal.
-fn write_ancestors(folder: &Path) -> Result<(), SynthError> {
-    let parents: BTreeMap<ConceptId, Option<ConceptId>> = CONCEPTS.iter().map(|c| (c.id, c.parent)).collect();
-    let mut file = CsvFile::create(folder.join("CONCEPT_ANCESTOR.csv"), ANCESTOR_COLUMNS)?;
-    for &descendant in parents.keys() {
-        let mut ancestor = Some(descendant);
-        let mut levels = 0;
-        while let Some(id) = ancestor {
+fn conditions() -> impl Iterator<Item = &'static concepts::Concept> {
+    concepts::CONCEPTS.iter().filter(|concept| concept.domain == "Condition")
+}
+
+fn write_concepts(folders: &Folders) -> Result<(), SynthError> {
+    let mut file = folders.table(&columns::CONCEPT)?;
+    let mut row =
+        |id: ConceptId, name: &str, domain: &str, vocabulary: &str, class: &str, standard, code: &str| {
             file.row(&[
-                ("ancestor_concept_id", &id),
-                ("descendant_concept_id", &descendant),
-                ("min_levels_of_separation", &levels),
-                ("max_levels_of_separation", &levels),
-            ])?;
-            ancestor = parents[&id];
-            levels += 1;
-        }
+                ("concept_id", id.into()),
+                ("concept_name", name.into()),
+                ("domain_id", domain.into()),
+                ("vocabulary_id", vocabulary.into()),
+                ("concept_class_id", class.into()),
+                ("standard_concept", Option::<&str>::into(standard)),
+                ("concept_code", code.into()),
+                ("valid_start_date", VALID_FROM.into()),
+                ("valid_end_date", VALID_TO.into()),
+            ])
+        };
+    row(NONE, "No matching concept", "Metadata", "None", "Undefined", None, "No matching concept")?;
+    row(MALE, "MALE", "Gender", "Gender", "Gender", Some("S"), "M")?;
+    row(FEMALE, "FEMALE", "Gender", "Gender", "Gender", Some("S"), "F")?;
+    row(CDM_VERSION, "OMOP CDM Version 5.4.0", "Metadata", "CDM", "CDM", Some("S"), "CDM v5.4.0")?;
+    for c in concepts::CONCEPTS {
+        let code = c.code.map_or_else(|| format!("SYN-{}", c.place), str::to_owned);
+        row(c.id(), c.name, c.domain, c.vocabulary, c.class, Some(c.standard), &code)?;
+    }
+    for c in conditions() {
+        let name = format!("{}, local code", c.name);
+        row(own_code(c.id()), &name, c.domain, "SynthLocal", c.class, None, &own_word(c.id()))?;
     }
     file.finish()
 }

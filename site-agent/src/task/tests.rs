@@ -297,8 +297,8 @@ fn nothing_after_the_end() {
 fn models_are_those_of_the_task() {
     let study = study(&[]);
     let architecture = study.architecture();
-    let zeros = vec![0; architecture.parameters()];
-    let mut moved = zeros.clone();
+    let first = study.initial_parameters();
+    let mut moved = first.clone();
     moved[0] = 1;
     let check = |edit: fn(&mut ModelHeader), values: &[i32], round: Option<u32>, good: bool| {
         let mut header = ModelHeader {
@@ -312,14 +312,14 @@ fn models_are_those_of_the_task() {
         assert_eq!(found.is_ok(), good, "{found:?}");
         assert!(good || rule(found) == "task.model");
     };
-    check(|_| {}, &zeros, Some(0), true);
+    check(|_| {}, &first, Some(0), true);
     check(|_| {}, &moved, Some(0), false);
-    check(|_| {}, &zeros, Some(1), false);
+    check(|_| {}, &first, Some(1), false);
     check(|h| h.round = 1, &moved, Some(1), true);
     check(|h| h.round = 20, &moved, None, true);
     check(|h| h.round = 21, &moved, None, false);
-    check(|h| h.study = Digest::of(b"other"), &zeros, Some(0), false);
-    check(|h| h.architecture.hidden = vec![2], &zeros, Some(0), false);
+    check(|h| h.study = Digest::of(b"other"), &first, Some(0), false);
+    check(|h| h.architecture.hidden = vec![2], &first, Some(0), false);
 }
 
 /// Two studies whose sum is within the cap at the order that is best in the end: the first fixed

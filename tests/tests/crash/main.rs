@@ -13,6 +13,7 @@ mod coordinator;
 mod disk;
 mod recovery;
 mod rotation;
+mod snapshot;
 mod together;
 
 use consilium_common::id::Digest;
@@ -20,7 +21,6 @@ use consilium_common::key::SecretKey;
 use consilium_common::ledger::entry::{Body, Role};
 use consilium_common::ledger::rules::{self, State};
 use consilium_common::model::blob::{self, ModelHeader};
-use consilium_common::model::initial::initial_parameters;
 use consilium_common::privacy::accountant::{Accountant, epsilon_by};
 use consilium_common::protocol::{Decision, Start, Task};
 use consilium_common::signed::Signed;
@@ -144,7 +144,7 @@ fn study_text() -> String {
 
 fn with_tasks(mut world: World, study: &Study) -> World {
     let architecture = study.architecture();
-    let values = initial_parameters(&architecture, &study.digest);
+    let values = study.initial_parameters();
     let mut model = |round| {
         let architecture = architecture.clone();
         let header = ModelHeader { schema: "model/1".into(), study: study.digest, round, architecture };

@@ -133,7 +133,16 @@ fn worth_a_line(site: &SiteDifference) -> Vec<String> {
     }
     let counts: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let summary = (!counts.is_empty()).then(|| format!("added: {}", counts.join(", ")));
-    let routine = ["reserve", "release", "commit", "dataset_version", "reserve_block", "commit_sum", "sum"];
+    let routine = [
+        "reserve",
+        "release",
+        "commit",
+        "dataset_version",
+        "cohort_version",
+        "reserve_block",
+        "commit_sum",
+        "sum",
+    ];
     let lines = site
         .added
         .iter()

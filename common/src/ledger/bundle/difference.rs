@@ -177,8 +177,15 @@ fn words(body: &Body, state: Option<&State>) -> String {
         Body::KeyChange { key, .. } => {
             format!("the ledger's key changed to {key}, signed by the old and the new one")
         }
+        Body::KeyLost { key, endorsements, .. } => format!(
+            "the ledger's key was lost; it goes on under {key}, for which {} other hospitals vouch",
+            endorsements.len()
+        ),
         Body::StudyOpen { study_id, study, .. } => format!("study {study_id} ({}) opened", study.short()),
         Body::DatasetVersion { .. } => "commitment to the examples".to_owned(),
+        Body::CohortVersion { .. } => {
+            "commitments to the frozen examples, the opt-out lists, the source and the queries".to_owned()
+        }
         Body::Reserve { round, count, .. } => {
             format!("round {}: {count} steps paid for", u64::from(*round) + 1)
         }

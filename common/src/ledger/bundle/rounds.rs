@@ -6,7 +6,6 @@ use crate::id::Digest;
 use crate::ledger::rules::Slot;
 use crate::model::aggregate::WeightedSum;
 use crate::model::blob::{self, Header, ModelHeader, UpdateHeader};
-use crate::model::initial::initial_parameters;
 use crate::study::{Mode, Study};
 
 /// The model after the last round.
@@ -30,7 +29,7 @@ impl Audit<'_> {
     /// Checks `rounds/`, `final/` and the exported model. Returns how many rounds there are, and the
     /// final model.
     pub(super) fn rounds(&mut self, study: &Study, sites: &[SiteReport]) -> (u32, Option<FinalModel>) {
-        let mut expected = Some(initial_parameters(&study.architecture(), &study.digest));
+        let mut expected = Some(study.initial_parameters());
         let mut round = 0;
         while self.files.has(&format!("rounds/{round}/model")) {
             let model = self.model(&format!("rounds/{round}/model"), study, round, expected.as_deref());

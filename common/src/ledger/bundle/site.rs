@@ -4,6 +4,7 @@
 use super::decisions::Approvals;
 use super::diagnosis::Evidence;
 use super::finding::Finding;
+use super::lost_keys::vouched;
 use super::{Audit, CLOCK_SKEW_MS, Files, Manifest, SiteReport, Trust};
 use crate::id::{Digest, SiteName};
 use crate::key::PublicKey;
@@ -60,13 +61,15 @@ impl Audit<'_> {
         self.unsigned(place, &checkpoint, signed);
         self.kept_elsewhere(trust, roster, of_roster, &note, &tree);
         self.key_changes(&roster.name, &report.history);
+        self.lost_keys(&roster.name, &report.history, &tree, trust);
         self.recoveries(&roster.name, &report.history);
         self.build(&folder, &report.history);
         match replayed {
             Ok(state) => {
                 let of = (&study.digest, manifest.coordinator);
                 self.checkpoint(&checkpoint, &note, roster, &state, of, &mut report);
-                report.witnesses = self.witnesses(&checkpoint, &note, &state, approvals);
+                let vouched = vouched(&state, &study.digest, &report.history, approvals);
+                report.witnesses = self.witnesses(&checkpoint, &note, &state, approvals, vouched);
                 self.opened(&folder, &state, study, approvals);
                 report.ledger = Some(state);
             }

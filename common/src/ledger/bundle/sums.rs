@@ -11,7 +11,6 @@ use super::{Audit, Finding, SiteReport};
 use crate::id::{Digest, SiteName};
 use crate::ledger::rules::{Masked, Slot, State};
 use crate::model::blob::{self, ModelHeader};
-use crate::model::initial::initial_parameters;
 use crate::model::step::ServerStep;
 use crate::privacy::clip::Lattice;
 use crate::secagg::{Agreement, InvalidRecord, SumRecord};
@@ -116,7 +115,7 @@ impl Audit<'_> {
         let planned = study.privacy.training.rounds;
         let agreement = self.agreement(compared, Summed::Training, checked);
         let due = self.rounds_due(compared);
-        let mut values = Some(initial_parameters(&study.architecture(), &study.digest));
+        let mut values = Some(study.initial_parameters());
         let mut round = 0;
         let mut models = Vec::new();
         while round < due || self.files.has(&file(round)) {
@@ -216,7 +215,8 @@ impl Audit<'_> {
         let mut groupings = study.groupings().into_iter();
         if self.files.has(&file(round + 1)) || groupings.any(|name| self.files.has(&grouping_file(&name))) {
             self.notes.push(format!(
-                "round {round}: no ledger recorded its end; fixed by the model of the next step"
+                "{}: no ledger recorded its end; fixed by the model of the next round",
+                Summed::Training.words(round)
             ));
         } else if round + 1 >= due {
             // Otherwise the next one is missing, which is a finding.
@@ -311,7 +311,8 @@ impl Audit<'_> {
         let before = self.findings.len();
         let (record, values) = SumRecord::decode(&bytes).map_err(|error| self.found(file, error)).ok()?;
         if record.step != step {
-            self.found(file, format!("expected the sum of step {step}, came {}", record.step));
+            let (expected, came) = (summed.words(step), summed.words_of_any(record.step));
+            self.found(file, format!("expected the sum of {expected}, came that of {came}"));
             return None;
         }
         let other_model = model.filter(|model| *model != record.model);
@@ -362,10 +363,10 @@ impl<'s> Compared<'s> {
 /// A sum that is not in the bundle, as the first ledger that knows of it has it.
 fn missing(known: Option<(&SiteName, u64, &Masked)>) -> Option<String> {
     let (site, _, masked) = known?;
-    let (entry, step, attempt) = (masked.ended.as_ref()?.entry, masked.step, masked.attempt);
+    let entry = masked.ended.as_ref()?.entry;
+    let which = Summed::of_earmark(masked.earmark).attempt_words(masked.step, masked.attempt);
     Some(format!(
-        "the sum of step {step}, attempt {attempt} is not in the bundle; entry {entry} of {site}'s ledger says \
-         how it ended"
+        "the sum of {which} is not in the bundle; entry {entry} of {site}'s ledger says how it ended"
     ))
 }
 

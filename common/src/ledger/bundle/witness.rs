@@ -8,13 +8,15 @@ use crate::ledger::rules::State;
 
 impl Audit<'_> {
     /// Who did. A ledger whose format promises it has another participant's cosignature, under the key of that
-    /// participant's approval. What is there must verify in any case.
+    /// participant's approval, or is of a study that participants have `vouched` for. What is there must verify in
+    /// any case.
     pub(super) fn witnesses(
         &mut self,
         file: &str,
         note: &Note,
         state: &State,
         approvals: &Approvals,
+        vouched: bool,
     ) -> Vec<SiteName> {
         let mut witnesses = Vec::new();
         for (site, approval) in approvals.iter().filter(|(site, _)| *site != state.site()) {
@@ -24,7 +26,8 @@ impl Audit<'_> {
                 Err(error) => self.found(file, error),
             }
         }
-        if state.is_witnessed_by_sites() && approvals.len() >= SITES_WITH_WITNESS && witnesses.is_empty() {
+        let promised = state.is_witnessed_by_sites() && approvals.len() >= SITES_WITH_WITNESS;
+        if promised && witnesses.is_empty() && !vouched {
             self.found(file, "not cosigned by another participant");
         }
         witnesses

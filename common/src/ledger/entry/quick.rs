@@ -10,7 +10,7 @@ use super::{Body, Entry};
 use crate::id::Digest;
 use crate::time::Time;
 
-/// The entry, if it is a `dataset_version`, `reserve`, `release` or `commit` in exactly our own spelling.
+/// The entry, if it is a `dataset_version`, `cohort_version`, `reserve`, `release` or `commit` in exactly our own spelling.
 pub(super) fn read(bytes: &[u8]) -> Option<Entry> {
     let mut text = Text(bytes);
     text.literal(r#"{"time":""#)?;
@@ -24,6 +24,17 @@ pub(super) fn read(bytes: &[u8]) -> Option<Entry> {
             let study = text.study()?;
             text.literal(r#","commitment":"#)?;
             Body::DatasetVersion { study, commitment: text.digest()? }
+        }
+        b"cohort_version" => {
+            let study = text.study()?;
+            text.literal(r#","cohort":"#)?;
+            let cohort = text.digest()?;
+            text.literal(r#","opt_outs":"#)?;
+            let opt_outs = text.digest()?;
+            text.literal(r#","source":"#)?;
+            let source = text.digest()?;
+            text.literal(r#","queries":"#)?;
+            Body::CohortVersion { study, cohort, opt_outs, source, queries: text.digest()? }
         }
         b"reserve" => {
             let (study, earmark, first, count) = text.burn()?;
@@ -173,11 +184,12 @@ mod tests {
     }
 
     /// One of each kind that is read here.
-    fn bodies(small: u32, large: u64) -> [Body; 4] {
+    fn bodies(small: u32, large: u64) -> [Body; 5] {
         let [study, digest] = [Digest::of(&large.to_le_bytes()), Digest::of(&small.to_le_bytes())];
         let (earmark, first, count, round) = (small, large, large / 3, small ^ 1);
         [
             Body::DatasetVersion { study, commitment: digest },
+            Body::CohortVersion { study, cohort: digest, opt_outs: study, source: digest, queries: study },
             Body::Reserve { study, earmark, first, count, round, model: digest },
             Body::Release { study, earmark, first, count, model: digest },
             Body::Commit { reserve: large, output: digest },

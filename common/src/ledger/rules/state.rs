@@ -2,13 +2,16 @@
 
 mod caps;
 mod keys;
+mod loss;
+
+pub use loss::KEY_LOST;
 
 use super::recovered::Recovery;
 use super::sums::{Block, Ended, Sums};
 use super::{Owner, REPLAY_SLACK};
 use crate::id::{Digest, SiteName, StudyId};
 use crate::key::PublicKey;
-use crate::ledger::entry::{Body, Caps, Earmark, Entry, Participant, Role};
+use crate::ledger::entry::{Account, Body, Caps, Earmark, Entry, Participant, Role};
 use crate::privacy::filter::Filter;
 use crate::privacy::mechanism::Event;
 use crate::protocol::Approval;
@@ -24,7 +27,7 @@ pub struct State {
     head: Digest,
     time: Time,
     owner: Owner,
-    /// Keys that were given up, each with the index of its `key_change`.
+    /// Keys that were given up or lost, each with the index of its `key_change` or `key_lost`.
     former: Vec<(u64, PublicKey)>,
     caps: Caps,
     /// The cap over all studies: training people's, then evaluation people's.
@@ -39,6 +42,8 @@ pub struct State {
     pub(super) sums: Sums,
     /// Every `recovered`, by its index.
     pub(super) recoveries: BTreeMap<u64, Recovery>,
+    /// The newest `key_lost` by which roles were lost: from there on people of either role have paid for everything before.
+    roles_lost: Option<u64>,
     /// The refusals recorded on the last entry's day.
     refusals: BTreeSet<(String, Option<Digest>)>,
 }
@@ -66,7 +71,7 @@ pub struct StudyRecord {
     pub burnt: Vec<u64>,
     /// The newest commitment to its examples.
     pub dataset_version: Option<Digest>,
-    /// The reason of its `close`.
+    /// The reason of its `close`, or `key_lost`.
     pub closed: Option<String>,
 }
 
@@ -132,6 +137,7 @@ impl State {
             slots: BTreeMap::new(),
             sums: Sums::default(),
             recoveries: BTreeMap::new(),
+            roles_lost: None,
             refusals: BTreeSet::new(),
         }
     }
@@ -248,18 +254,6 @@ impl State {
             .collect()
     }
 
-    /// What was burnt at the expense of a role, over all studies.
-    #[must_use]
-    pub fn burnt(&self, role: Role) -> Vec<Event> {
-        self.studies.values().flat_map(|record| record.burnt_events(role)).collect()
-    }
-
-    /// What the caps count at the expense of a role: earmarked of open studies, burnt of closed ones.
-    #[must_use]
-    pub fn charged(&self, role: Role) -> Vec<Event> {
-        self.studies.values().flat_map(|record| record.charged_events(role)).collect()
-    }
-
     /// The cap over all studies for people of a role, with what [`State::charged`] lists charged to it:
     /// each study when it was opened, in the ledger's order, less what it had not burnt when it was
     /// closed.
@@ -306,6 +300,7 @@ impl State {
             Body::Genesis { .. } => unreachable!("checked: only the first entry is a genesis"),
             Body::PolicyChange { caps } => self.change_caps(caps),
             Body::KeyChange { key, .. } => self.change_key(*key),
+            Body::KeyLost { key, split, .. } => self.lose_key(*key, *split, entry.time),
             Body::StudyOpen { study, study_id, approval, participants, delta, earmarks } => {
                 let record = StudyRecord {
                     study_id: study_id.clone(),
@@ -336,6 +331,9 @@ impl State {
             }
             Body::DatasetVersion { study, commitment } => {
                 self.opened(study).dataset_version = Some(*commitment);
+            }
+            Body::CohortVersion { study, cohort, .. } => {
+                self.opened(study).dataset_version = Some(*cohort);
             }
             Body::Reserve { study, earmark, first, count, round, model } => {
                 self.keep(*study, *earmark, (*first, *count), Slot::Round(*round), *model, entry.time);
@@ -476,10 +474,15 @@ impl StudyRecord {
     /// What it has burnt at the expense of a role.
     #[must_use]
     pub fn burnt_events(&self, role: Role) -> Vec<Event> {
+        self.burnt_on(|account| account.is_paid_by(role))
+    }
+
+    /// What it has burnt on these accounts.
+    fn burnt_on(&self, accounts: impl Fn(Account) -> bool) -> Vec<Event> {
         self.earmarks
             .iter()
             .zip(&self.burnt)
-            .filter(|(earmark, burnt)| earmark.account.is_paid_by(role) && **burnt > 0)
+            .filter(|(earmark, burnt)| accounts(earmark.account) && **burnt > 0)
             .map(|(earmark, burnt)| earmark.event.with_count(*burnt))
             .collect()
     }

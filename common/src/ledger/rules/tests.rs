@@ -1,3 +1,4 @@
+mod key_lost;
 mod recovered;
 mod sums;
 mod total;
@@ -23,7 +24,7 @@ fn site() -> SiteName {
     "ashford".parse().expect("a name")
 }
 
-fn caps() -> Caps {
+pub(super) fn caps() -> Caps {
     Caps {
         policy: Digest::of(b"policy"),
         epsilon_total: 3.0,
@@ -111,6 +112,11 @@ fn open_of(study: Digest, earmarks: Vec<Earmark>) -> Body {
     }
 }
 
+fn cohort_version() -> Body {
+    let [cohort, opt_outs, source, queries] = [b"c", b"o", b"s", b"q"].map(|text| Digest::of(text));
+    Body::CohortVersion { study: study(), cohort, opt_outs, source, queries }
+}
+
 fn reserve(round: u32, first: u64, count: u64) -> Body {
     Body::Reserve { study: study(), earmark: 0, first, count, round, model: Digest::of(b"model") }
 }
@@ -173,12 +179,13 @@ fn a_whole_study() {
         release(1, 0),
         commit(10),
         release(2, 0),
+        cohort_version(),
         close(),
         refusal("ledger.study"),
         Body::PolicyChange { caps: Caps { epsilon_total: 8.0, ..caps() } },
     ];
     let state = state(&bodies);
-    assert_eq!((state.size(), state.site(), state.dataset()), (16, &site(), "d1"));
+    assert_eq!((state.size(), state.site(), state.dataset()), (17, &site(), "d1"));
     assert_eq!(state.caps().epsilon_total, 8.0);
     assert_eq!(state.next_unburnt(&study(), 0), Some(12));
     assert_eq!(state.next_unburnt(&study(), 2), Some(1));
@@ -220,6 +227,8 @@ fn order_of_entries() {
     check(&[open(), close(), open()], "ledger.study");
     check(&[open(), close(), reserve(0, 0, 1)], "ledger.study");
     check(&[open(), close(), close()], "ledger.study");
+    check(&[cohort_version()], "ledger.study");
+    check(&[open(), close(), cohort_version()], "ledger.study");
     check(&[open(), close(), Body::DatasetVersion { study: study(), commitment: study() }], "ledger.study");
     check(&[open(), reserve(0, 0, 1), close(), commit(2)], "ledger.study");
     check(&[open(), reserve(0, 0, 1), close(), abort(2)], "ledger.study");

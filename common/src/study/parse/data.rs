@@ -208,7 +208,8 @@ pub(super) fn split(top: &Section<'_>) -> Option<Split> {
     })
 }
 
-pub(super) fn model(top: &Section<'_>) -> Option<ModelFamily> {
+/// The model's shape, and what share of people is known to have the outcome.
+pub(super) fn model(top: &Section<'_>) -> Option<(ModelFamily, Option<f64>)> {
     const FAMILY: Ask = ask("family", "\"logistic\" or \"mlp\"", r#"family = "logistic""#);
     const HIDDEN: Ask = ask("hidden", "a list of 1 to 8 widths, each from 1 to 4096", "hidden = [16]");
     const WEIGHTS: Ask = ask(
@@ -216,6 +217,8 @@ pub(super) fn model(top: &Section<'_>) -> Option<ModelFamily> {
         "\"none\": weights computed from data couple persons",
         r#"class_weights = "none""#,
     );
+    const PREVALENCE: Ask =
+        ask("prevalence_public", "a published share from 0.0001 to 0.9999", "prevalence_public = 0.06");
     section(top, ask("model", "a table", "[model]"), |section| {
         let family = section.required(FAMILY, |v| v.word(&["logistic", "mlp"]));
         let class_weights = section.required(WEIGHTS, |v| v.word(&["none"]));
@@ -235,8 +238,9 @@ pub(super) fn model(top: &Section<'_>) -> Option<ModelFamily> {
                 none.map(|_| ModelFamily::Logistic)
             }
         };
+        let prevalence = section.optional(PREVALENCE, |v| v.number(|p| (0.0001..=0.9999).contains(&p)));
         class_weights?;
-        family
+        Some((family?, prevalence?))
     })
 }
 

@@ -1,6 +1,6 @@
 //! `[[site]]`, `[intended_use]`, `[governance]`.
 
-use super::super::limits::{PEOPLE_PUBLIC_MAX, SITES_MAX, SITES_MIN, WEIGHT_SUM_END};
+use super::super::limits::{OPT_OUT_LISTS_MAX, PEOPLE_PUBLIC_MAX, SITES_MAX, SITES_MIN, WEIGHT_SUM_END};
 use super::super::raw::{Ask, Section, Value, ask};
 use super::super::{Governance, GovernanceApproval, IntendedUse, RosterSite};
 use super::{name, section, sections};
@@ -97,6 +97,7 @@ pub(super) fn governance(top: &Section<'_>) -> Option<Governance> {
     const LAY: Ask =
         ask("lay_summary", "a paragraph that anybody can read", r#"lay_summary = "Six hospitals …""#);
     const APPROVALS: Ask = ask("approval", "tables [[governance.approval]]", "[[governance.approval]]");
+    const OPT_OUT: Ask = ask("opt_out", "a table", "[governance.opt_out]");
     section(top, SECTION, |section| {
         let sponsor = section.required(SPONSOR, Value::text);
         let permitted_purpose = section.required(PURPOSE, super::label);
@@ -104,6 +105,12 @@ pub(super) fn governance(top: &Section<'_>) -> Option<Governance> {
         let valid_until = section.required(UNTIL, Value::date);
         let lay_summary = section.required(LAY, Value::text);
         let approvals = section.optional(APPROVALS, |v| sections(v, approval));
+        let opt_outs = section.optional(OPT_OUT, |v| {
+            let section = v.section()?;
+            let lists = opt_outs(&section);
+            section.finish();
+            lists
+        });
         let (valid_from, valid_until) = (valid_from?, valid_until?);
         if valid_until < valid_from {
             let expected = format!("a day from {valid_from} on");
@@ -116,8 +123,36 @@ pub(super) fn governance(top: &Section<'_>) -> Option<Governance> {
             valid_until,
             lay_summary: lay_summary?,
             approvals: approvals?.unwrap_or_default(),
+            opt_outs: opt_outs?.unwrap_or_default(),
         })
     })
+}
+
+/// The lists that each site must apply. How they are applied is said in the file, so that whoever signs it has read it,
+/// and can be said in one way only.
+fn opt_outs(section: &Section<'_>) -> Option<Vec<String>> {
+    const HONOUR: Ask =
+        ask("honour", "1 to 16 names of lists that each site applies", r#"honour = ["site-register"]"#);
+    const RECHECK: Ask = ask("recheck", "\"every-round\"", r#"recheck = "every-round""#);
+    const MID_STUDY: Ask =
+        ask("mid_study", "\"exclude-from-next-round\"", r#"mid_study = "exclude-from-next-round""#);
+    let lists = section.required(HONOUR, |value| {
+        let lists = value.list(1..=OPT_OUT_LISTS_MAX, super::label)?;
+        for (i, list) in lists.iter().enumerate() {
+            if lists[..i].contains(list) {
+                return value.wrong_because(
+                    "names that differ",
+                    &format!("{list:?} twice"),
+                    "keep one of them",
+                );
+            }
+        }
+        Some(lists)
+    });
+    let recheck = section.optional(RECHECK, |v| v.word(&["every-round"]));
+    let mid_study = section.optional(MID_STUDY, |v| v.word(&["exclude-from-next-round"]));
+    let (_, _) = (recheck?, mid_study?);
+    lists
 }
 
 fn approval(section: &Section<'_>) -> Option<GovernanceApproval> {

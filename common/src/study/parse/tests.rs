@@ -63,6 +63,41 @@ fn the_example_says_what_it_says() {
 }
 
 #[test]
+fn opt_out_lists() {
+    assert_eq!(parsed(EXAMPLE).governance.opt_outs, Vec::<String>::new());
+    let with = |table: &str| {
+        EXAMPLE.replacen("[[governance.approval]]", &format!("{table}\n[[governance.approval]]"), 1)
+    };
+    let whole = "[governance.opt_out]\nhonour = [\"site-register\", \"uk-ndoo\"]\nrecheck = \"every-round\"\n\
+                 mid_study = \"exclude-from-next-round\"";
+    assert_eq!(parsed(&with(whole)).governance.opt_outs, ["site-register", "uk-ndoo"]);
+    let guide = include_str!("../../../../docs/STUDY-FILE.md");
+    assert!(guide.contains(&format!("```toml\n{whole}\n```")), "the guide prints it");
+    assert_eq!(parsed(&with("[governance.opt_out]\nhonour = [\"a\"]")).governance.opt_outs, ["a"]);
+    for (table, key, expected) in [
+        ("[governance.opt_out]", "governance.opt_out.honour", "1 to 16 names"),
+        ("[governance.opt_out]\nhonour = []", "governance.opt_out.honour", "1 to 16 names"),
+        ("[governance.opt_out]\nhonour = [\"a b\"]", "governance.opt_out.honour[1]", "1 to 16 names"),
+        ("[governance.opt_out]\nhonour = [\"a\", \"a\"]", "governance.opt_out.honour", "twice"),
+        (
+            "[governance.opt_out]\nhonour = [\"a\"]\nrecheck = \"never\"",
+            "governance.opt_out.recheck",
+            "every-round",
+        ),
+        (
+            "[governance.opt_out]\nhonour = [\"a\"]\nmid_study = \"keep\"",
+            "governance.opt_out.mid_study",
+            "next-round",
+        ),
+        ("[governance.opt_out]\nhonour = [\"a\"]\nlist = 3", "governance.opt_out.list", "unknown key"),
+    ] {
+        let mistakes = parse(with(table).as_bytes()).expect_err(table);
+        let [mistake] = mistakes.list() else { panic!("not one mistake for {table:?}: {mistakes}") };
+        assert!(mistake.key == key && mistake.to_string().contains(expected), "{table:?}: {mistake}");
+    }
+}
+
+#[test]
 fn an_mlp_and_other_spellings() {
     let mlp = replaced(EXAMPLE, r#""logistic"       #"#, "\"mlp\"\nhidden = [16, 8] #");
     assert_eq!(parsed(&mlp).architecture().parameters(), 8 * 16 + 16 + 16 * 8 + 8 + 8 + 1);
@@ -155,6 +190,7 @@ fn every_key_has_its_rule() {
             "split.training_share",
             "the same role in every study",
         ),
+        ("prevalence_public = 0.06", "prevalence_public = 1", "model.prevalence_public", "a published share"),
         ("class_weights = \"none\"", "class_weights = \"balanced\"", "model.class_weights", "couple persons"),
         ("\"logistic\"       #", "\"mlp\"       #", "model.hidden", "widths"),
         ("\"logistic\"       #", "\"gru\"       #", "model.family", "\"logistic\" or \"mlp\""),

@@ -13,7 +13,6 @@ const LATER: &[&str] = &[
     "governance.conflicts",
     "governance.funding",
     "governance.model_destination",
-    "governance.opt_out",
     "governance.protocol",
     "governance.withdrawal",
     "intended_use.known_inequalities",

@@ -112,7 +112,7 @@ fn numbers_are_chosen_from_the_grid() {
     let study = study(3);
     let sites = sites_of(16, &study);
     let architecture = study.architecture();
-    let start = initial::initial_parameters(&architecture, &study.digest);
+    let start = study.initial_parameters();
     let pooled = pool(&sites, &architecture, |examples| &examples.training);
     let args = args("");
     let hospitals = hospitals(&args, &study, &sites, &architecture, &start, &pooled).expect("hospitals");

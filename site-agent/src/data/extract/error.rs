@@ -1,11 +1,11 @@
-//! Why a folder's records cannot be used for a study. Names tables, concepts and the study's own words; nothing of a
+//! Why a source's records cannot be used for a study. Names tables, concepts and the study's own words; nothing of a
 //! patient.
 
-use crate::data::omop::{InvalidOmop, Table};
+use crate::data::omop::InvalidOmop;
 use std::fmt;
 use std::path::PathBuf;
 
-/// A folder of OMOP tables that a study cannot read.
+/// OMOP tables that a study cannot read.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidRecords {
     /// The tables themselves cannot be read.
@@ -13,29 +13,48 @@ pub enum InvalidRecords {
     Omop(#[from] InvalidOmop),
     /// What is given is a plain table.
     #[error(
-        "{path}: this is a plain table, and the study reads OMOP records: give the folder of the OMOP tables"
+        "{path}: this is a plain table, and the study reads OMOP records: give the folder of the OMOP tables, or the \
+         source.toml of their database"
     )]
     PlainTable {
         /// Which.
         path: PathBuf,
     },
     /// A table without which the study's words mean nothing here.
-    #[error(
-        "{path}: table {table} is missing, which the study reads for {role}; if it is empty here, export it empty"
-    )]
+    #[error("{place}: {what}, which the study reads for {role}; if it is empty here, export it empty")]
     MissingTable {
-        /// Which folder.
-        path: PathBuf,
-        /// Which table.
-        table: Table,
+        /// Which folder or database.
+        place: String,
+        /// That, in words.
+        what: String,
         /// What the study reads there.
         role: String,
     },
-    /// The vocabulary is not the study's.
-    #[error("{path}: the vocabulary does not fit the study:\n{}", Listed(.mismatches))]
-    Vocabulary {
+    /// MEDS without what the study asks about a person.
+    #[error(
+        "{place}: no metadata/attributes.parquet, and the study reads {columns} of every person: nothing else in MEDS says it"
+    )]
+    NoAttributes {
         /// Which folder.
-        path: PathBuf,
+        place: String,
+        /// Which columns of it.
+        columns: String,
+    },
+    /// Records in a form that the study does not name.
+    #[error("{place}: this is {found}, and data.format of the study is {expected}")]
+    OtherFormat {
+        /// Which folder or database.
+        place: String,
+        /// What it is.
+        found: &'static str,
+        /// What the study says.
+        expected: String,
+    },
+    /// The vocabulary is not the study's.
+    #[error("{place}: the vocabulary does not fit the study:\n{}", Listed(.mismatches))]
+    Vocabulary {
+        /// Which folder or database.
+        place: String,
         /// Each of them; at least one.
         mismatches: Vec<Mismatch>,
     },
@@ -45,14 +64,6 @@ pub enum InvalidRecords {
         /// The lattice's largest batch.
         people_max: usize,
     },
-}
-
-impl InvalidRecords {
-    /// Whether this machine is at fault, and not the data.
-    #[must_use]
-    pub const fn is_of_this_machine(&self) -> bool {
-        matches!(self, Self::Omop(InvalidOmop::Scratch { .. }))
-    }
 }
 
 /// A concept set that does not mean here what it means in the study.
@@ -70,10 +81,21 @@ pub enum Mismatch {
         /// Its name here.
         found: String,
     },
+    /// MEDS whose codes have no number of OMOP's.
+    #[error(
+        "concept set {set} names {concept} by OMOP's number, and metadata/codes.parquet gives no concept_id: it can be found \
+         by its code only"
+    )]
+    NoConceptIds {
+        /// Of the study.
+        set: String,
+        /// The first such concept.
+        concept: String,
+    },
     /// Nothing is below anything.
     #[error(
-        "concept set {set} asks for everything below its concepts, and table concept_ancestor is missing or empty: export \
-         it with the other tables"
+        "concept set {set} asks for everything below its concepts, and table concept_ancestor (of MEDS: parent_codes) is \
+         missing or empty: export it with the other tables"
     )]
     NoHierarchy {
         /// Of the study.

@@ -1,4 +1,4 @@
-//! One pass over a folder's tables, and everybody's examples.
+//! One pass over a source's tables, and everybody's examples.
 
 use super::attributes;
 use super::attrition::{Attrition, Tally};
@@ -9,18 +9,21 @@ use super::outcome::{self, Found};
 use super::plan::{Plan, domain_of};
 use super::resolve::{self, Note, Resolved};
 use super::timeline::Lists;
+use super::wanted::{columns_of_person, wanted};
+use crate::data::omop::meds::Meds;
 use crate::data::omop::{
-    Domain, Folder, History, InvalidOmop, People, Reading, Table, TableCounts, history, stream,
+    Domain, Folder, History, InvalidOmop, Opened, People, Reading, Source, Table, TableCounts, history,
+    is_of_database, stream,
 };
 use crate::data::split::SplitKey;
 use crate::data::table::FILE_NAME;
-use crate::data::{Loaded, training_people_max};
+use crate::data::{Loaded, Whose, training_people_max};
 use consilium_common::examples::Examples;
 use consilium_common::study::records::{AtRisk, Covariate, Records, Rule};
 use consilium_common::study::{AttributeValues, Study};
 use std::path::Path;
 
-/// A folder's examples, and what the hospital may want to know of them.
+/// A source's examples, and what the hospital may want to know of them.
 pub struct Extracted {
     /// Examples, one a person, by person.
     pub loaded: Loaded,
@@ -28,7 +31,7 @@ pub struct Extracted {
     pub report: Report,
 }
 
-/// What came of a folder under a study. Exact counts of patients: it stays at the site, and has no `Debug`.
+/// What came of a source under a study. Exact counts of patients: it stays at the site, and has no `Debug`.
 pub struct Report {
     /// People for each step.
     pub attrition: Attrition,
@@ -47,31 +50,33 @@ pub struct Report {
     pub tables: Vec<(Table, TableCounts)>,
 }
 
-/// Reads a folder under a study.
+/// Reads a source under a study: of its tables and columns those that the study's words need ([`super::wanted`]).
 ///
 /// # Privacy
 /// A person's example, role and groups depend on that person's rows, the vocabulary, the study and the site's key alone:
-/// folders that differ in one person's rows give examples that differ in that person's only. Rows that cannot be used
+/// sources that differ in one person's rows give examples that differ in that person's only. Rows that cannot be used
 /// contribute nothing and are counted in the report. What comes back must not leave the site except through a
 /// mechanism.
 ///
 /// # Errors
-/// The folder cannot be used for the study.
+/// The source cannot be used for the study.
 ///
 /// # Panics
 /// Only for a `Study` that does not read records.
-pub fn extract(
-    root: &Path,
+pub fn extract<'a>(
+    source: impl Into<Source<'a>>,
     study: &Study,
     records: &Records,
     key: &SplitKey,
     reading: &Reading<'_>,
 ) -> Result<Extracted, InvalidRecords> {
-    let folder = open(root, study, records)?;
-    let resolved = resolve::resolve(&folder, records)?;
+    let wanted = wanted(records);
+    let source = source.into().only(&wanted);
+    check_tables(source, study, records)?;
+    let resolved = resolve::resolve(source, records)?;
     let plan = Plan::new(study, records, &resolved);
-    let people = People::read(&folder)?;
-    let (stream, mut clinical) = stream::read(&folder, &plan.domains(), reading, |event| plan.wants(event))?;
+    let people = People::read(source)?;
+    let (stream, mut clinical) = stream::read(source, &plan.domains(), reading, |event| plan.wants(event))?;
     let mut extraction = Extraction::new(&plan, key);
     for (domain, faults) in history::each(&people, stream, |history| extraction.take(history))? {
         clinical.entry(domain).or_default().faults.merge(&faults);
@@ -79,47 +84,78 @@ pub fn extract(
     let mut tables =
         vec![(Table::Person, people.person_counts), (Table::ObservationPeriod, people.period_counts)];
     tables.extend(clinical.into_iter().map(|(domain, counts)| (Table::Clinical(domain), counts)));
-    tables.retain(|(table, _)| folder.has(*table));
+    tables.retain(|(table, _)| source.has(*table));
     extraction.finish(resolved, tables)
 }
 
-/// Whether a folder has what a study reads: its tables, their columns, the vocabulary. Reads nothing of a person.
+/// Whether a source has what a study reads: its tables, their columns, in a database the right to read them, and the
+/// vocabulary. Reads nothing of a person.
 ///
 /// # Errors
 /// As [`extract`].
-pub fn check(root: &Path, study: &Study, records: &Records) -> Result<Vec<Note>, InvalidRecords> {
-    let folder = open(root, study, records)?;
-    People::check_columns(&folder)?;
-    let resolved = resolve::resolve(&folder, records)?;
+pub fn check<'a>(
+    source: impl Into<Source<'a>>,
+    study: &Study,
+    records: &Records,
+) -> Result<Vec<Note>, InvalidRecords> {
+    let wanted = wanted(records);
+    let source = source.into().only(&wanted);
+    check_tables(source, study, records)?;
+    People::check_columns(source)?;
+    let resolved = resolve::resolve(source, records)?;
     for domain in Plan::new(study, records, &resolved).domains() {
-        stream::check_columns(&folder, domain)?;
+        stream::check_columns(source, domain)?;
     }
     Ok(resolved.notes)
 }
 
-/// Whether a path is a folder of OMOP tables rather than a plain table; opens none of them.
+/// Whether a path is one of records rather than of a plain table; opens no table.
 #[must_use]
-pub fn is_folder(path: &Path) -> bool {
+pub fn are_records(path: &Path) -> bool {
+    if path.is_file() {
+        return is_of_database(path);
+    }
+    if Meds::is_at(path) {
+        return true;
+    }
     path.is_dir()
         && !path.join(FILE_NAME).is_file()
         && !matches!(Folder::open(path), Err(InvalidOmop::NoTables { .. } | InvalidOmop::Unreadable { .. }))
 }
 
-fn open(root: &Path, study: &Study, records: &Records) -> Result<Folder, InvalidRecords> {
-    let folder = match Folder::open(root) {
-        Err(_) if root.is_file() || root.join(FILE_NAME).is_file() => {
-            return Err(InvalidRecords::PlainTable { path: root.to_owned() });
-        }
-        opened => opened?,
-    };
-    match tables(study, records).into_iter().find(|(table, _)| !folder.has(*table)) {
-        Some((table, role)) => Err(InvalidRecords::MissingTable { path: root.to_owned(), table, role }),
-        None => Ok(folder),
+/// Opens the records at a path: a folder of OMOP tables or of MEDS, or a database that a `source.toml` names.
+///
+/// # Errors
+/// A plain table, or what cannot be opened.
+pub fn open(path: &Path) -> Result<Opened, InvalidRecords> {
+    if path.is_file() && !is_of_database(path) {
+        return Err(InvalidRecords::PlainTable { path: path.to_owned() });
+    }
+    match Opened::open(path) {
+        Err(_) if path.join(FILE_NAME).is_file() => Err(InvalidRecords::PlainTable { path: path.to_owned() }),
+        opened => Ok(opened?),
     }
 }
 
+/// Whether a source is of a form that the study names, has every table, and may be read.
+fn check_tables(source: Source<'_>, study: &Study, records: &Records) -> Result<(), InvalidRecords> {
+    let place = source.place();
+    if !records.formats.iter().any(|format| format.starts_with(source.format())) {
+        let found = if source.meds().is_some() { "MEDS" } else { "OMOP tables" };
+        return Err(InvalidRecords::OtherFormat { place, found, expected: records.formats.join(" or ") });
+    }
+    if let Some((table, role)) = tables(study, records).into_iter().find(|(table, _)| !source.has(*table)) {
+        return Err(InvalidRecords::MissingTable { place, what: source.lacking(table), role });
+    }
+    let of_person = columns_of_person(records);
+    if source.meds().is_some_and(|meds| !meds.has_attributes()) && !of_person.is_empty() {
+        return Err(InvalidRecords::NoAttributes { place, columns: of_person.join(", ") });
+    }
+    Ok(source.granted()?)
+}
+
 /// Every table that the study's words name, and what for.
-fn tables(study: &Study, records: &Records) -> Vec<(Table, String)> {
+pub(in crate::data) fn tables(study: &Study, records: &Records) -> Vec<(Table, String)> {
     let clinical = |table| Table::Clinical(domain_of(table));
     let mut tables = vec![(Table::ObservationPeriod, "when people were observed".to_owned())];
     let entry = records.cohort.entry.iter();
@@ -159,6 +195,7 @@ pub(super) struct Extraction<'a> {
     unknown: Vec<u64>,
     pub(super) training: Examples,
     pub(super) evaluation: Examples,
+    whose: Whose,
     with_outcome: [u64; 2],
 }
 
@@ -174,6 +211,7 @@ impl<'a> Extraction<'a> {
             unknown: vec![0; plan.study.attributes.len()],
             training: Examples::new(width),
             evaluation: Examples::new(width),
+            whose: Whose::default(),
             with_outcome: [0; 2],
         }
     }
@@ -194,9 +232,12 @@ impl<'a> Extraction<'a> {
             *unknown += u64::from(is_unknown(&attribute.values, *group));
         }
         // As a table would name the same person.
-        let pseudonym = self.key.pseudonym(&history.person.id.0.to_string());
+        let id = history.person.id.0.to_string();
+        let pseudonym = self.key.pseudonym(&id);
         let trains = pseudonym.trains(plan.study.split.training_share);
         let examples = if trains { &mut self.training } else { &mut self.evaluation };
+        let ids = if trains { &mut self.whose.training } else { &mut self.whose.evaluation };
+        ids.push(&id);
         self.with_outcome[usize::from(!trains)] += u64::from(happened);
         examples.push_person(&[(inputs, if happened { 1.0 } else { 0.0 })], groups);
     }
@@ -225,7 +266,8 @@ impl<'a> Extraction<'a> {
             notes: resolved.notes,
             tables,
         };
-        Ok(Extracted { loaded: Loaded { training: self.training, evaluation: self.evaluation }, report })
+        let loaded = Loaded { training: self.training, evaluation: self.evaluation, whose: self.whose };
+        Ok(Extracted { loaded, report })
     }
 }
 

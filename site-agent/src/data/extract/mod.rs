@@ -2,7 +2,7 @@
 //! everything means.
 //!
 //! ```text
-//! resolve (concept sets and units against the folder's vocabulary) → plan (what is looked for, numbered)
+//! wanted (which columns of which tables) → resolve (concept sets and units against the source's vocabulary) → plan (what is looked for, numbered)
 //!   → load: one pass over the tables, one person at a time
 //!       → timeline (a person's events by what is looked for) → cohort (the index) → outcome → covariates, attributes
 //!   → attrition, counts: for the hospital's own eyes
@@ -22,6 +22,7 @@ mod outcome;
 mod plan;
 mod resolve;
 mod timeline;
+mod wanted;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -29,5 +30,7 @@ pub(crate) mod tests;
 pub use attrition::Attrition;
 pub use covariates::LeftOut;
 pub use error::{InvalidRecords, Mismatch};
-pub use load::{Extracted, Report, check, extract, is_folder};
+pub(super) use load::tables;
+pub use load::{Extracted, Report, are_records, check, extract, open};
 pub use resolve::{Note, Remark};
+pub use wanted::wanted;

@@ -1,13 +1,14 @@
-//! What the study's concept sets and units mean here: against the folder's own vocabulary, never narrower or wider
+//! What the study's concept sets and units mean here: against the source's own vocabulary, never narrower or wider
 //! than the study without saying so.
 
 use super::error::{InvalidRecords, Mismatch};
+use crate::data::omop::meds::Meds;
 use crate::data::omop::vocabulary::{self, Concept};
-use crate::data::omop::{ConceptId, Folder, Table, units};
+use crate::data::omop::{ConceptId, Source, Table, units};
 use consilium_common::study::records::{ConceptRef, Covariate, Member, Records};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// The study's words as this folder's numbers.
+/// The study's words as this source's numbers.
 pub(super) struct Resolved {
     /// The concepts of each of [`Records::sets`].
     pub(super) sets: Vec<BTreeSet<ConceptId>>,
@@ -17,7 +18,7 @@ pub(super) struct Resolved {
     pub(super) notes: Vec<Note>,
 }
 
-/// Something of a concept set that the folder's vocabulary does not have: normal where only concepts in use are
+/// Something of a concept set that the source's vocabulary does not have: normal where only concepts in use are
 /// exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
@@ -52,39 +53,52 @@ impl Remark {
 /// Reads what the study needs of the vocabulary; nothing of a person.
 ///
 /// # Errors
-/// A name that is not the folder's, a hierarchy or vocabulary that is not there, a file that cannot be read.
-pub(super) fn resolve(folder: &Folder, records: &Records) -> Result<Resolved, InvalidRecords> {
-    if !records.sets.is_empty() && !folder.has(Table::Concept) {
+/// A name that is not the source's, a hierarchy or vocabulary that is not there, a file that cannot be read.
+pub(super) fn resolve(source: Source<'_>, records: &Records) -> Result<Resolved, InvalidRecords> {
+    if !records.sets.is_empty() && !source.has(Table::Concept) {
         return Err(InvalidRecords::MissingTable {
-            path: folder.root().to_owned(),
-            table: Table::Concept,
+            place: source.place(),
+            what: source.lacking(Table::Concept),
             role: "the names and codes of its concept sets".to_owned(),
         });
     }
     let asked = Asked::of(records);
-    let concepts = vocabulary::concepts(folder, |concept| asked.has(concept))?;
-    let below = if asked.is_hierarchical(records) {
+    let concepts = if asked.is_empty() {
+        BTreeMap::new()
+    } else {
+        vocabulary::concepts(source, |concept| asked.has(concept))?
+    };
+    let below = if is_hierarchical(records) {
         let roots = members(records).filter(|(_, member)| member.descendants);
         let roots = roots.flat_map(|(_, member)| found(&concepts, &member.concept)).collect();
-        vocabulary::descendants(folder, &roots)?
+        vocabulary::descendants(source, &roots)?
     } else {
         Some(BTreeMap::new())
     };
-    meant(records, &concepts, below.as_ref())
-        .map_err(|mismatches| InvalidRecords::Vocabulary { path: folder.root().to_owned(), mismatches })
+    let has_ids = source.meds().is_none_or(Meds::has_concept_ids);
+    meant(records, &concepts, below.as_ref(), has_ids)
+        .map_err(|mismatches| InvalidRecords::Vocabulary { place: source.place(), mismatches })
 }
 
-/// The study's words by what was found in the vocabulary; `below` is none where there is no hierarchy.
+/// The study's words by what was found in the vocabulary; `below` is none where there is no hierarchy, and `has_ids` says
+/// whether the source knows OMOP's numbers at all.
 pub(super) fn meant(
     records: &Records,
     concepts: &BTreeMap<ConceptId, Concept>,
     below: Option<&BTreeMap<ConceptId, BTreeSet<ConceptId>>>,
+    has_ids: bool,
 ) -> Result<Resolved, Vec<Mismatch>> {
     let mut mismatches = Vec::new();
     let mut notes = Vec::new();
     let mut sets = Vec::new();
     for set in &records.sets {
-        if below.is_none() && set.include.iter().chain(&set.exclude).any(|member| member.descendants) {
+        let members = || set.include.iter().chain(&set.exclude);
+        let by_id = members().find(|member| matches!(member.concept, ConceptRef::Id { .. }));
+        if let Some(member) = by_id.filter(|_| !has_ids) {
+            let (set, concept) = (set.name.clone(), member.concept.words());
+            mismatches.push(Mismatch::NoConceptIds { set, concept });
+        }
+        if below.is_none() && members().any(|member| member.descendants) {
             mismatches.push(Mismatch::NoHierarchy { set: set.name.clone() });
         }
         let mut concepts_of = |members: &[Member]| -> BTreeSet<ConceptId> {
@@ -145,9 +159,14 @@ impl<'a> Asked<'a> {
             || is_unit(concept) && self.units.contains(concept.code.as_str())
     }
 
-    fn is_hierarchical(&self, records: &Records) -> bool {
-        members(records).any(|(_, member)| member.descendants)
+    fn is_empty(&self) -> bool {
+        self.ids.is_empty() && self.codes.is_empty() && self.units.is_empty()
     }
+}
+
+/// Whether a study asks for what is below a concept.
+pub(super) fn is_hierarchical(records: &Records) -> bool {
+    members(records).any(|(_, member)| member.descendants)
 }
 
 fn is_unit(concept: &Concept) -> bool {

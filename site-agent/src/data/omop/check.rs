@@ -9,7 +9,7 @@ use super::fault::FaultCounts;
 use super::history::{self, History, union};
 use super::people::{People, Person};
 use super::rows::TableCounts;
-use super::schema::{self, Table};
+use super::schema::Table;
 use super::source::Source;
 use super::stream::{self, Reading};
 use super::vocabulary::{self, Concept};
@@ -129,7 +129,7 @@ impl Check {
 
 fn count(source: Source<'_>, table: Table) -> Result<TableCounts, InvalidOmop> {
     let mut counts = TableCounts::default();
-    source.read(table, schema::columns(table), &mut |batch| {
+    source.read(table, &mut |batch| {
         counts.rows += batch.rows as u64;
         Ok(())
     })?;

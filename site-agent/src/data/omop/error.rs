@@ -1,6 +1,7 @@
 //! Why a source cannot be read as OMOP: file, row and column, never a cell's text, and never the text of a
 //! dependency's error, which may quote one.
 
+use super::meds::InvalidMeds;
 use super::postgres::InvalidDatabase;
 use super::schema::Table;
 use std::io;
@@ -125,6 +126,9 @@ pub enum InvalidOmop {
     /// A database, not a folder.
     #[error(transparent)]
     Database(#[from] InvalidDatabase),
+    /// MEDS, not OMOP.
+    #[error(transparent)]
+    Meds(#[from] InvalidMeds),
     /// The folder for intermediate files failed.
     #[error("intermediate files in {path}: {source}")]
     Scratch {

@@ -105,8 +105,8 @@ impl Folder {
     }
 }
 
-/// All files below a table's folder, by name.
-fn parts(root: &Path) -> Result<Vec<TableFile>, InvalidOmop> {
+/// All files below a folder, by name.
+pub(super) fn parts(root: &Path) -> Result<Vec<TableFile>, InvalidOmop> {
     let mut files = Vec::new();
     let mut folders = vec![(root.to_owned(), 0)];
     let too_many =

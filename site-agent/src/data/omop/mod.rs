@@ -1,8 +1,9 @@
 //! A hospital's OMOP tables as one ordered stream of events.
 //!
 //! ```text
-//! folder (which files) → read (pieces) → split_rows + csv_rows | parquet_rows (cells)
+//! wanted (which columns); folder (which files) → read (pieces) → split_rows + csv_rows | parquet_rows (cells)
 //!   | postgres (which columns) → read → postgres/binary (cells)
+//!   | meds (which codes) → read → parquet_rows (cells)
 //!   → rows (events, faults) → stream (threads, runs, spilling) → merge → history (one person at a time, beside people) → check
 //! ```
 //! Invariant: the same hospital gives the same stream, byte for byte, from CSV, CSV.GZ, Parquet or PostgreSQL, in any order
@@ -16,8 +17,10 @@ pub mod event;
 pub mod fault;
 mod folder;
 pub mod history;
+pub mod meds;
 mod merge;
 pub mod moment;
+mod opened;
 pub mod pack;
 mod parquet_rows;
 mod people;
@@ -32,6 +35,7 @@ mod split_rows;
 pub mod stream;
 pub mod units;
 pub mod vocabulary;
+mod wanted;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -42,8 +46,17 @@ pub use fault::{Fault, FaultCounts};
 pub use folder::Folder;
 pub use history::{EVENTS_PER_PERSON_MAX, History};
 pub use moment::{Day, Moment};
+pub use opened::{Opened, database_at, is_of_database};
 pub use people::{PEOPLE_MAX, PERIODS_MAX, People, Period, Person};
 pub use rows::TableCounts;
 pub use schema::Table;
 pub use source::Source;
 pub use stream::{Reading, Stream};
+
+/// The names of a table's columns that are ever read.
+#[cfg(test)]
+pub(crate) fn column_names(table: Table) -> Vec<&'static str> {
+    schema::columns(table).iter().flat_map(|column| column.names).copied().collect()
+}
+
+pub use wanted::{Part, Wanted};

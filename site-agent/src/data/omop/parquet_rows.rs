@@ -126,6 +126,11 @@ fn check_codecs(path: &Path, metadata: &ArrowReaderMetadata) -> Result<(), Inval
 }
 
 impl Opened {
+    /// Whether the file has a column that was asked for, by its place there, in a type that is read.
+    pub(super) fn has(&self, column: usize) -> bool {
+        self.places[column].is_some()
+    }
+
     /// Row groups together with the number of rows before each.
     pub(super) fn row_groups(&self) -> Vec<(u64, u64)> {
         let mut before = 0;
@@ -204,7 +209,7 @@ impl Opened {
 
 /// A library that panics on a damaged file is one more way of saying so. What it panicked with is not shown:
 /// it may quote the file.
-fn guarded<T>(work: impl FnOnce() -> Option<T>) -> Option<T> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> Option<T>) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok().flatten()
 }
 

@@ -6,7 +6,7 @@ use super::event::{ConceptId, PersonId};
 use super::fault::{Fault, FaultCounts};
 use super::moment::{Day, YEARS};
 use super::rows::{self, TableCounts};
-use super::schema::{self, Table};
+use super::schema::Table;
 use super::source::Source;
 use std::num::NonZeroI64;
 
@@ -86,7 +86,7 @@ impl People {
         let mut person_counts = TableCounts::default();
         let mut persons = Vec::new();
         let too_many = |table, limit| InvalidOmop::TooManyRows { place: source.place(), table, limit };
-        source.read(Table::Person, schema::columns(Table::Person), &mut |batch| {
+        source.read(Table::Person, &mut |batch| {
             person_counts.rows += batch.rows as u64;
             persons.extend((0..batch.rows).filter_map(|row| person(batch, row, &mut person_counts.faults)));
             if person_counts.rows > PEOPLE_MAX {
@@ -100,7 +100,7 @@ impl People {
 
         let mut period_counts = TableCounts::default();
         let mut periods = Vec::new();
-        source.read(Table::ObservationPeriod, schema::columns(Table::ObservationPeriod), &mut |batch| {
+        source.read(Table::ObservationPeriod, &mut |batch| {
             period_counts.rows += batch.rows as u64;
             periods.extend((0..batch.rows).filter_map(|row| period(batch, row, &mut period_counts.faults)));
             if period_counts.rows > PERIODS_MAX {

@@ -2,12 +2,17 @@
 
 use super::cells::{Batch, Column};
 use super::error::InvalidOmop;
+use super::event::{Domain, Event};
 use super::folder::{Folder, Form, TableFile};
+use super::meds::{self, Meds, Mixed};
 use super::postgres::Database;
+use super::rows::{self, TableCounts};
 use super::schema::Table;
 use super::{csv_rows, parquet_rows};
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// About so many rows of a Parquet file are one piece.
@@ -15,58 +20,123 @@ const PIECE_ROWS: u64 = 1_000_000;
 
 /// A file, or some row groups of one, or a table of a database.
 pub(super) struct Piece<'a> {
-    pub(super) table: Table,
     /// Bytes or rows, about: the larger ones are begun first.
     pub(super) size: u64,
+    holds: Holds<'a>,
     what: What<'a>,
 }
 
+/// What its rows are.
+enum Holds<'a> {
+    Table(Table),
+    /// Events of several tables, as in MEDS.
+    Mixed(Box<Mixed<'a>>),
+}
+
 enum What<'a> {
-    Csv(TableFile, &'static [Column]),
+    Csv(TableFile, &'a [Column]),
     Parquet(Arc<parquet_rows::Opened>, Range<usize>),
-    Copy(&'a Database, &'static [Column]),
+    Copy(&'a Database, Table, &'a [Column]),
+    /// A shard of MEDS, as rows of table `person` or `observation_period`.
+    Meds(&'a Path, meds::AsTable),
 }
 
 /// A table of a database, where it has it.
 pub(super) fn whole_table<'a>(
     database: &'a Database,
     table: Table,
-    columns: &'static [Column],
+    columns: &'a [Column],
 ) -> Option<Piece<'a>> {
-    database.size(table).map(|size| Piece { table, size, what: What::Copy(database, columns) })
+    database.size(table).map(|size| Piece {
+        size,
+        holds: Holds::Table(table),
+        what: What::Copy(database, table, columns),
+    })
 }
 
 /// All pieces of a table in a folder. Reads the footers of Parquet files, so that a wrong type shows before anything is read.
 pub(super) fn pieces<'a>(
     folder: &Folder,
     table: Table,
-    columns: &'static [Column],
+    columns: &'a [Column],
 ) -> Result<Vec<Piece<'a>>, InvalidOmop> {
     let mut pieces = Vec::new();
     for file in folder.files(table) {
         let size = fs::metadata(&file.path).map_err(InvalidOmop::unreadable(&file.path))?.len();
         if file.form != Form::Parquet {
-            pieces.push(Piece { table, size, what: What::Csv(file.clone(), columns) });
+            let what = What::Csv(file.clone(), columns);
+            pieces.push(Piece { size, holds: Holds::Table(table), what });
             continue;
         }
-        let opened = Arc::new(parquet_rows::open(&file.path, columns)?);
-        let groups = opened.row_groups();
-        let rows = groups.last().map_or(0, |(before, rows)| before + rows);
-        let mut first = 0;
-        while first < groups.len() {
-            let begun = groups[first].0;
-            let next = (first + 1..groups.len())
-                .find(|at| groups[*at].0 - begun >= PIECE_ROWS)
-                .unwrap_or(groups.len());
-            let of_piece = groups.get(next).map_or(rows, |(before, _)| *before) - begun;
-            let share = u128::from(size) * u128::from(of_piece) / u128::from(rows.max(1));
-            pieces.push(Piece {
-                table,
-                size: u64::try_from(share).unwrap_or(u64::MAX),
-                what: What::Parquet(Arc::clone(&opened), first..next),
-            });
-            first = next;
-        }
+        pieces.extend(of_parquet(&file.path, columns, size)?.map(|(size, what)| Piece {
+            size,
+            holds: Holds::Table(table),
+            what,
+        }));
+    }
+    Ok(pieces)
+}
+
+/// A Parquet file as pieces of some row groups, with the size of each.
+fn of_parquet<'a>(
+    path: &Path,
+    columns: &[Column],
+    size: u64,
+) -> Result<impl Iterator<Item = (u64, What<'a>)> + use<'a>, InvalidOmop> {
+    let opened = Arc::new(parquet_rows::open(path, columns)?);
+    let groups = opened.row_groups();
+    let rows = groups.last().map_or(0, |(before, rows)| before + rows);
+    let mut first = 0;
+    Ok(std::iter::from_fn(move || {
+        let begun = groups.get(first)?.0;
+        let next =
+            (first + 1..groups.len()).find(|at| groups[*at].0 - begun >= PIECE_ROWS).unwrap_or(groups.len());
+        let of_piece = groups.get(next).map_or(rows, |(before, _)| *before) - begun;
+        let share = u128::from(size) * u128::from(of_piece) / u128::from(rows.max(1));
+        let what = What::Parquet(Arc::clone(&opened), first..next);
+        first = next;
+        Some((u64::try_from(share).unwrap_or(u64::MAX), what))
+    }))
+}
+
+/// All pieces of a folder of MEDS that stand for a table which is none of events.
+pub(super) fn of_meds<'a>(
+    meds: &'a Meds,
+    table: Table,
+    columns: &'a [Column],
+) -> Result<Vec<Piece<'a>>, InvalidOmop> {
+    let holds = || Holds::Table(table);
+    let file = |path: &Path, columns: &[Column]| -> Result<Vec<Piece<'a>>, InvalidOmop> {
+        let found = of_parquet(path, columns, 1)?;
+        Ok(found.map(|(size, what)| Piece { size, holds: holds(), what }).collect())
+    };
+    let shards = |as_table: meds::AsTable| {
+        let piece = |path: &'a PathBuf| Piece { size: 1, holds: holds(), what: What::Meds(path, as_table) };
+        meds.shards.iter().map(piece).collect()
+    };
+    match table {
+        Table::Person => match &meds.attributes {
+            Some(path) => file(path, &meds::of_attributes(columns)),
+            None => Ok(shards(meds::AsTable::Person)),
+        },
+        Table::ObservationPeriod if meds.has(table) => Ok(shards(meds::AsTable::ObservationPeriod)),
+        Table::Concept => file(&Meds::main_file(meds.root()), &meds::OF_CODES),
+        Table::ConceptAncestor => meds.ancestors.as_ref().map_or(Ok(vec![]), |path| file(path, columns)),
+        Table::ObservationPeriod | Table::CareSite | Table::Location | Table::Clinical(_) => Ok(vec![]),
+    }
+}
+
+/// All pieces of the events of a folder of MEDS.
+pub(super) fn events_of_meds<'a>(meds: &'a Meds, mixed: &Mixed<'a>) -> Result<Vec<Piece<'a>>, InvalidOmop> {
+    let columns = mixed.columns();
+    let mut pieces = Vec::new();
+    for path in &meds.shards {
+        let size = fs::metadata(path).map_err(InvalidOmop::unreadable(path))?.len();
+        pieces.extend(of_parquet(path, &columns, size)?.map(|(size, what)| Piece {
+            size,
+            holds: Holds::Mixed(Box::new(mixed.clone())),
+            what,
+        }));
     }
     Ok(pieces)
 }
@@ -79,7 +149,7 @@ impl Piece<'_> {
                 csv_rows::check_columns(&file.path, file.form == Form::CsvGz, columns)
             }
             // Looked at when the piece was made.
-            What::Parquet(..) | What::Copy(..) => Ok(()),
+            What::Parquet(..) | What::Copy(..) | What::Meds(..) => Ok(()),
         }
     }
 
@@ -91,7 +161,24 @@ impl Piece<'_> {
         match &self.what {
             What::Csv(file, columns) => csv_rows::read(&file.path, file.form == Form::CsvGz, columns, take),
             What::Parquet(opened, groups) => opened.read(groups.clone(), take),
-            What::Copy(database, columns) => database.read(self.table, columns, take),
+            What::Copy(database, table, columns) => database.read(*table, columns, take),
+            What::Meds(shard, as_table) => as_table.read(shard, take),
+        }
+    }
+
+    /// Gives every event of one of its batches to `take`, and counts by table.
+    pub(super) fn events<E>(
+        &self,
+        batch: &Batch,
+        counts: &mut BTreeMap<Domain, TableCounts>,
+        take: impl FnMut(Event) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match &self.holds {
+            Holds::Mixed(mixed) => mixed.events(batch, counts, take),
+            Holds::Table(Table::Clinical(domain)) => {
+                rows::events(batch, *domain, counts.entry(*domain).or_default(), take)
+            }
+            Holds::Table(_) => Ok(()),
         }
     }
 }

@@ -63,53 +63,129 @@ pub(super) fn events<E>(
     counts: &mut TableCounts,
     mut take: impl FnMut(Event) -> Result<(), E>,
 ) -> Result<(), E> {
-    counts.rows += batch.rows as u64;
-    for row in 0..batch.rows {
-        if let Some(event) = event(batch, row, domain, &mut counts.faults) {
-            counts.note_event(&event);
-            take(event)?;
-        }
-    }
-    Ok(())
+    (0..batch.rows).try_for_each(|row| Row::of(batch, row).take(domain, counts, &mut take))
 }
 
-fn event(batch: &Batch, row: usize, domain: Domain, faults: &mut FaultCounts) -> Option<Event> {
-    let person = person(batch.id(at::PERSON, row), faults)?;
-    let time = time(batch.moment(at::DATE, row), batch.moment(at::DATETIME, row), faults)?;
-    let mut id = |column| id(batch.id(column, row), faults);
-    let concept = match batch.id(at::CONCEPT, row) {
-        // That it is 0 is said below; that it is no number is said here.
-        Cell::Bad => ConceptId(id(at::CONCEPT)),
-        Cell::Is(concept) => ConceptId(concept),
-        _ => ConceptId::NONE,
-    };
-    let coded = ConceptId(id(at::VALUE_CONCEPT));
-    let mut unit = ConceptId(id(at::UNIT));
-    let visit = NonZeroI64::new(id(at::VISIT));
-    let provenance = ConceptId(id(at::PROVENANCE));
-    let status = ConceptId(id(at::STATUS));
-    let care_site = NonZeroI64::new(id(at::CARE_SITE));
-    if let (ConceptId::NONE, Cell::Is(by_text)) = (unit, batch.id(at::UNIT_TEXT, row)) {
-        faults.note(Fault::UnitByText);
-        unit = ConceptId(by_text);
-    }
-    if !concept.is_some() && domain != Domain::Death {
-        faults.note(Fault::Unmapped);
-    }
-    let value = match batch.number(at::NUMBER, row) {
-        Cell::Is(number) => Value::Number(number),
-        Cell::Missing if coded.is_some() => Value::Concept(coded),
-        Cell::Missing => Value::None,
-        Cell::Bad | Cell::OutOfYears => {
-            faults.note(Fault::ValueNotANumber);
-            Value::None
+/// The cells of a clinical table's row, whatever they were written as. No `Debug`: they are a patient's.
+pub(super) struct Row {
+    pub(super) person: Cell<i64>,
+    pub(super) concept: Cell<i64>,
+    pub(super) date: Cell<Moment>,
+    pub(super) datetime: Cell<Moment>,
+    pub(super) end_date: Cell<Moment>,
+    pub(super) end_datetime: Cell<Moment>,
+    pub(super) provenance: Cell<i64>,
+    pub(super) status: Cell<i64>,
+    pub(super) number: Cell<f64>,
+    pub(super) value_concept: Cell<i64>,
+    pub(super) unit: Cell<i64>,
+    pub(super) unit_text: Cell<i64>,
+    pub(super) visit: Cell<i64>,
+    pub(super) care_site: Cell<i64>,
+    /// Of a drug: how many days it was supplied for.
+    pub(super) days: Cell<f64>,
+}
+
+impl Row {
+    fn of(batch: &Batch, row: usize) -> Self {
+        Self {
+            person: batch.id(at::PERSON, row),
+            concept: batch.id(at::CONCEPT, row),
+            date: batch.moment(at::DATE, row),
+            datetime: batch.moment(at::DATETIME, row),
+            end_date: batch.moment(at::END_DATE, row),
+            end_datetime: batch.moment(at::END_DATETIME, row),
+            provenance: batch.id(at::PROVENANCE, row),
+            status: batch.id(at::STATUS, row),
+            number: batch.number(at::NUMBER, row),
+            value_concept: batch.id(at::VALUE_CONCEPT, row),
+            unit: batch.id(at::UNIT, row),
+            unit_text: batch.id(at::UNIT_TEXT, row),
+            visit: batch.id(at::VISIT, row),
+            care_site: batch.id(at::CARE_SITE, row),
+            days: batch.number(at::DAYS, row),
         }
-    };
-    if domain == Domain::Measurement && matches!(value, Value::Number(_)) && !unit.is_some() {
-        faults.note(Fault::NoUnit);
     }
-    let end = end(batch, row, time, faults);
-    Some(Event { person, time, domain, concept, end, value, unit, visit, provenance, status, care_site })
+
+    /// Gives the row's event to `take`, where it is one, and counts.
+    pub(super) fn take<E>(
+        &self,
+        domain: Domain,
+        counts: &mut TableCounts,
+        take: &mut impl FnMut(Event) -> Result<(), E>,
+    ) -> Result<(), E> {
+        counts.rows += 1;
+        let Some(event) = self.event(domain, &mut counts.faults) else { return Ok(()) };
+        counts.note_event(&event);
+        take(event)
+    }
+
+    fn event(&self, domain: Domain, faults: &mut FaultCounts) -> Option<Event> {
+        let person = person(self.person, faults)?;
+        let time = time(self.date, self.datetime, faults)?;
+        let mut id = |cell| id(cell, faults);
+        let concept = match self.concept {
+            // That it is 0 is said below; that it is no number is said here.
+            Cell::Bad => ConceptId(id(Cell::Bad)),
+            Cell::Is(concept) => ConceptId(concept),
+            _ => ConceptId::NONE,
+        };
+        let coded = ConceptId(id(self.value_concept));
+        let mut unit = ConceptId(id(self.unit));
+        let visit = NonZeroI64::new(id(self.visit));
+        let provenance = ConceptId(id(self.provenance));
+        let status = ConceptId(id(self.status));
+        let care_site = NonZeroI64::new(id(self.care_site));
+        if let (ConceptId::NONE, Cell::Is(by_text)) = (unit, self.unit_text) {
+            faults.note(Fault::UnitByText);
+            unit = ConceptId(by_text);
+        }
+        if !concept.is_some() && domain != Domain::Death {
+            faults.note(Fault::Unmapped);
+        }
+        let value = match self.number {
+            Cell::Is(number) => Value::Number(number),
+            Cell::Missing if coded.is_some() => Value::Concept(coded),
+            Cell::Missing => Value::None,
+            Cell::Bad | Cell::OutOfYears => {
+                faults.note(Fault::ValueNotANumber);
+                Value::None
+            }
+        };
+        if domain == Domain::Measurement && matches!(value, Value::Number(_)) && !unit.is_some() {
+            faults.note(Fault::NoUnit);
+        }
+        let end = self.end(time, faults);
+        Some(Event { person, time, domain, concept, end, value, unit, visit, provenance, status, care_site })
+    }
+
+    /// The end that is recorded; for a drug without one the last day that its supply covers, the first being the day it
+    /// began (as OHDSI's drug eras are derived).
+    fn end(&self, time: Moment, faults: &mut FaultCounts) -> Option<Moment> {
+        let end = match (self.end_datetime, self.end_date) {
+            (Cell::Is(end), _) | (_, Cell::Is(end)) => end,
+            (Cell::Missing, Cell::Missing) => {
+                return match self.days {
+                    Cell::Is(days) if (1.0..=DAYS_SUPPLY_MAX).contains(&days) => {
+                        #[expect(clippy::cast_possible_truncation, reason = "at most DAYS_SUPPLY_MAX")]
+                        let last = time.day().epoch_days() + days.ceil() as i32 - 1;
+                        Day::from_epoch_days(last).map(Moment::on).ok()
+                    }
+                    _ => None,
+                };
+            }
+            _ => {
+                faults.note(Fault::BadEnd);
+                return None;
+            }
+        };
+        let both_have_times = time.micros_of_day().is_some() && end.micros_of_day().is_some();
+        if if both_have_times { end < time } else { end.day() < time.day() } {
+            faults.note(Fault::NegativeLength);
+            return None;
+        }
+        Some(end)
+    }
 }
 
 /// Whose row it is.
@@ -165,32 +241,4 @@ fn time(date: Cell<Moment>, datetime: Cell<Moment>, faults: &mut FaultCounts) ->
             None
         }
     }
-}
-
-/// The end that is recorded; for a drug without one the last day that its supply covers, the first being the day it
-/// began (as OHDSI's drug eras are derived).
-fn end(batch: &Batch, row: usize, time: Moment, faults: &mut FaultCounts) -> Option<Moment> {
-    let end = match (batch.moment(at::END_DATETIME, row), batch.moment(at::END_DATE, row)) {
-        (Cell::Is(end), _) | (_, Cell::Is(end)) => end,
-        (Cell::Missing, Cell::Missing) => {
-            return match batch.number(at::DAYS, row) {
-                Cell::Is(days) if (1.0..=DAYS_SUPPLY_MAX).contains(&days) => {
-                    #[expect(clippy::cast_possible_truncation, reason = "at most DAYS_SUPPLY_MAX")]
-                    let last = time.day().epoch_days() + days.ceil() as i32 - 1;
-                    Day::from_epoch_days(last).map(Moment::on).ok()
-                }
-                _ => None,
-            };
-        }
-        _ => {
-            faults.note(Fault::BadEnd);
-            return None;
-        }
-    };
-    let both_have_times = time.micros_of_day().is_some() && end.micros_of_day().is_some();
-    if if both_have_times { end < time } else { end.day() < time.day() } {
-        faults.note(Fault::NegativeLength);
-        return None;
-    }
-    Some(end)
 }

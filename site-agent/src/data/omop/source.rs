@@ -1,87 +1,171 @@
-//! Where a hospital's OMOP tables are: in a folder, or in a database. Past this, both are read alike.
+//! Where a hospital's records are: OMOP tables in a folder or in a database, or MEDS. Past this, all are read alike.
 
 use super::cells::{Batch, Column};
 use super::error::InvalidOmop;
+use super::event::Domain;
 use super::folder::Folder;
+use super::meds::{Meds, Mixed};
 use super::postgres::Database;
 use super::read::{self, Piece};
 use super::schema::{self, Table};
+use super::wanted::Wanted;
 
-/// A hospital's tables, opened.
+/// A hospital's records, opened, and which of their columns are read.
 #[derive(Clone, Copy)]
-pub enum Source<'a> {
+pub struct Source<'a> {
+    form: Form<'a>,
+    /// None where every column of ours is.
+    wanted: Option<&'a Wanted>,
+}
+
+#[derive(Clone, Copy)]
+enum Form<'a> {
     /// Files in a folder.
     Folder(&'a Folder),
     /// A PostgreSQL database, on one snapshot.
     Database(&'a Database),
+    /// A folder of MEDS.
+    Meds(&'a Meds),
 }
 
 impl<'a> From<&'a Folder> for Source<'a> {
     fn from(folder: &'a Folder) -> Self {
-        Self::Folder(folder)
+        Self { form: Form::Folder(folder), wanted: None }
     }
 }
 
 impl<'a> From<&'a Database> for Source<'a> {
     fn from(database: &'a Database) -> Self {
-        Self::Database(database)
+        Self { form: Form::Database(database), wanted: None }
+    }
+}
+
+impl<'a> From<&'a Meds> for Source<'a> {
+    fn from(meds: &'a Meds) -> Self {
+        Self { form: Form::Meds(meds), wanted: None }
     }
 }
 
 impl<'a> Source<'a> {
+    /// The same, of which only some columns are read, and no other table.
+    #[must_use]
+    pub const fn only(self, wanted: &'a Wanted) -> Self {
+        Self { wanted: Some(wanted), ..self }
+    }
+
     /// Whether it has a table.
     #[must_use]
     pub fn has(&self, table: Table) -> bool {
-        match self {
-            Self::Folder(folder) => folder.has(table),
-            Self::Database(database) => database.has(table),
+        match self.form {
+            Form::Folder(folder) => folder.has(table),
+            Form::Database(database) => database.has(table),
+            Form::Meds(meds) => meds.has(table),
+        }
+    }
+
+    /// How a study's `data.format` begins that reads it.
+    #[must_use]
+    pub const fn format(&self) -> &'static str {
+        match self.form {
+            Form::Folder(_) | Form::Database(_) => "omop-cdm",
+            Form::Meds(_) => "meds",
+        }
+    }
+
+    /// In words, that it lacks a table.
+    #[must_use]
+    pub fn lacking(&self, table: Table) -> String {
+        match self.form {
+            Form::Folder(_) | Form::Database(_) => format!("table {table} is missing"),
+            Form::Meds(meds) => meds.lacking(table),
         }
     }
 
     /// Where it is, for people.
     #[must_use]
     pub fn place(&self) -> String {
-        match self {
-            Self::Folder(folder) => folder.root().display().to_string(),
-            Self::Database(database) => database.config().place(),
+        match self.form {
+            Form::Folder(folder) => folder.root().display().to_string(),
+            Form::Database(database) => database.config().place(),
+            Form::Meds(meds) => meds.root().display().to_string(),
+        }
+    }
+
+    /// Nothing, if everything that is asked for may be read; of a folder that shows when a file is opened.
+    ///
+    /// # Errors
+    /// A database's role may not read a column that is there: what, over all tables.
+    pub fn granted(&self) -> Result<(), InvalidOmop> {
+        match (self.form, self.wanted) {
+            (Form::Folder(_) | Form::Meds(_), _) => Ok(()),
+            (Form::Database(database), Some(wanted)) => Ok(database.granted(wanted)?),
+            (Form::Database(database), None) => Ok(database.granted(&Wanted::all(&Table::ALL))?),
         }
     }
 
     /// Most threads that can read together.
     pub(super) fn threads_max(&self) -> usize {
-        match self {
-            Self::Folder(_) => usize::MAX,
-            Self::Database(database) => database.config().connections,
+        match self.form {
+            Form::Folder(_) | Form::Meds(_) => usize::MAX,
+            Form::Database(database) => database.config().connections,
         }
     }
 
     /// All pieces of a table, none where it is missing. A type or a right that is wrong shows here, before anything is read.
-    pub(super) fn pieces(
-        &self,
-        table: Table,
-        columns: &'static [Column],
-    ) -> Result<Vec<Piece<'a>>, InvalidOmop> {
-        match self {
-            Self::Folder(folder) => read::pieces(folder, table, columns),
-            Self::Database(database) => {
-                database.granted(&[table])?;
+    pub(super) fn pieces(&self, table: Table) -> Result<Vec<Piece<'a>>, InvalidOmop> {
+        let columns = self.columns(table);
+        match self.form {
+            Form::Folder(folder) => read::pieces(folder, table, columns),
+            Form::Database(database) => {
+                database.granted_of(table, columns)?;
                 Ok(Vec::from_iter(read::whole_table(database, table, columns)))
             }
+            Form::Meds(meds) => match table {
+                Table::Clinical(domain) => self.event_pieces(&[domain]),
+                _ => read::of_meds(meds, table, columns),
+            },
         }
     }
 
-    /// Whether a table has the columns that we read, with types that we read; reads no row of it.
+    /// All pieces of the tables of some domains.
+    pub(super) fn event_pieces(&self, domains: &[Domain]) -> Result<Vec<Piece<'a>>, InvalidOmop> {
+        if let Form::Meds(meds) = self.form {
+            return read::events_of_meds(meds, &Mixed::new(meds, *self, domains));
+        }
+        let mut pieces = Vec::new();
+        for domain in domains {
+            pieces.extend(self.pieces(Table::Clinical(*domain))?);
+        }
+        Ok(pieces)
+    }
+
+    /// The folder of MEDS that it is.
+    #[must_use]
+    pub const fn meds(&self) -> Option<&'a Meds> {
+        match self.form {
+            Form::Meds(meds) => Some(meds),
+            Form::Folder(_) | Form::Database(_) => None,
+        }
+    }
+
+    /// By the places of [`schema::columns`]; those that are not read are absent.
+    pub(super) fn columns(&self, table: Table) -> &'a [Column] {
+        let columns = self.wanted.map_or(schema::columns(table), |wanted| wanted.columns(table));
+        assert!(!columns.is_empty(), "table {table} is asked for, and not among the tables that are read");
+        columns
+    }
+
+    /// Whether a table has the columns that are read, with types that we read; reads no row of it.
     pub(super) fn check_columns(&self, table: Table) -> Result<(), InvalidOmop> {
-        self.pieces(table, schema::columns(table))?.iter().try_for_each(Piece::check_columns)
+        self.pieces(table)?.iter().try_for_each(Piece::check_columns)
     }
 
     /// Gives every batch of a table to `take`; nothing where the table is missing.
     pub(super) fn read(
         &self,
         table: Table,
-        columns: &'static [Column],
         take: &mut dyn FnMut(&Batch) -> Result<(), InvalidOmop>,
     ) -> Result<(), InvalidOmop> {
-        self.pieces(table, columns)?.iter().try_for_each(|piece| piece.read(take))
+        self.pieces(table)?.iter().try_for_each(|piece| piece.read(take))
     }
 }

@@ -7,9 +7,9 @@ use super::error::InvalidOmop;
 use super::event::{Domain, Event, PersonId};
 use super::merge::Merge;
 use super::read::Piece;
-use super::rows::{self, TableCounts};
+use super::rows::TableCounts;
 use super::run::{self, Run, Sorted};
-use super::schema::{self, Table};
+use super::schema::Table;
 use super::scratch::Scratch;
 use super::source::Source;
 use std::collections::BTreeMap;
@@ -75,10 +75,7 @@ pub fn read<'a>(
     keep: impl Fn(&Event) -> bool + Sync,
 ) -> Result<(Stream, BTreeMap<Domain, TableCounts>), InvalidOmop> {
     let source = source.into();
-    let mut pieces = Vec::new();
-    for table in domains.iter().map(|domain| Table::Clinical(*domain)) {
-        pieces.extend(source.pieces(table, schema::columns(table))?);
-    }
+    let mut pieces = source.event_pieces(domains)?;
     // The largest first, so that no thread waits for another's last.
     pieces.sort_by_key(|piece| std::cmp::Reverse(piece.size));
     let threads = reading.threads.min(source.threads_max()).clamp(1, THREADS_MAX).min(pieces.len().max(1));
@@ -177,15 +174,13 @@ impl Shared<'_> {
         keep: &impl Fn(&Event) -> bool,
         worker: &mut Worker,
     ) -> Result<(), InvalidOmop> {
-        let Table::Clinical(domain) = piece.table else { return Ok(()) };
         let Worker { buffer, runs, counts } = worker;
-        let counts = counts.entry(domain).or_default();
         piece.read(&mut |batch| {
             if at > self.failed.load(Ordering::Relaxed) {
                 // An earlier piece has failed, and its error is the one that is shown.
                 return Err(InvalidOmop::unreadable(Path::new(""))(io::ErrorKind::Interrupted.into()));
             }
-            rows::events(batch, domain, counts, |event| {
+            piece.events(batch, counts, |event| {
                 if !keep(&event) {
                     return Ok(());
                 }

@@ -5,7 +5,7 @@
 use super::cells::Cell;
 use super::error::InvalidOmop;
 use super::event::ConceptId;
-use super::schema::{self, Table};
+use super::schema::Table;
 use super::source::Source;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ pub struct Concept {
     pub id: ConceptId,
     /// Its name.
     pub name: String,
-    /// Which domain it is of (`Condition`); empty where the table does not say.
+    /// Which domain it is of (`Condition`); empty where the table does not say, or it is not read.
     pub domain: String,
     /// Which vocabulary it is from (`SNOMED`).
     pub vocabulary: String,
@@ -36,7 +36,14 @@ pub fn concepts<'a>(
     keep: impl Fn(&Concept) -> bool,
 ) -> Result<BTreeMap<ConceptId, Concept>, InvalidOmop> {
     let mut concepts = BTreeMap::new();
-    source.into().read(Table::Concept, schema::columns(Table::Concept), &mut |batch| {
+    let source = source.into();
+    if let Some(meds) = source.meds() {
+        for concept in meds.concepts().iter().filter(|concept| keep(concept)) {
+            concepts.entry(concept.id).or_insert_with(|| concept.clone());
+        }
+        return Ok(concepts);
+    }
+    source.read(Table::Concept, &mut |batch| {
         for row in 0..batch.rows {
             let Cell::Is(id) = batch.id(0, row) else { continue };
             let text = |column| batch.text(column, row).trim().to_owned();
@@ -66,9 +73,13 @@ pub fn descendants<'a>(
     source: impl Into<Source<'a>>,
     of: &BTreeSet<ConceptId>,
 ) -> Result<Option<BTreeMap<ConceptId, BTreeSet<ConceptId>>>, InvalidOmop> {
+    let source = source.into();
+    if let Some(meds) = source.meds().filter(|meds| meds.ancestors.is_none()) {
+        return Ok(meds.below(of));
+    }
     let mut rows = 0;
     let mut below: BTreeMap<_, BTreeSet<_>> = of.iter().map(|id| (*id, BTreeSet::from([*id]))).collect();
-    source.into().read(Table::ConceptAncestor, schema::columns(Table::ConceptAncestor), &mut |batch| {
+    source.read(Table::ConceptAncestor, &mut |batch| {
         rows += batch.rows;
         for row in 0..batch.rows {
             let (Cell::Is(ancestor), Cell::Is(descendant)) = (batch.id(0, row), batch.id(1, row)) else {

@@ -285,7 +285,7 @@ fn a_header_is_checked_alone() {
 fn more_training_people_than_the_lattice_takes_are_refused_by_name() {
     let people_max = training_people_max(&study());
     let check = |training: usize, refused: bool| {
-        let mut loaded = Loaded { training: Examples::new(0), evaluation: Examples::new(0) };
+        let mut loaded = Loaded::new(0);
         for _ in 0..training {
             loaded.training.push_person(&[], vec![]);
         }

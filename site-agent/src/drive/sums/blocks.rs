@@ -97,8 +97,8 @@ impl Agent {
             model,
             output,
         };
-        let mut bodies: Vec<Body> = self.due_dataset_version(&study).into_iter().collect();
-        bodies.push(body);
+        let at = self.store.state().size() + u64::from(self.blocks.ended.is_some());
+        let bodies = self.cohort_version(&study, at).into_iter().chain([body]).collect();
         let entry = match self.append_with_end(bodies) {
             Ok(entry) => entry,
             // Nothing leaves, and the use, like its block, is never taken up again.
@@ -107,7 +107,6 @@ impl Agent {
                 return Err(error);
             }
         };
-        self.told_dataset_version(&study);
         self.blocks.begun.remove(&(begun.block, use_index));
         Ok(entry)
     }

@@ -77,7 +77,8 @@ impl Sums<'_> {
             }
             Summed::Grouping(earmark) => {
                 let (grouping, _) = task::sums::release(&study, earmark)?;
-                let known = self.model.as_ref().and_then(|model| model.scores.clone());
+                let known = self.model.as_ref().and_then(|model| model.scores_of(&data));
+                let of = Arc::downgrade(&data);
                 let count = move || {
                     let people = &data.evaluation;
                     let scores = known
@@ -87,7 +88,7 @@ impl Sums<'_> {
                 };
                 let (input, scores) = blocking(count).await?;
                 if let Some(Model { scores: kept, .. }) = &mut self.model {
-                    *kept = Some(scores);
+                    *kept = Some((of, scores));
                 }
                 input
             }

@@ -9,6 +9,7 @@ use consilium_common::ledger::budget::SiteBudget;
 use consilium_common::ledger::bundle::SiteReport;
 use consilium_common::ledger::bundle::trace::{OutputLine, SumLine};
 use consilium_common::ledger::entry::{Account, Role};
+use consilium_common::ledger::key_loss::SplitKey;
 use consilium_common::ledger::rules::Slot;
 use consilium_common::privacy::accountant::{Accountant, epsilon_by};
 use consilium_common::study::{Mode, earmarks};
@@ -103,13 +104,14 @@ fn one(audited: &Audited<'_>, site: &SiteReport) -> Html {
     let ledger = site.ledger.as_ref();
     let facts = fill(
         "<dl class=\"facts\"><dt>Ledger</dt><dd>{}</dd><dt>Entries</dt><dd>{}</dd><dt>Cosigned</dt><dd>{}</dd>\
-         <dt>Written by</dt><dd>{}, as it says of itself</dd>{}</dl>",
+         <dt>Written by</dt><dd>{}, as it says of itself</dd>{}{}</dl>",
         &[
             &ledger.map_or_else(|| "could not be replayed".to_owned(), |ledger| ledger.origin()),
             &ledger.map_or_else(|| "–".to_owned(), |ledger| ledger.size().to_string()),
             &cosigned(site),
             &site.history.software.as_deref().unwrap_or("–"),
             &key_changes(site),
+            &lost_keys(site),
         ],
     );
     let left = match audited.sound {
@@ -129,6 +131,29 @@ fn key_changes(site: &SiteReport) -> Html {
             "<dt>Key changed</dt><dd>{}, entry {}, signed by the old and the new key: from <code>{}</code> to \
              <code>{}</code></dd>",
             &[&minute(change.time), &change.entry, &change.old.to_string(), &change.new.to_string()],
+        )
+    }))
+}
+
+/// Nor for those whose key was never lost.
+fn lost_keys(site: &SiteReport) -> Html {
+    all(site.history.lost_keys.iter().map(|loss| {
+        let by = loss.endorsed.iter().map(|(by, _)| by.as_str()).collect::<Vec<_>>().join(", ");
+        let roles = match loss.split {
+            SplitKey::Kept => "",
+            SplitKey::Lost => " People’s roles were drawn anew: what both roles had paid adds up.",
+        };
+        fill(
+            "<dt>Key lost</dt><dd>{}, entry {}: <code>{}</code>. {} vouch for the new key <code>{}</code>. Studies that \
+             were open are charged in whole.{}</dd>",
+            &[
+                &minute(loss.time),
+                &loss.entry,
+                &loss.old.to_string(),
+                &by,
+                &loss.new.to_string(),
+                &roles,
+            ],
         )
     }))
 }

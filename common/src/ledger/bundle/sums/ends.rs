@@ -25,16 +25,17 @@ impl Audit<'_> {
             for (place, (entry, masked)) in vectors {
                 let (earmark, step, attempt) = *place;
                 let at_fault = faults.is_at((earmark, step));
+                let which = || Summed::of_earmark(earmark).attempt_words(step, attempt);
                 match (held.get(place), &masked.ended) {
                     (Some(survivors), _) if survivors.contains(site) => {}
                     (_, Some(_)) if at_fault => faults.entries += 1,
                     (Some(_), Some(ended)) => self.found_in(
                         &ledger_folder(site),
                         ended.entry,
-                        format!("says that it is in the sum of step {step}, attempt {attempt}, which is without it"),
+                        format!("says that it is in the sum of {}, which is without it", which()),
                     ),
                     (None, Some(ended)) => {
-                        let what = format!("the sum of step {step}, attempt {attempt} is not in the bundle");
+                        let what = format!("the sum of {} is not in the bundle", which());
                         let finding = Finding::new("missing", &ledger_folder(site), Some(ended.entry), what);
                         unheld.entry(*place).and_modify(|(_, more)| *more += 1).or_insert((finding, 0));
                     }
@@ -88,15 +89,16 @@ enum InVain {
 
 /// What came to no sum was asked for the model that the sums before lead to, and no other.
 fn masked_in_vain(masked: &Masked, models: &Models) -> InVain {
-    let (step, attempt, own) = (masked.step, masked.attempt, masked.model);
-    let whose = format!("has a masked vector of step {step}, attempt {attempt} for the model {own}");
+    let (step, own) = (masked.step, masked.model);
+    let which = Summed::of_earmark(masked.earmark).attempt_words(step, masked.attempt);
+    let whose = format!("has a masked vector of {which} for the model {own}");
     let model = if masked.earmark == Summed::Training.earmark() {
         // Unknown is not the same as one that there cannot be.
         let known = usize::try_from(step).ok().and_then(|step| models.rounds.get(step));
         match known {
             None => {
-                let before = step.saturating_sub(1);
-                return InVain::NoSum(format!("{whose}, the bundle has no sum of step {before}"));
+                let before = Summed::Training.words(step.saturating_sub(1));
+                return InVain::NoSum(format!("{whose}, the bundle has no sum of {before}"));
             }
             Some(model) => *model,
         }

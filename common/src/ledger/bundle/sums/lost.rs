@@ -27,6 +27,7 @@
 
 use super::{Compared, Place};
 use crate::id::SiteName;
+use crate::study::secure::Summed;
 use std::collections::BTreeMap;
 
 /// What was explained so far.
@@ -80,8 +81,9 @@ impl Losses {
             }
         });
         if taken.files.len() as u64 >= taken.uses {
+            let which = Summed::of_earmark(earmark).attempt_words(step, attempt);
             return Err(Some(format!(
-                "its ledger has no masked vector for step {step}, attempt {attempt}; the recovery at entry {first} \
+                "its ledger has no masked vector for {which}; the recovery at entry {first} \
                  left {} uses without one, and the sums before this one took them all",
                 taken.uses
             )));

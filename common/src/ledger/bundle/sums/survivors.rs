@@ -66,7 +66,7 @@ impl Audit<'_> {
                 Ok(()) => found.lost.push(site.clone()),
                 Err(Some(what)) => found.differ("commitment", "more lost than burnt", site, what),
                 Err(None) => {
-                    let (step, attempt) = (record.step, record.attempt);
+                    let which = summed.attempt_words(record.step, record.attempt);
                     let recovered = compared.ledgers.get(site).and_then(|ledger| ledger.recoveries().last());
                     let unsigned = match recovered {
                         Some((entry, _)) if transcript.is_some() && !signed => format!(
@@ -75,9 +75,7 @@ impl Audit<'_> {
                         ),
                         _ => String::new(),
                     };
-                    let what = format!(
-                        "its ledger has no masked vector for step {step}, attempt {attempt}{unsigned}"
-                    );
+                    let what = format!("its ledger has no masked vector for {which}{unsigned}");
                     found.differ("commitment", "no masked vector", site, what);
                 }
             }

@@ -10,14 +10,14 @@ impl State {
         self.former.iter().map(|(_, key)| *key).chain([self.key()])
     }
 
-    /// The key in force when the entry at `index` was written; of a `key_change` the old one.
+    /// The key in force when the entry at `index` was written; of a `key_change` or `key_lost` the old one.
     #[must_use]
     pub fn key_at(&self, index: u64) -> PublicKey {
         let ended = self.former.iter().find(|(change, _)| index <= *change);
         ended.map_or(self.key(), |(_, key)| *key)
     }
 
-    /// The index of the newest `key_change`; `None` when there is none.
+    /// The index of the newest `key_change` or `key_lost`; `None` when there is none.
     #[must_use]
     pub fn key_changed(&self) -> Option<u64> {
         self.former.last().map(|(change, _)| *change)
@@ -38,7 +38,7 @@ impl State {
         note.verify(&origin, &self.key())
     }
 
-    /// Records a `key_change`, which was checked.
+    /// Another key from the next entry on; the change was checked.
     pub(super) fn change_key(&mut self, key: PublicKey) {
         self.former.push((self.size, self.key()));
         self.owner.2 = key;

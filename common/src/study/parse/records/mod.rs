@@ -18,7 +18,7 @@ use jiff::civil::Date;
 const DATA: Ask = ask("data", "a table", "[data]");
 const FORMAT: Ask = ask(
     "format",
-    "a list of \"omop-cdm-5.4\" and \"omop-cdm-5.3\": what a site may hold (MEDS is not in this version)",
+    "a list of \"omop-cdm-5.4\", \"omop-cdm-5.3\" and \"meds-0.4\": what a site may hold",
     r#"format = ["omop-cdm-5.4"]"#,
 );
 const FEATURES: Ask = ask(
@@ -36,7 +36,7 @@ const MAX_FEATURES: Ask = ask(
 pub(super) fn are_meant(top: &Section<'_>) -> bool {
     let format = top.peek_section(DATA).and_then(|data| data.peek(FORMAT));
     let formats = format.map_or(Vec::new(), |format| format.texts());
-    if formats.iter().any(|format| format.starts_with("omop")) {
+    if formats.iter().any(|format| format.starts_with("omop") || format.starts_with("meds")) {
         return true;
     }
     !formats.contains(&"table") && (top.has("concept_set") || top.has("cohort"))
@@ -115,7 +115,9 @@ fn source(top: &Section<'_>) -> Option<Source> {
     );
     section(top, DATA, |section| {
         let formats = section.required(FORMAT, |v| {
-            let word = |item: &Value<'_>| item.word(&["omop-cdm-5.4", "omop-cdm-5.3"]).map(str::to_owned);
+            let word = |item: &Value<'_>| {
+                item.word(&["omop-cdm-5.4", "omop-cdm-5.3", "meds-0.4"]).map(str::to_owned)
+            };
             let formats = v.list(1..=8, word)?;
             distinct_cells(v, &formats)?;
             Some(formats)

@@ -101,7 +101,7 @@ fn key() -> SplitKey {
 }
 
 fn read(dir: &Path, study: &Study) -> Result<Extracted, InvalidRecords> {
-    extract(dir, study, of_study(study), &key(), &Reading { threads: 2, ..Reading::default() })
+    extract(&open(dir)?, study, of_study(study), &key(), &Reading { threads: 2, ..Reading::default() })
 }
 
 fn bytes(study: &Study, loaded: Loaded) -> Vec<u8> {
@@ -301,7 +301,9 @@ fn columns_are_checked_without_rows() {
             _ => panic!("{table}: {found:?}"),
         }
     }
-    check("person", "person_id,gender_concept_id\n", Some("expected a column race_concept_id"));
+    // The study asks about age, and of nobody's gender, race or ethnicity.
+    check("person", "person_id,gender_concept_id\n", Some("expected a column year_of_birth"));
+    check("person", "person_id,year_of_birth\n", None);
     check("measurement", "person_id\n", Some("expected a column measurement_concept_id"));
     check("measurement", "person_id,measurement_concept_id\nrows,are,not,read,\"\n", None);
     check("observation_period", "person_id\n", Some("expected a column observation_period_start_date"));

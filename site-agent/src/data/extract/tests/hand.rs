@@ -111,7 +111,7 @@ pub(super) fn of_study(study: &Study) -> &Records {
 
 /// The sets as their own concepts alone.
 pub(super) fn resolved(records: &Records) -> Resolved {
-    match resolve::meant(records, &BTreeMap::new(), Some(&BTreeMap::new())) {
+    match resolve::meant(records, &BTreeMap::new(), Some(&BTreeMap::new()), true) {
         Ok(resolved) => resolved,
         Err(mismatches) => panic!("{mismatches:?}"),
     }

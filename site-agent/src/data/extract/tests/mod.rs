@@ -1,6 +1,11 @@
+mod aces;
 mod chance;
+#[cfg(unix)]
+mod database;
 mod edges;
 pub(crate) mod folders;
+#[cfg(unix)]
+mod forms;
 mod hand;
 mod inputs;
 mod naive;

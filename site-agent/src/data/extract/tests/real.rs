@@ -13,7 +13,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// The folder beside the checkout that holds the data sets, where there is one.
-fn networks() -> Vec<PathBuf> {
+pub(super) fn networks() -> Vec<PathBuf> {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let root = here.ancestors().map(|above| above.join("shared/data/eicu-omop")).find(|path| path.is_dir());
     let Some(root) = root else {
@@ -27,7 +27,7 @@ fn networks() -> Vec<PathBuf> {
     folders
 }
 
-fn death_in_hospital() -> Study {
+pub(super) fn death_in_hospital() -> Study {
     let mut records = records();
     let set = |name: &str, id, concept: &str| ConceptSet {
         name: name.to_owned(),
@@ -75,7 +75,13 @@ fn death_in_hospital() -> Study {
 
 fn read(folder: &Path, study: &Study) -> Extracted {
     let key = SplitKey::from_bytes([5; 32]);
-    match extract(folder, study, of_study(study), &key, &Reading { threads: 2, ..Reading::default() }) {
+    match extract(
+        &open(folder).expect("opens"),
+        study,
+        of_study(study),
+        &key,
+        &Reading { threads: 2, ..Reading::default() },
+    ) {
         Ok(extracted) => extracted,
         Err(error) => panic!("{error}"),
     }

@@ -168,9 +168,7 @@ impl Found {
     /// The one query for a table, and of its columns the place in a batch, the form and the name. `wanted` are the columns of
     /// the table; one that is absent there is not asked for.
     pub(super) fn query(&self, wanted: &[Column]) -> (String, Vec<(usize, Form, &'static str)>) {
-        let is_wanted = |place: usize| wanted.get(place).is_some_and(|column| !column.names.is_empty());
-        let columns: Vec<&FoundColumn> =
-            self.columns.iter().filter(|column| is_wanted(column.place)).collect();
+        let columns: Vec<&FoundColumn> = self.wanted(wanted).collect();
         let selected: Vec<String> = columns
             .iter()
             .map(|column| {
@@ -184,13 +182,19 @@ impl Found {
         (query, columns.iter().map(|column| (column.place, column.form, column.column)).collect())
     }
 
+    /// Those of its columns that are asked for.
+    pub(super) fn wanted<'a>(&'a self, wanted: &'a [Column]) -> impl Iterator<Item = &'a FoundColumn> {
+        let is_wanted = |place: usize| wanted.get(place).is_some_and(|column| !column.names.is_empty());
+        self.columns.iter().filter(move |column| is_wanted(column.place))
+    }
+
     /// What this role may not read of it; none where it may read everything that is asked for.
-    pub(super) fn withheld(&self, table: Table) -> Option<String> {
+    pub(super) fn withheld(&self, table: Table, wanted: &[Column]) -> Option<String> {
         if !self.may_enter {
             return Some(format!("schema {}", quoted(&self.schema)));
         }
         let names: Vec<&str> =
-            self.columns.iter().filter(|column| !column.may_read).map(|column| column.column).collect();
+            self.wanted(wanted).filter(|column| !column.may_read).map(|column| column.column).collect();
         (!names.is_empty()).then(|| format!("{table} ({})", names.join(", ")))
     }
 }
@@ -294,10 +298,16 @@ mod tests {
             vec![attribute("death", "person_id", 23), attribute("death", "death_date", 1082)];
         let found =
             |attributes: &[Attribute]| resolve(DEATH, "cdm", attributes).expect("good").expect("there");
-        assert_eq!(found(&attributes).withheld(DEATH), None);
+        assert_eq!(found(&attributes).withheld(DEATH, schema::columns(DEATH)), None);
         attributes[1].may_read = false;
-        assert_eq!(found(&attributes).withheld(DEATH).as_deref(), Some("death (death_date)"));
+        assert_eq!(
+            found(&attributes).withheld(DEATH, schema::columns(DEATH)).as_deref(),
+            Some("death (death_date)")
+        );
         attributes[0].may_enter = false;
-        assert_eq!(found(&attributes).withheld(DEATH).as_deref(), Some("schema \"cdm\""));
+        assert_eq!(
+            found(&attributes).withheld(DEATH, schema::columns(DEATH)).as_deref(),
+            Some("schema \"cdm\"")
+        );
     }
 }

@@ -3,6 +3,7 @@
 use super::super::cells::{Batch, Column};
 use super::super::error::InvalidOmop;
 use super::super::schema::Table;
+use super::super::wanted::Wanted;
 use super::catalog::{self, Found};
 use super::config::Config;
 use super::copy;
@@ -73,15 +74,30 @@ impl Database {
         self.tables.contains_key(&table)
     }
 
-    /// Nothing, if this role may read every column of some tables that is there and that is asked for.
+    /// Nothing, if this role may read every column that is there and that is asked for.
     ///
     /// # Errors
     /// It may not: what, over all tables.
-    pub fn granted(&self, tables: &[Table]) -> Result<(), InvalidDatabase> {
-        let withheld: BTreeSet<String> = tables
-            .iter()
-            .filter_map(|table| self.tables.get(table).and_then(|found| found.withheld(*table)))
-            .collect();
+    pub fn granted(&self, wanted: &Wanted) -> Result<(), InvalidDatabase> {
+        let tables = wanted.tables();
+        self.all_granted(tables.iter().map(|table| (*table, wanted.columns(*table))))
+    }
+
+    /// As [`Self::granted`], of some columns of one table.
+    pub(in super::super) fn granted_of(
+        &self,
+        table: Table,
+        columns: &[Column],
+    ) -> Result<(), InvalidDatabase> {
+        self.all_granted([(table, columns)].into_iter())
+    }
+
+    fn all_granted<'a>(
+        &self,
+        wanted: impl Iterator<Item = (Table, &'a [Column])>,
+    ) -> Result<(), InvalidDatabase> {
+        let withheld: BTreeSet<String> =
+            wanted.filter_map(|(table, columns)| self.tables.get(&table)?.withheld(table, columns)).collect();
         if withheld.is_empty() {
             return Ok(());
         }
@@ -111,7 +127,7 @@ impl Database {
         take: &mut dyn FnMut(&Batch) -> Result<(), InvalidOmop>,
     ) -> Result<(), InvalidOmop> {
         let Some(found) = self.tables.get(&table) else { return Ok(()) };
-        self.granted(&[table])?;
+        self.granted_of(table, wanted)?;
         let lease = self.lease();
         copy::read(lease.session.as_ref().expect("until it is dropped"), table, found, wanted, take)
     }

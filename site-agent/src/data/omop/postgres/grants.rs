@@ -1,6 +1,6 @@
 //! The script by which a database's administrator allows exactly what the agent reads.
 
-use super::super::schema::{self, Table};
+use super::super::wanted::Wanted;
 use super::catalog::{quoted, schema_of};
 use super::config::Config;
 use super::database::Database;
@@ -18,21 +18,24 @@ pub enum CdmVersion {
 /// Columns of ours that 5.4 brought.
 const SINCE_5_4: [&str; 2] = ["procedure_end_date", "procedure_end_datetime"];
 
-/// For the columns of some tables that a database has, by their names there.
+/// For the columns that are read and that a database has, by their names there.
 #[must_use]
-pub fn grants(database: &Database, tables: &[Table], role: &str) -> String {
-    let there = tables.iter().filter_map(|table| database.tables().get(table)).map(|found| {
-        let columns = found.columns.iter().map(|column| column.name.clone()).collect();
-        (found.schema.clone(), found.name.clone(), columns)
+pub fn grants(database: &Database, wanted: &Wanted, role: &str) -> String {
+    let tables = wanted.tables();
+    let there = tables.iter().filter_map(|table| {
+        let found = database.tables().get(table)?;
+        let columns = found.wanted(wanted.columns(*table)).map(|column| column.name.clone()).collect();
+        Some((found.schema.clone(), found.name.clone(), columns))
     });
     script(database.config(), role, &there.collect::<Vec<_>>())
 }
 
-/// For the columns of some tables as a version of the data model has them.
+/// For the columns that are read as a version of the data model has them.
 #[must_use]
-pub fn grants_of(config: &Config, version: CdmVersion, tables: &[Table], role: &str) -> String {
+pub fn grants_of(config: &Config, version: CdmVersion, wanted: &Wanted, role: &str) -> String {
+    let tables = wanted.tables();
     let of_version = tables.iter().map(|table| {
-        let columns = schema::columns(*table).iter().filter_map(|column| match version {
+        let columns = wanted.columns(*table).iter().filter_map(|column| match version {
             CdmVersion::V5_4 => column.names.first(),
             CdmVersion::V5_3 => column.names.last().filter(|name| !SINCE_5_4.contains(*name)),
         });
@@ -65,6 +68,7 @@ fn script(config: &Config, role: &str, tables: &[(String, String, Vec<String>)])
 #[cfg(test)]
 mod tests {
     use super::super::super::event::Domain;
+    use super::super::super::schema::Table;
     use super::*;
     use std::path::Path;
 
@@ -75,7 +79,7 @@ mod tests {
         let config = Config::parse(source, Path::new(""), None).expect("parses");
         let tables =
             [Table::Clinical(Domain::Visit), Table::Clinical(Domain::Procedure), Table::ConceptAncestor];
-        let script = |version| grants_of(&config, version, &tables, "re\"ader");
+        let script = |version| grants_of(&config, version, &Wanted::all(&tables), "re\"ader");
         let (older, newer) = (script(CdmVersion::V5_3), script(CdmVersion::V5_4));
         for part in [
             "GRANT CONNECT ON DATABASE \"om\"\"op\" TO \"re\"\"ader\";\n",

@@ -1,6 +1,7 @@
 //! What will be asked of a database, before it is asked: every query, about how many rows, and about how long.
 
-use super::super::schema::{self, Table};
+use super::super::schema::Table;
+use super::super::wanted::Wanted;
 use super::config::{Host, Transport};
 use super::database::Database;
 use super::session::statements;
@@ -47,17 +48,19 @@ pub struct Planned {
     pub query: String,
 }
 
-/// What reading some tables will ask of a database.
+/// What reading some columns will ask of a database.
 #[must_use]
-pub fn plan(database: &Database, tables: &[Table]) -> Plan {
+pub fn plan(database: &Database, wanted: &Wanted) -> Plan {
     let config = database.config();
+    let tables = wanted.tables();
     let there = || tables.iter().filter_map(|table| Some((*table, database.tables().get(table)?)));
     let planned = there().map(|(table, found)| Planned {
         table,
         rows: found.estimate,
-        query: found.query(schema::columns(table)).0,
+        query: found.query(wanted.columns(table)).0,
     });
-    let mut withheld: Vec<String> = there().filter_map(|(table, found)| found.withheld(table)).collect();
+    let mut withheld: Vec<String> =
+        there().filter_map(|(table, found)| found.withheld(table, wanted.columns(table))).collect();
     withheld.dedup();
     Plan {
         place: config.place(),

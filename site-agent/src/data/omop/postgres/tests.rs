@@ -8,7 +8,7 @@ mod protection;
 mod rights;
 mod snapshot;
 
-use super::super::tests::hospital::Text;
+use super::super::tests::hospital::{Text, line_of_csv};
 use super::{Config, Database};
 use cluster::Cluster;
 use std::fmt::Write as _;
@@ -49,7 +49,7 @@ pub(crate) fn model(column: &str) -> &'static str {
 }
 
 /// SQL that makes the tables in a schema and fills them; READER may read every column.
-pub(super) fn script(schema: &str, tables: &[Text], type_of: &dyn Fn(&str) -> String) -> String {
+pub(crate) fn script(schema: &str, tables: &[Text], type_of: &dyn Fn(&str) -> String) -> String {
     let mut sql = format!(
         "DO $$BEGIN CREATE ROLE {READER} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END$$;\n\
          CREATE SCHEMA \"{schema}\";\nGRANT USAGE ON SCHEMA \"{schema}\" TO {READER};\n"
@@ -62,15 +62,9 @@ pub(super) fn script(schema: &str, tables: &[Text], type_of: &dyn Fn(&str) -> St
             format!("CREATE TABLE {name} ({});\nCOPY {name} FROM STDIN (FORMAT csv);\n", columns.join(", "));
         sql.push_str(&copy);
         for row in &table.rows {
-            let cells: Vec<String> = row.iter().map(|cell| cell_of_csv(cell)).collect();
-            writeln!(sql, "{}", cells.join(",")).expect("a string");
+            writeln!(sql, "{}", line_of_csv(row)).expect("a string");
         }
         write!(sql, "\\.\nGRANT SELECT ON {name} TO {READER};\n").expect("a string");
     }
     sql
-}
-
-fn cell_of_csv(cell: &str) -> String {
-    let plain = !cell.contains([',', '"', '\n', '\r', '\\']);
-    if plain { cell.to_owned() } else { format!("\"{}\"", cell.replace('"', "\"\"")) }
 }

@@ -21,6 +21,15 @@ pub(crate) struct Text {
     pub(crate) rows: Vec<Vec<String>>,
 }
 
+/// A row, without its end; cells are quoted where they must be.
+pub(crate) fn line_of_csv(cells: &[String]) -> String {
+    let cell = |cell: &String| {
+        let plain = !cell.contains([',', '"', '\n', '\r', '\\']);
+        if plain { cell.clone() } else { format!("\"{}\"", cell.replace('"', "\"\"")) }
+    };
+    cells.iter().map(cell).collect::<Vec<_>>().join(",")
+}
+
 impl Text {
     pub(crate) fn new(name: &'static str, header: &str, rows: &[&str]) -> Self {
         let cells = |line: &str| line.split(',').map(str::to_owned).collect();
@@ -29,7 +38,7 @@ impl Text {
 
     pub(crate) fn csv(&self) -> String {
         let lines: Vec<String> =
-            std::iter::once(&self.header).chain(&self.rows).map(|cells| cells.join(",")).collect();
+            std::iter::once(&self.header).chain(&self.rows).map(|cells| line_of_csv(cells)).collect();
         lines.join("\n") + "\n"
     }
 

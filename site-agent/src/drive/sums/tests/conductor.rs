@@ -3,7 +3,6 @@
 use super::hall::{Seat, Up};
 use consilium_common::id::Digest;
 use consilium_common::model::blob::{self, ModelHeader};
-use consilium_common::model::initial::initial_parameters;
 use consilium_common::secagg::coordinator::{Inputs, SecureSum, Session, Setup, Shared};
 use consilium_common::secagg::message::{
     MaskedInput, Message, SessionKey, ShareDelivery, Shares, SurvivorsSignature, Unmask,
@@ -43,7 +42,7 @@ pub(super) fn index(site: usize) -> SiteIndex {
 /// What a round starts from: the initial model under every round's number.
 pub(super) fn model(study: &Study, round: u32) -> Vec<u8> {
     let architecture = study.architecture();
-    let values = initial_parameters(&architecture, &study.digest);
+    let values = study.initial_parameters();
     let header = ModelHeader { schema: "model/1".into(), study: study.digest, round, architecture };
     blob::encode(&header, &values)
 }

@@ -74,7 +74,10 @@ impl House {
             .filter(|other| *other != i)
             .map(|other| format!("{} = \"{}\"\n", name(other), key(other).public()))
             .collect();
-        let policy = DEFAULT.replacen("[known_sites]\n", &format!("[known_sites]\n{known}"), 1);
+        let opt_outs = dir.path().join("no.csv");
+        std::fs::write(&opt_outs, "person_id\n").expect("written");
+        let lists = format!("[[opt_out]]\nlist = \"register\"\npath = {opt_outs:?}\n");
+        let policy = DEFAULT.replacen("[known_sites]\n", &format!("{lists}[known_sites]\n{known}"), 1);
         files::write(&home.policy_path(), policy.as_bytes()).expect("written");
         let caps = home.policy().expect("a policy").caps;
         let genesis = Genesis { site: name(i), dataset: format!("d{i}"), software: "test".into(), caps };
@@ -141,10 +144,21 @@ impl House {
         })
     }
 
-    /// Its people, as the agent reads them.
+    /// Where the ids of people who opted out are.
+    pub(super) fn opt_outs(&self) -> PathBuf {
+        self.dir.path().join("no.csv")
+    }
+
+    /// Its people without those who opted out, as the agent would read them from a table that never had these.
     pub(super) fn data(&self) -> Loaded {
         let split = SplitKey::from_bytes(*self.home().split_key().expect("made"));
-        data::load_tolerant(&self.table(), &self.study, &split).expect("a table").0
+        let out = std::fs::read_to_string(self.opt_outs()).expect("there");
+        let table = std::fs::read_to_string(self.table()).expect("there");
+        let stays = |row: &&str| !out.lines().skip(1).any(|id| row.split(',').next() == Some(id));
+        let kept: String = table.lines().filter(stays).map(|row| format!("{row}\n")).collect();
+        let path = self.dir.path().join("without.csv");
+        std::fs::write(&path, kept).expect("written");
+        data::load_tolerant(&path, &self.study, &split).expect("a table").0
     }
 
     /// Its ledger, once no agent holds it.

@@ -5,6 +5,7 @@ mod crash;
 mod hall;
 mod house;
 mod lost;
+mod opt_out;
 mod table;
 
 use super::*;
@@ -131,7 +132,7 @@ impl House {
         let (study, people) = (&self.study, self.data().training);
         let (noise, sampling) = self.two_seeds(drawn);
         let architecture = study.architecture();
-        let values = consilium_common::model::initial::initial_parameters(&architecture, &study.digest);
+        let values = study.initial_parameters();
         let training = &study.privacy.training;
         let sample = poisson_sample(&mut secret_rng(*sampling), people.people(), training.sampling_rate);
         assert!(!sample.is_empty(), "somebody is sampled");
@@ -146,8 +147,7 @@ impl House {
 
     fn counted_and_noised(&self, earmark: u32, drawn: usize) -> Vec<i64> {
         let (study, people) = (&self.study, self.data().evaluation);
-        let values =
-            consilium_common::model::initial::initial_parameters(&study.architecture(), &study.digest);
+        let values = study.initial_parameters();
         let listed = study.site(&house::name(self.i)).expect("listed");
         let scores = compute::probabilities(study, listed, &values, &people);
         let grouping = &histogram::groupings(study)[earmark as usize - 1];

@@ -10,12 +10,12 @@ const BAD: [(Option<&str>, &str); 5] = [
     (None, "table.csv"),
     (Some(""), "the file is empty"),
     (
-        Some("person_id,age,sex,prior_admissions,readmitted_30d\np1,secret-41,F,0,1\n"),
+        Some("person_id,age,sex,prior_admissions,readmitted_30d\nsecret-1,secret-41,F,0,1\n"),
         "column bmi is missing",
     ),
     (Some("person_id;age;bmi;sex;prior_admissions;readmitted_30d\n"), "separated by ';'"),
     // No header: a person stands in its place, and is not repeated.
-    (Some("p1,secret-41,25,F,0,1\np2,50,25,F,0,0\n"), "column person_id is missing"),
+    (Some("secret-1,secret-41,25,F,0,1\np2,50,25,F,0,0\n"), "column person_id is missing"),
 ];
 
 fn put(house: &House, table: Option<&str>) {
@@ -28,7 +28,7 @@ fn put(house: &House, table: Option<&str>) {
 fn refusal(done: Result<(), TaskError>) -> Refusal {
     let Err(TaskError::Refused(refusal)) = done else { panic!("{done:?}") };
     assert_eq!(refusal.rule, "data.table");
-    assert!(!refusal.why.contains("secret") && !refusal.why.contains("p1"), "a cell: {}", refusal.why);
+    assert!(!refusal.why.contains("secret"), "a cell: {}", refusal.why);
     refusal
 }
 
@@ -104,7 +104,7 @@ async fn no_block_is_burnt_on_it() {
 async fn rows_are_not_looked_at() {
     let world = World::new(3, &[]);
     let (house, study) = (&world.houses[0], Arc::clone(&world.conductor.study));
-    let agent = house.agent();
+    let mut agent = house.agent();
     for rows in ["", "\n", "\nragged,row\n", "\n\u{0},\"open quote\n", "\np1,41,25,F,0,1\np1,41,25,F,0,1\n"] {
         std::fs::write(house.table(), format!("{HEADER}{rows}")).expect("written");
         assert!(agent.check_columns(&study).await.is_ok(), "{rows:?}");

@@ -168,6 +168,8 @@ fn other_spellings() {
     // The same concept twice is one set, and one name.
     let twice = with(&[("code   = \"LOINC:39156-5\"", "id = 3027018\nconcept_name = \"Heart rate\"")]);
     assert_eq!(twice.sets.len(), 7);
+    let meds = with(&[("[\"omop-cdm-5.4\", \"omop-cdm-5.3\"]", "[\"meds-0.4\"]")]);
+    assert_eq!(meds.formats, ["meds-0.4"]);
     let default = with(&[
         ("unit_missing = \"drop\"", ""),
         (

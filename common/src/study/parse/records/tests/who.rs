@@ -6,7 +6,7 @@ use crate::study::parse;
 #[test]
 fn every_key_of_the_source_has_its_rule() {
     check(&[
-        ("\"omop-cdm-5.3\"]", "\"meds-0.4\"]", "data.format[2]", "MEDS is not in this version"),
+        ("\"omop-cdm-5.3\"]", "\"meds-0.3\"]", "data.format[2]", "\"meds-0.4\": what a site may hold"),
         ("\"omop-cdm-5.3\"]", "\"omop-cdm-5.4\"]", "data.format", "twice"),
         ("[\"omop-cdm-5.4\", \"omop-cdm-5.3\"]", "[\"omop\"]", "data.format[1]", "came \"omop\""),
         ("[\"omop-cdm-5.4\", \"omop-cdm-5.3\"]", "\"omop-cdm-5.4\"", "data.format", "a list"),
@@ -39,7 +39,12 @@ fn every_key_of_the_source_has_its_rule() {
             "no column that says who trains",
         ),
         ("[missing]", "[binding.stay]\ndescribe = \"a\"\n[missing]", "binding", "not in this version"),
-        ("[governance]", "[governance.opt_out]\n[governance]", "governance.opt_out", "not in this version"),
+        (
+            "[governance]",
+            "[governance.withdrawal]\n[governance]",
+            "governance.withdrawal",
+            "not in this version",
+        ),
     ]);
 }
 

@@ -1,7 +1,7 @@
 //! What a role may read: the printed script is enough, and not too much; what is withheld is an error.
 
 use super::super::super::tests::hospital::{bytes_of, hospital};
-use super::super::super::{Domain, InvalidOmop, People, Reading, Table, stream};
+use super::super::super::{Domain, InvalidOmop, People, Reading, Table, Wanted, stream};
 use super::super::{CdmVersion, Database, InvalidDatabase, grants, grants_of, plan};
 use super::cluster::Cluster;
 use super::{READER, config, model, script};
@@ -29,8 +29,8 @@ fn the_script_is_enough_and_no_more() {
     // The catalogue is there for everybody, so that the script can be printed before anything was granted.
     let database = connect();
     assert!(withheld(&database).contains("role \"reader\" may not read schema \"cdm\""));
-    let sql = grants(&database, &Table::ALL, READER);
-    let planned = plan(&database, &Table::ALL);
+    let sql = grants(&database, &Wanted::all(&Table::ALL), READER);
+    let planned = plan(&database, &Wanted::all(&Table::ALL));
     assert_eq!(
         (planned.tables.len(), planned.withheld.as_slice()),
         (10, ["schema \"cdm\"".to_owned()].as_slice())
@@ -38,7 +38,7 @@ fn the_script_is_enough_and_no_more() {
     drop(database);
     cluster.sql(&sql);
     let database = connect();
-    database.granted(&Table::ALL).expect("granted");
+    database.granted(&Wanted::all(&Table::ALL)).expect("granted");
     assert!(bytes_of(&database, &Reading::default()) == expected, "the same stream as with every right");
     drop(database);
 
@@ -76,7 +76,7 @@ fn the_script_without_a_connection_runs() {
     for (version, spare) in
         [(CdmVersion::V5_3, "admitted_from_concept_id"), (CdmVersion::V5_4, "discharge_to_concept_id")]
     {
-        let sql = grants_of(&config, version, &Table::ALL, READER);
+        let sql = grants_of(&config, version, &Wanted::all(&Table::ALL), READER);
         // Tables of exactly the columns that the script names; it fails where a table or a column is missing.
         let mut tables =
             "DROP SCHEMA IF EXISTS cdm, vocab CASCADE; CREATE SCHEMA cdm; CREATE SCHEMA vocab;\n".to_owned();
@@ -94,9 +94,9 @@ fn the_script_without_a_connection_runs() {
         cluster.sql(&tables);
         cluster.sql(&sql);
         let database = Database::open(&config).unwrap_or_else(|error| panic!("{error}"));
-        database.granted(&Table::ALL).expect("granted");
+        database.granted(&Wanted::all(&Table::ALL)).expect("granted");
         assert!(Table::ALL.into_iter().all(|table| database.has(table)));
-        assert_eq!(grants(&database, &Table::ALL, READER), sql, "with a connection the same");
+        assert_eq!(grants(&database, &Wanted::all(&Table::ALL), READER), sql, "with a connection the same");
     }
 }
 
@@ -107,7 +107,7 @@ fn the_plan_names_every_query_and_about_how_many_rows() {
     cluster.sql(&script("cdm", &tables, &|column| model(column).to_owned()));
     let planned = |tables: &[Table]| {
         let database = super::open(&cluster);
-        let plan = plan(&database, tables);
+        let plan = plan(&database, &Wanted::all(tables));
         let rows =
             |table: Table| plan.tables.iter().find(|planned| planned.table == table).expect("planned").rows;
         (rows(Table::Clinical(Domain::Measurement)), plan)

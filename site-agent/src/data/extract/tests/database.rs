@@ -1,0 +1,108 @@
+//! A study straight from PostgreSQL: the examples of the folder, by a role that may read the study's columns and no others.
+
+use super::super::*;
+use super::folders::{asking_as, hospital, write};
+use super::hand::of_study;
+use crate::data::omop::postgres::tests::cluster::Cluster;
+use crate::data::omop::postgres::tests::{READER, model, script, source};
+use crate::data::omop::postgres::{self, Database};
+use crate::data::omop::{Reading, Table, Wanted, database_at};
+use crate::data::{self, Loaded, SplitKey};
+use consilium_common::study::{self, Study};
+use std::path::{Path, PathBuf};
+
+fn asking() -> Study {
+    asking_as(study::parse(include_bytes!("../../testdata/study.toml")).expect("parses"))
+}
+
+fn bytes(path: &Path, study: &Study) -> Result<[Vec<u8>; 2], InvalidRecords> {
+    let key = SplitKey::from_bytes([3; 32]);
+    let Loaded { training, evaluation, .. } =
+        extract(&open(path)?, study, of_study(study), &key, &Reading::default())?.loaded;
+    Ok([training.to_bytes(), evaluation.to_bytes()])
+}
+
+/// A cluster that holds the hospital, whose reader may connect and nothing else, and the file that names it.
+fn served() -> Option<(Cluster, tempfile::TempDir, PathBuf)> {
+    let cluster = Cluster::start(&[])?;
+    cluster.sql(&script("cdm", &hospital(120), &|column| model(column).to_owned()));
+    cluster.sql(&format!(
+        "REVOKE ALL ON ALL TABLES IN SCHEMA cdm FROM {READER}; REVOKE USAGE ON SCHEMA cdm FROM {READER};"
+    ));
+    let dir = tempfile::tempdir().expect("folder");
+    let path = dir.path().join("source.toml");
+    std::fs::write(&path, source(&cluster, "")).expect("written");
+    Some((cluster, dir, path))
+}
+
+#[test]
+fn the_study_s_grants_are_enough() {
+    let Some((cluster, _dir, path)) = served() else { return };
+    let study = asking();
+    let refused = data::check_columns(&path, &study).expect_err("nothing is granted").to_string();
+    assert!(refused.contains("may not read schema \"cdm\""), "{refused}");
+
+    let wanted = wanted(of_study(&study));
+    let database = Database::open(&database_at(&path).expect("reads")).expect("opens");
+    let granted = postgres::grants(&database, &wanted, READER);
+    let queries: Vec<String> =
+        postgres::plan(&database, &wanted).tables.into_iter().map(|planned| planned.query).collect();
+    drop(database);
+    // The study asks about age, a pulse and outcomes; of nobody's sex, ethnicity or cause of death.
+    let selected: Vec<&str> = queries.iter().filter_map(|query| query.split(" FROM ").next()).collect();
+    assert_eq!(
+        selected,
+        [
+            r#"COPY (SELECT "person_id", "year_of_birth""#,
+            r#"COPY (SELECT "person_id", "observation_period_start_date", "observation_period_end_date""#,
+            r#"COPY (SELECT "person_id", "condition_concept_id", "condition_start_date", "condition_start_datetime""#,
+            r#"COPY (SELECT "person_id", "measurement_concept_id", "measurement_date", "value_as_number", "unit_concept_id", "unit_source_value""#,
+            r#"COPY (SELECT "person_id", "death_date""#,
+            r#"COPY (SELECT "concept_id", "concept_name", "vocabulary_id", "concept_code", "standard_concept""#,
+        ]
+    );
+    for query in &queries {
+        let columns = query.trim_start_matches("COPY (SELECT ").split(" FROM ").next().expect("columns");
+        assert!(granted.contains(&format!("GRANT SELECT ({columns}) ON")), "{columns} in\n{granted}");
+    }
+    assert_eq!(granted.matches("GRANT SELECT").count(), queries.len());
+    cluster.sql(&granted);
+
+    data::check_columns(&path, &study).unwrap_or_else(|error| panic!("{error}"));
+    let folder = write(&hospital(120));
+    let (one, two) = (bytes(folder.path(), &study).expect("reads"), bytes(&path, &study).expect("reads"));
+    assert!(one == two && one.iter().all(|bytes| bytes.len() > 500), "the same examples");
+    let everything = Wanted::all(&Table::ALL);
+    let database = Database::open(&database_at(&path).expect("reads")).expect("opens");
+    assert!(database.granted(&wanted).is_ok() && database.granted(&everything).is_err());
+    drop(database);
+
+    cluster.sql(&format!("REVOKE SELECT (year_of_birth) ON cdm.person FROM {READER};"));
+    for refused in [
+        data::check_columns(&path, &study).expect_err("withheld").to_string(),
+        bytes(&path, &study).expect_err("withheld").to_string(),
+    ] {
+        assert!(refused.contains("may not read person (year_of_birth)"), "{refused}");
+    }
+}
+
+#[test]
+fn what_the_agent_asks_of_a_source_file() {
+    let dir = tempfile::tempdir().expect("folder");
+    let path = dir.path().join("source.toml");
+    std::fs::write(&path, "[postgres]\nhost = '/nowhere'\ndatabase = 'd'\nuser = 'u'\nschema = 's'\n")
+        .expect("written");
+    assert!(are_records(&path));
+    assert_eq!(data::main_file(&path), path, "what the agent locks");
+    data::check_person_column(&path, "person_id").expect("OMOP's name");
+    let other = data::check_person_column(&path, "patient").expect_err("another name").to_string();
+    assert!(other.contains("tell persons apart by column person_id"), "{other}");
+    let plain = study::parse(include_bytes!("../../testdata/study.toml")).expect("parses");
+    let table = data::check_columns(&path, &plain).expect_err("no table").to_string();
+    assert!(table.contains("the study reads a plain table"), "{table}");
+    let failure =
+        crate::failure::Failure::from(data::check_columns(&path, &asking()).expect_err("no server"));
+    assert_eq!(failure.kind.exit_code(), 3, "{failure}");
+    let absent = dir.path().join("absent.toml");
+    assert!(!are_records(&absent) && data::check_columns(&absent, &asking()).is_err());
+}

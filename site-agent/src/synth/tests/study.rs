@@ -1,0 +1,146 @@
+//! The shipped studies on synthetic records find the people, the outcomes and the predictors that the truth files and the
+//! plain tables have, person by person.
+
+use super::*;
+use crate::data::{Loaded, SplitKey, load_strict};
+use consilium_common::examples::Examples;
+use consilium_common::key::SecretKey;
+use consilium_common::study::{self, RosterSite, Study};
+
+const PSYCHOSIS: &str = include_str!("../../../../docs/studies/synthetic-psychosis.toml");
+const READMISSION: &str = include_str!("../../../../docs/studies/synthetic-readmission.toml");
+const TRAINING_SHARE: f64 = 0.7;
+
+fn filled(template: &str, sites: &[PlannedSite]) -> Study {
+    let site = |site: &PlannedSite| RosterSite {
+        name: site.profile.name.parse().expect("a name"),
+        key: SecretKey::from_seed(&[u8::try_from(site.ordinal).expect("few") + 1; 32]).public(),
+        people_public: site.people,
+        weight: 65_536,
+    };
+    let roster: Vec<RosterSite> = sites.iter().map(site).collect();
+    let filled = study::fill_shipped(template, &roster, None).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    study::parse(filled.text.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn key() -> SplitKey {
+    SplitKey::from_bytes([8; 32])
+}
+
+/// Training people and evaluation people, in the order of their ids, which is that of examples.
+fn by_role<'a>(people: impl Iterator<Item = &'a Row>) -> [Vec<&'a Row>; 2] {
+    let key = key();
+    let (training, evaluation) =
+        people.partition(|row| key.pseudonym(&row["person_id"]).trains(TRAINING_SHARE));
+    [training, evaluation]
+}
+
+fn extracted(folder: &Path, study: &Study) -> [Examples; 2] {
+    let Loaded { training, evaluation, .. } =
+        load_strict(&folder.join("omop"), study, &key()).unwrap_or_else(|error| panic!("{error}"));
+    [training, evaluation]
+}
+
+/// An input, and what it should be by what the table says; none where it is not recorded.
+type Input = (&'static str, fn(&Row) -> Option<f32>);
+
+fn scaled(row: &Row, column: &str, low: f32, high: f32) -> Option<f32> {
+    let value: f32 = row[column].parse().ok()?;
+    Some(((value - (low + high) / 2.0) / ((high - low) / 2.0)).clamp(-1.0, 1.0))
+}
+
+fn flag(row: &Row, column: &str, word: &str) -> Option<f32> {
+    Some(f32::from(u8::from(row[column] == word)))
+}
+
+#[track_caller]
+fn check(
+    examples: &Examples,
+    people: &[&Row],
+    tables: &HashMap<&str, &Row>,
+    study: &Study,
+    inputs: &[Input],
+) {
+    let names = study.input_names();
+    assert_eq!(examples.people(), people.len(), "{}", study.id);
+    for (person, truth) in people.iter().enumerate() {
+        let row = tables[truth["person_id"].as_str()];
+        let example = examples.row(examples.rows_of(person).start);
+        for (name, expected) in inputs {
+            let at = names.iter().position(|input| input == name).expect("an input");
+            let expected = expected(row).unwrap_or(0.0);
+            assert!((example[at] - expected).abs() < 1e-5, "{name}: {}, table {expected}", example[at]);
+        }
+    }
+}
+
+#[test]
+fn the_psychosis_study_finds_the_truth() {
+    let home = tempfile::tempdir().expect("a folder");
+    let out = home.path().join("out");
+    run(&SynthArgs { no_notes: true, ..args(&out, 6, 3000, 11) }).expect("writes");
+    let sites = plan(6, 3000).expect("within bounds");
+    let study = filled(PSYCHOSIS, &sites);
+    let inputs: [Input; 7] = [
+        ("phq9", |row| scaled(row, "phq9", 0.0, 27.0)),
+        ("bmi", |row| scaled(row, "bmi", 10.0, 70.0)),
+        ("deprivation_quintile", |row| scaled(row, "deprivation_quintile", 1.0, 5.0)),
+        ("psychosis_ever", |row| flag(row, "diagnosis", "psychosis")),
+        ("alcohol_misuse_ever", |row| flag(row, "alcohol_misuse", "1")),
+        ("antidepressants_long", |row| flag(row, "antidepressant", "1")),
+        ("antipsychotics_long", |row| flag(row, "antipsychotic", "1")),
+    ];
+    let mut with = 0;
+    for site in &sites {
+        let folder = out.join(site.profile.name);
+        let (table, truth) = (read(&folder.join("table.csv")), read(&folder.join("truth.csv")));
+        let tables: HashMap<&str, &Row> = table.iter().map(|row| (row["person_id"].as_str(), row)).collect();
+        let people = by_role(truth.iter().filter(|row| row["first_episode"] == "1"));
+        for (examples, people) in extracted(&folder, &study).iter().zip(&people) {
+            check(examples, people, &tables, &study, &inputs);
+            for (person, truth) in people.iter().enumerate() {
+                let label = examples.label(examples.rows_of(person).start);
+                let outcome = tables[truth["person_id"].as_str()]["self_harm_365d"] == "1";
+                assert_eq!(label > 0.5, outcome, "{}", site.profile.name);
+                with += u64::from(outcome);
+            }
+        }
+    }
+    assert!(with > 80, "{with} with the outcome");
+}
+
+#[test]
+fn the_readmission_study_finds_the_truth() {
+    let home = tempfile::tempdir().expect("a folder");
+    let out = home.path().join("out");
+    run(&SynthArgs { no_notes: true, form: Form::Parquet, ..args(&out, 6, 3000, 12) }).expect("writes");
+    let sites = plan(6, 3000).expect("within bounds");
+    let study = filled(READMISSION, &sites);
+    let inputs: [Input; 5] = [
+        ("alcohol_misuse_ever", |row| flag(row, "alcohol_misuse", "1")),
+        ("bipolar_ever", |row| flag(row, "diagnosis", "bipolar")),
+        ("psychosis_ever", |row| flag(row, "diagnosis", "psychosis")),
+        ("deprivation_quintile", |row| scaled(row, "deprivation_quintile", 1.0, 5.0)),
+        ("inpatient_ever", |row| {
+            // The stay itself is one more.
+            let stays = 1.0 + row["prior_admissions"].parse::<f32>().expect("a number");
+            Some((1.0 + stays.min(20.0)).ln() / 21.0_f32.ln())
+        }),
+    ];
+    let mut with = 0;
+    for site in &sites {
+        let folder = out.join(site.profile.name);
+        let (table, truth) = (read(&folder.join("table.csv")), read(&folder.join("truth.csv")));
+        let tables: HashMap<&str, &Row> = table.iter().map(|row| (row["person_id"].as_str(), row)).collect();
+        let people = by_role(truth.iter().filter(|row| !row["psychiatric_discharge"].is_empty()));
+        for (examples, people) in extracted(&folder, &study).iter().zip(&people) {
+            check(examples, people, &tables, &study, &inputs);
+            for (person, truth) in people.iter().enumerate() {
+                let label = examples.label(examples.rows_of(person).start);
+                assert_eq!(label > 0.5, truth["readmitted_30d"] == "1", "{}", site.profile.name);
+                with += u64::from(label > 0.5);
+            }
+        }
+    }
+    assert!(with > 80, "{with} with the outcome");
+}
