@@ -8,7 +8,7 @@ mod protection;
 mod rights;
 mod snapshot;
 
-use super::super::tests::hospital::{Text, line_of_csv};
+use super::super::tests::hospital::Text;
 use super::{Config, Database};
 use cluster::Cluster;
 use std::fmt::Write as _;
@@ -62,9 +62,15 @@ pub(crate) fn script(schema: &str, tables: &[Text], type_of: &dyn Fn(&str) -> St
             format!("CREATE TABLE {name} ({});\nCOPY {name} FROM STDIN (FORMAT csv);\n", columns.join(", "));
         sql.push_str(&copy);
         for row in &table.rows {
-            writeln!(sql, "{}", line_of_csv(row)).expect("a string");
+            let cells: Vec<String> = row.iter().map(|cell| cell_of_csv(cell)).collect();
+            writeln!(sql, "{}", cells.join(",")).expect("a string");
         }
         write!(sql, "\\.\nGRANT SELECT ON {name} TO {READER};\n").expect("a string");
     }
     sql
+}
+
+fn cell_of_csv(cell: &str) -> String {
+    let plain = !cell.contains([',', '"', '\n', '\r', '\\']);
+    if plain { cell.to_owned() } else { format!("\"{}\"", cell.replace('"', "\"\"")) }
 }

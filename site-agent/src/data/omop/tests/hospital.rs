@@ -21,10 +21,10 @@ pub(crate) struct Text {
     pub(crate) rows: Vec<Vec<String>>,
 }
 
-/// A row, without its end; cells are quoted where they must be.
-pub(crate) fn line_of_csv(cells: &[String]) -> String {
+/// A row, without its end. Cells with commas are quoted; one that is quoted already stands as it is.
+fn line_of_csv(cells: &[String]) -> String {
     let cell = |cell: &String| {
-        let plain = !cell.contains([',', '"', '\n', '\r', '\\']);
+        let plain = !cell.contains(',') || cell.starts_with('"');
         if plain { cell.clone() } else { format!("\"{}\"", cell.replace('"', "\"\"")) }
     };
     cells.iter().map(cell).collect::<Vec<_>>().join(",")
