@@ -11,6 +11,7 @@
 //! the index lies in, and up to [`Records::followup_to`]: outcomes and deaths outside it are not known of, as in
 //! PatientLevelPrediction.
 
+use super::notes::{NoteIndex, Notes, Said};
 use jiff::civil::Date;
 
 /// Most concept sets of a study.
@@ -42,6 +43,8 @@ pub struct Records {
     /// Where each of [`super::Study::attributes`] comes from, in that order: all are read, see
     /// [`super::AttributeValues::Concepts`].
     pub attributes: Vec<Vec<PersonField>>,
+    /// What is asked of clinical notes; none where they are not read.
+    pub notes: Option<Notes>,
 }
 
 /// What a date without a time means beside times of that day, wherever moments are compared; where days are, it is its
@@ -322,6 +325,15 @@ pub enum Covariate {
         /// Public limits beyond which a value is a mistake.
         plausible: Option<(f64, f64)>,
     },
+    /// Whether any note in the window says so; its encoding is a flag. A note is of its `note_datetime`, or `note_date`.
+    Noted {
+        /// Of [`Records::notes`].
+        concept: NoteIndex,
+        /// What is said of it.
+        said: Said,
+        /// When.
+        window: Window,
+    },
 }
 
 /// Which of several values in a window.
@@ -402,6 +414,18 @@ impl Records {
         &self.sets[index.0]
     }
 
+    /// The name of something that notes are asked about.
+    ///
+    /// # Panics
+    /// Where the study asks nothing of notes, or less.
+    #[must_use]
+    pub fn noted(&self, index: NoteIndex) -> &str {
+        match self.notes.as_ref().expect("a covariate of notes has notes") {
+            Notes::Lexicon(concepts) => &concepts[index.0].name,
+            Notes::Nlp(sets) => &self.set(sets[index.0]).name,
+        }
+    }
+
     /// Every criterion that is looked for, the entry's and the outcome's first; the same one may come twice.
     pub fn criteria(&self) -> impl Iterator<Item = Criterion> {
         let rules = self.cohort.require.iter().chain(&self.cohort.exclude).filter_map(|rule| match rule {
@@ -412,7 +436,7 @@ impl Records {
             Covariate::Present { events, .. }
             | Covariate::Count { events, .. }
             | Covariate::Measured { events, .. } => Some(*events),
-            Covariate::Age | Covariate::Sex { .. } => None,
+            Covariate::Age | Covariate::Sex { .. } | Covariate::Noted { .. } => None,
         });
         self.cohort.entry.iter().chain(&self.outcome.any_of).copied().chain(rules).chain(covariates)
     }

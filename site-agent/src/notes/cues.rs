@@ -10,16 +10,7 @@
 //! | `abbreviation` | `-` | a full stop after it ends no sentence |
 
 use super::phrases::Phrases;
-use super::words;
-
-/// A language whose cues this program has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Language {
-    /// English.
-    English,
-    /// German.
-    German,
-}
+use consilium_common::study::notes::{Language, Term};
 
 /// What a cue says of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,48 +47,34 @@ const KINDS: [(&str, Kind); 5] = [
     ("possible", Kind::Possible),
 ];
 
-impl Language {
-    /// All.
-    pub const ALL: [Self; 2] = [Self::English, Self::German];
-
-    /// Its code in BCP 47, as study files write it.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::German => "de",
-        }
+const fn file(language: Language) -> &'static str {
+    match language {
+        Language::English => include_str!("cues/en.tsv"),
+        Language::German => include_str!("cues/de.tsv"),
     }
+}
 
-    const fn file(self) -> &'static str {
-        match self {
-            Self::English => include_str!("cues/en.tsv"),
-            Self::German => include_str!("cues/de.tsv"),
-        }
-    }
+/// Words after which a full stop ends no sentence.
+pub(super) fn abbreviations(language: Language) -> Vec<&'static str> {
+    lines(file(language)).filter(|line| line.kind == "abbreviation").map(|line| line.phrase).collect()
+}
 
-    /// Words after which a full stop ends no sentence.
-    pub(super) fn abbreviations(self) -> Vec<&'static str> {
-        lines(self.file()).filter(|line| line.kind == "abbreviation").map(|line| line.phrase).collect()
+/// All cues of a language.
+pub(super) fn of(language: Language) -> Phrases<Cue> {
+    let mut phrases: Vec<(Term, Cue)> = Vec::new();
+    for line in lines(file(language)).filter(|line| line.kind != "abbreviation") {
+        let term = Term::new(line.phrase).expect("words: tested");
+        let at = phrases.iter().position(|(known, _)| known.words() == term.words()).unwrap_or_else(|| {
+            phrases.push((term, Cue::default()));
+            phrases.len() - 1
+        });
+        line.add_to(&mut phrases[at].1);
     }
-
-    /// All its cues.
-    pub(super) fn cues(self) -> Phrases<Cue> {
-        let mut phrases: Vec<(Vec<String>, Cue)> = Vec::new();
-        for line in lines(self.file()).filter(|line| line.kind != "abbreviation") {
-            let words = words::of_phrase(line.phrase);
-            let at = phrases.iter().position(|(known, _)| *known == words).unwrap_or_else(|| {
-                phrases.push((words, Cue::default()));
-                phrases.len() - 1
-            });
-            line.add_to(&mut phrases[at].1);
-        }
-        let mut found = Phrases::new();
-        for (words, cue) in phrases {
-            found.add(&words, cue);
-        }
-        found
+    let mut found = Phrases::new();
+    for (term, cue) in phrases {
+        found.add(term.words(), cue);
     }
+    found
 }
 
 struct Line {
@@ -144,7 +121,7 @@ mod tests {
     fn every_line_can_be_read() {
         for language in Language::ALL {
             let mut seen = BTreeSet::new();
-            for line in language.file().lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
+            for line in file(language).lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
                 let parts: Vec<&str> = line.split('\t').collect();
                 let [kind, direction, phrase] = parts[..] else { panic!("{language:?}: {line}") };
                 let kinds = KINDS.map(|(name, _)| name);
@@ -155,12 +132,13 @@ mod tests {
                         kinds.contains(&kind) && ["forward", "backward", "near", "both"].contains(&direction)
                     }
                 };
-                let words = words::of_phrase(phrase);
-                assert!(sound && !words.is_empty(), "{language:?}: {line}");
+                let Ok(term) = Term::new(phrase) else { panic!("{language:?}: {line}") };
+                assert!(sound, "{language:?}: {line}");
+                let words = term.words().to_vec();
                 assert!(seen.insert((kind, direction, words)), "{language:?}, twice: {line}");
             }
             assert!(seen.len() > 100, "{language:?}");
-            language.cues();
+            of(language);
         }
     }
 }

@@ -1,88 +1,57 @@
-//! The study's list of findings: public words, the same at every site.
+//! A study's words, and a note read for them in every language at once.
 
-use super::phrases::Phrases;
-use super::words;
+use super::reader::{Mention, NoteReader};
+use super::words::Text;
+use consilium_common::study::notes::{Language, NoteConcept, NoteIndex, Said};
+use std::collections::BTreeSet;
 
-/// Most words of a term.
-const WORDS_MAX: usize = 12;
-
-/// A way to write a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Term<'a> {
-    /// Its number, as the study counts findings.
-    pub finding: u32,
-    /// As people write it; case, hyphens and commas make no difference.
-    pub phrase: &'a str,
+/// The words of a study, ready to be looked for. Public, and the same at every site.
+pub struct Lexicon {
+    /// One for each language that the study has words in.
+    readers: Vec<NoteReader>,
 }
 
-/// A term that no note can be searched for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidTerm {
-    /// No letter or digit.
-    #[error("{phrase:?}: expected words, came none")]
-    NoWords {
-        /// The term.
-        phrase: String,
-    },
-    /// Too long.
-    #[error("{phrase:?}: expected at most {WORDS_MAX} words, came {found}")]
-    TooLong {
-        /// The term.
-        phrase: String,
-        /// Its words.
-        found: usize,
-    },
-    /// The same words for two findings.
-    #[error("{phrase:?}: the same words stand for another finding, too")]
-    TwoFindings {
-        /// The term.
-        phrase: String,
-    },
-}
-
-/// All terms, ready to be looked for.
-///
-/// # Errors
-/// A term without words, one that is too long, or one for two findings.
-pub(super) fn phrases(terms: &[Term<'_>]) -> Result<Phrases<u32>, InvalidTerm> {
-    let mut phrases = Phrases::new();
-    for Term { finding, phrase } in terms {
-        let words = words::of_phrase(phrase);
-        let phrase = || (*phrase).to_owned();
-        if words.is_empty() {
-            return Err(InvalidTerm::NoWords { phrase: phrase() });
-        }
-        if words.len() > WORDS_MAX {
-            return Err(InvalidTerm::TooLong { phrase: phrase(), found: words.len() });
-        }
-        if phrases.add(&words, *finding).is_some_and(|before| before != *finding) {
-            return Err(InvalidTerm::TwoFindings { phrase: phrase() });
-        }
+impl Lexicon {
+    /// Of a study's findings, in their order.
+    #[must_use]
+    pub fn new(concepts: &[NoteConcept]) -> Self {
+        let terms = |language: Language| {
+            let each = concepts.iter().enumerate().flat_map(|(at, concept)| {
+                concept.terms.iter().map(move |(of, term)| (*of, NoteIndex(at), term))
+            });
+            each.filter(move |(of, ..)| *of == language).map(|(_, finding, term)| (finding, term))
+        };
+        let has_words = |language: &Language| terms(*language).next().is_some();
+        let languages = Language::ALL.into_iter().filter(has_words);
+        Self { readers: languages.map(|language| NoteReader::new(language, terms(language))).collect() }
     }
-    Ok(phrases)
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// Every finding that a note names, in the order of the text: once where several languages have the same word, with
+    /// what either of them says of it, since nobody says which language a sentence is in.
+    #[must_use]
+    pub fn mentions(&self, text: &str) -> Vec<Mention> {
+        let text = Text::new(text);
+        let mut all = Vec::new();
+        self.readers.iter().for_each(|reader| reader.read(&text, |mention| all.push(mention)));
+        all.sort_by_key(|mention| (mention.at, mention.finding));
+        all.dedup_by(|this, before| {
+            let same = (this.at, this.finding) == (before.at, before.finding);
+            if same {
+                before.context = before.context.or(this.context);
+            }
+            same
+        });
+        all
+    }
 
-    #[test]
-    fn mistakes_name_the_term() {
-        fn check(terms: &[(u32, &str)], expected: Result<(), &str>) {
-            let terms: Vec<_> =
-                terms.iter().map(|(finding, phrase)| Term { finding: *finding, phrase }).collect();
-            let found = phrases(&terms).map(|_| ()).map_err(|mistake| mistake.to_string());
-            assert_eq!(found, expected.map_err(str::to_owned), "{terms:?}");
-        }
-        check(&[(0, "self-harm"), (0, "Self harm"), (1, "overdose")], Ok(()));
-        check(&[(0, " - ")], Err("\" - \": expected words, came none"));
-        check(
-            &[(0, "a b c d e f g h i j k l m")],
-            Err("\"a b c d e f g h i j k l m\": expected at most 12 words, came 13"),
-        );
-        check(
-            &[(0, "self-harm"), (1, "SELF HARM")],
-            Err("\"SELF HARM\": the same words stand for another finding, too"),
-        );
+    /// What a note says, each thing once.
+    ///
+    /// # Privacy
+    /// The answer depends on this note and the study's words alone. The text is in nothing that comes back, and every
+    /// copy of it that is made here is wiped.
+    #[must_use]
+    pub fn read(&self, text: &str) -> BTreeSet<(NoteIndex, Said)> {
+        let said = self.mentions(text).into_iter().map(|mention| (mention.finding, mention.context.said()));
+        said.filter_map(|(finding, said)| Some((finding, said?))).collect()
     }
 }

@@ -22,6 +22,5 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use cues::Language;
-pub use lexicon::{InvalidTerm, Term};
-pub use reader::{Context, Mention, NoteReader};
+pub use lexicon::Lexicon;
+pub use reader::{Context, Mention};

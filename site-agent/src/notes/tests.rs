@@ -1,7 +1,8 @@
 //! Sentences as clinicians write them, with what they say; all invented. Findings: 0 self-harm, 1 suicidal thoughts,
 //! 2 hallucinations, 3 low mood, 4 overdose.
 
-use super::{Context, Language, Mention, NoteReader, Term};
+use super::{Context, Lexicon, Mention};
+use consilium_common::study::notes::{Language, NoteConcept, Said, Term};
 
 const ENGLISH: [(u32, &str); 12] = [
     (0, "self-harm"),
@@ -33,30 +34,46 @@ const GERMAN: [(u32, &str); 12] = [
     (4, "Intoxikation"),
 ];
 
-fn reader(language: Language) -> NoteReader {
-    let terms = match language {
-        Language::English => ENGLISH,
-        Language::German => GERMAN,
-    };
-    let terms: Vec<_> = terms.into_iter().map(|(finding, phrase)| Term { finding, phrase }).collect();
-    NoteReader::new(language, &terms).expect("sound terms")
+/// Findings by number, each with its words in one language.
+fn lexicon(words: &[(Language, &[(u32, &str)])]) -> Lexicon {
+    let mut concepts: Vec<NoteConcept> =
+        (0..5).map(|at| NoteConcept { name: at.to_string(), terms: Vec::new() }).collect();
+    for (language, terms) in words {
+        for (finding, phrase) in *terms {
+            concepts[*finding as usize].terms.push((*language, Term::new(phrase).expect("a term")));
+        }
+    }
+    Lexicon::new(&concepts)
+}
+
+fn of(language: Language) -> Lexicon {
+    match language {
+        Language::English => lexicon(&[(language, &ENGLISH)]),
+        Language::German => lexicon(&[(language, &GERMAN)]),
+    }
 }
 
 /// A finding and its context: `+` nothing said of it, else the first letters of what is.
-fn shown(Mention { finding, context }: Mention) -> String {
+fn shown(Mention { finding, context, .. }: Mention) -> String {
     let Context { negated, past, family, hypothetical, possible } = context;
     let letters = [(negated, 'n'), (past, 'p'), (family, 'f'), (hypothetical, 'h'), (possible, '?')];
     let said: String = letters.into_iter().filter(|(set, _)| *set).map(|(_, letter)| letter).collect();
-    format!("{finding}{}", if said.is_empty() { "+".to_owned() } else { said })
+    format!("{}{}", finding.0, if said.is_empty() { "+".to_owned() } else { said })
 }
 
+#[track_caller]
 fn check_all(language: Language, cases: &[(&str, &str)]) {
-    let reader = reader(language);
+    wrong(&of(language), cases);
+    // In another language's words nothing changes what is said in this one's.
+    wrong(&lexicon(&[(Language::English, &ENGLISH), (Language::German, &GERMAN)]), cases);
+}
+
+#[track_caller]
+fn wrong(lexicon: &Lexicon, cases: &[(&str, &str)]) {
     let wrong: Vec<String> = cases
         .iter()
         .filter_map(|(text, expected)| {
-            let mut found = Vec::new();
-            reader.read(text, |mention| found.push(shown(mention)));
+            let found: Vec<String> = lexicon.mentions(text).into_iter().map(shown).collect();
             let found = found.join(" ");
             (found != *expected).then(|| format!("{text}\n  expected {expected}, came {found}"))
         })
@@ -181,10 +198,42 @@ fn german() {
     );
 }
 
+/// "Depression" is a word of both languages, and only one of them knows what is said of it.
+#[test]
+fn a_word_of_two_languages() {
+    let both: &[(u32, &str)] = &[(0, "Depression")];
+    let lexicon = lexicon(&[(Language::English, both), (Language::German, both)]);
+    wrong(
+        &lexicon,
+        &[
+            ("Keine Depression.", "0n"),
+            ("No depression.", "0n"),
+            ("Z.n. Depression. Depression!", "0p 0+"),
+            ("Die Mutter hatte eine Depression; her mother had depression.", "0f 0f"),
+            ("Depression", "0+"),
+        ],
+    );
+}
+
+#[test]
+fn what_counts() {
+    let lexicon = of(Language::English);
+    let check = |text: &str, expected: &[(usize, Said)]| {
+        let found: Vec<_> = lexicon.read(text).into_iter().map(|(finding, said)| (finding.0, said)).collect();
+        assert_eq!(found, expected, "{text}");
+    };
+    check("Reports low mood. Low mood again, denies self-harm.", &[(0, Said::Denied), (3, Said::Affirmed)]);
+    check("Denies low mood. Reports low mood!", &[(3, Said::Affirmed), (3, Said::Denied)]);
+    check("Past history of overdose, no current suicidal ideation.", &[(1, Said::Denied)]);
+    check("Family history of overdose; possible low mood; at risk of self-harm.", &[]);
+    check("Her mother denies low mood.", &[]);
+    check("", &[]);
+}
+
 /// A reader gives numbers; whatever a note holds, it comes to an end.
 #[test]
 fn any_text_is_read() {
-    let reader = reader(Language::English);
+    let lexicon = of(Language::English);
     for text in [
         "\0",
         "\u{fffd}",
@@ -195,13 +244,10 @@ fn any_text_is_read() {
         "no no no no",
         "🙂 low mood 🙂",
     ] {
-        reader.read(text, |_| {});
+        drop(lexicon.mentions(text));
     }
     let long = "denies low mood and ".repeat(20_000);
-    let mut mentions = 0;
-    reader.read(&long, |mention| {
-        assert!(mention.context.negated);
-        mentions += 1;
-    });
-    assert_eq!(mentions, 20_000);
+    let mentions = lexicon.mentions(&long);
+    assert!(mentions.iter().all(|mention| mention.context.negated));
+    assert_eq!(mentions.len(), 20_000);
 }

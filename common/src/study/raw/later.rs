@@ -18,10 +18,6 @@ const LATER: &[&str] = &[
     "intended_use.known_inequalities",
     "missing.unrecorded_feature",
     "model.baseline",
-    "notes.encode",
-    "notes.lexicon",
-    "notes.source",
-    "notes.window",
     "outcome.binding",
     "outcome.gap_days_min",
     "require.seen_by",
@@ -53,7 +49,7 @@ mod tests {
         check("task[1].outcome.binding", true);
         check("cohort.first.require[2].seen_by", true);
         check("attribute[3].use", true);
-        check("features.notes.lexicon", true);
+        check("features.notes.lexicon", false);
         check("report", false);
         check("split.report", true);
         check("governance.opt_outs", false);

@@ -2,7 +2,8 @@
 
 use super::clock::epoch_day;
 use super::resolve::Resolved;
-use crate::data::omop::{ConceptId, Domain, Event};
+use crate::data::omop::{ConceptId, Domain, Event, notes};
+use consilium_common::study::notes::{NoteIndex, Said};
 use consilium_common::study::records::{
     AtRisk, Covariate, Criterion, RecordTable, Records, Rule, Take, Window,
 };
@@ -13,6 +14,15 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// A criterion by its number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wanted(pub(super) usize);
+
+/// What is looked for.
+#[derive(Clone, Copy, PartialEq)]
+enum Sought {
+    /// Records of a table.
+    Of(Criterion),
+    /// Notes that say so.
+    Noted(NoteIndex, Said),
+}
 
 /// The study, ready to be held against a person.
 pub(super) struct Plan<'a> {
@@ -65,13 +75,14 @@ pub(super) struct Measured {
 impl<'a> Plan<'a> {
     pub(super) fn new(study: &'a Study, records: &'a Records, resolved: &Resolved) -> Self {
         let mut criteria = Vec::new();
-        let mut number = |criterion: Criterion| {
-            let known = criteria.iter().position(|other| *other == criterion);
+        let mut sought = |sought: Sought| {
+            let known = criteria.iter().position(|other| *other == sought);
             Wanted(known.unwrap_or_else(|| {
-                criteria.push(criterion);
+                criteria.push(sought);
                 criteria.len() - 1
             }))
         };
+        let mut number = |criterion: Criterion| sought(Sought::Of(criterion));
         let mut condition = |rule: &Rule| match rule {
             Rule::Age { min, max } => Condition::Age { min: *min, max: *max },
             Rule::DiedBefore => Condition::DiedBefore,
@@ -90,7 +101,7 @@ impl<'a> Plan<'a> {
         let visits = (records.outcome.at_risk == AtRisk::Stay)
             .then(|| number(Criterion { table: RecordTable::Visit, set: None }));
         let covariates = (0..records.covariates.len())
-            .map(|at| source(study, records, resolved, at, &mut number))
+            .map(|at| source(study, records, resolved, at, &mut sought))
             .collect();
         let accrual = (epoch_day(records.accrual.0), epoch_day(records.accrual.1));
         let followup_to = epoch_day(records.followup_to);
@@ -113,7 +124,10 @@ impl<'a> Plan<'a> {
 
     /// The tables that have to be read.
     pub(super) fn domains(&self) -> Vec<Domain> {
-        Domain::ALL.into_iter().filter(|domain| self.lookup.tables[*domain as usize].is_read()).collect()
+        Domain::WITH_NOTES
+            .into_iter()
+            .filter(|domain| self.lookup.tables[*domain as usize].is_read())
+            .collect()
     }
 
     /// How many criteria there are.
@@ -137,13 +151,17 @@ fn source(
     records: &Records,
     resolved: &Resolved,
     at: usize,
-    number: &mut impl FnMut(Criterion) -> Wanted,
+    sought: &mut impl FnMut(Sought) -> Wanted,
 ) -> Source {
+    let mut number = |criterion: Criterion| sought(Sought::Of(criterion));
     match &records.covariates[at] {
         Covariate::Age => Source::Age,
         Covariate::Sex { levels } => Source::Sex(levels.clone()),
         Covariate::Present { events, window } => Source::Present(number(*events), *window),
         Covariate::Count { events, window } => Source::Count(number(*events), *window),
+        Covariate::Noted { concept, said, window } => {
+            Source::Present(sought(Sought::Noted(*concept, *said)), *window)
+        }
         Covariate::Measured { events, window, take, units, unit_missing, plausible } => {
             let mut known: Vec<ConceptId> =
                 units.iter().filter_map(|code| resolved.units.get(code)).flatten().copied().collect();
@@ -176,7 +194,7 @@ fn normal(study: &Study, records: &Records, at: usize) -> Option<(f64, f64)> {
 
 /// For each table which criteria a concept meets.
 struct Lookup {
-    tables: [OfTable; Domain::ALL.len()],
+    tables: [OfTable; Domain::WITH_NOTES.len()],
     criteria: usize,
 }
 
@@ -191,18 +209,17 @@ struct OfTable {
 }
 
 impl Lookup {
-    fn new(criteria: &[Criterion], resolved: &Resolved) -> Self {
-        let mut tables: [OfTable; Domain::ALL.len()] = Default::default();
+    fn new(sought: &[Sought], resolved: &Resolved) -> Self {
+        let mut tables: [OfTable; Domain::WITH_NOTES.len()] = Default::default();
+        let number = |at: usize| u16::try_from(at).expect("a study has fewer criteria");
         let numbered = |domain: Domain| {
-            let of_table = criteria
-                .iter()
-                .enumerate()
-                .filter(move |(_, criterion)| domain_of(criterion.table) == domain);
-            of_table.map(|(at, criterion)| {
-                (u16::try_from(at).expect("a study has fewer criteria"), criterion.set)
-            })
+            let of_table = sought.iter().enumerate().filter_map(move |(at, sought)| match sought {
+                Sought::Of(criterion) if domain_of(criterion.table) == domain => Some((at, criterion.set)),
+                _ => None,
+            });
+            of_table.map(|(at, set)| (number(at), set))
         };
-        for domain in Domain::ALL {
+        for domain in Domain::WITH_NOTES {
             let table = &mut tables[domain as usize];
             table.named = numbered(domain).next().is_some();
             table.any = numbered(domain).filter(|(_, set)| set.is_none()).map(|(at, _)| at).collect();
@@ -214,7 +231,14 @@ impl Lookup {
             }
             table.concepts = concepts.into_iter().map(|(concept, at)| (concept, at.into())).collect();
         }
-        Self { tables, criteria: criteria.len() }
+        let of_notes = &mut tables[Domain::Note as usize];
+        for (at, sought) in sought.iter().enumerate() {
+            if let Sought::Noted(finding, said) = sought {
+                of_notes.named = true;
+                of_notes.concepts.insert(notes::concept(*finding, *said), Box::new([number(at)]));
+            }
+        }
+        Self { tables, criteria: sought.len() }
     }
 }
 

@@ -107,7 +107,7 @@ pub fn check<'a>(source: impl Into<Source<'a>>, reading: &Reading<'_>) -> Result
             Table::Person => people.person_counts.clone(),
             Table::ObservationPeriod => people.period_counts.clone(),
             Table::Clinical(domain) => clinical.remove(&domain).unwrap_or_default(),
-            Table::CareSite | Table::Location | Table::Concept | Table::ConceptAncestor => {
+            Table::CareSite | Table::Location | Table::Concept | Table::ConceptAncestor | Table::NoteNlp => {
                 count(source, table)?
             }
         };

@@ -3,8 +3,9 @@
 mod predictors;
 mod words;
 
-pub use words::{concepts, covariate, outcome};
+pub use words::{concepts, covariate, outcome, terms};
 
+use super::super::notes::Notes;
 use super::super::records::{
     Anchor, AtRisk, DateOnly, Limit, PersonField, RecordTable, Records, Rule, ShortFollowUp,
 };
@@ -74,6 +75,11 @@ fn source(records: &Records) -> String {
     }
     let mut names = vec!["person", "observation_period"];
     names.extend(tables.into_iter().map(RecordTable::name));
+    names.extend(match &records.notes {
+        None => &[][..],
+        Some(Notes::Lexicon(_)) => &["note"],
+        Some(Notes::Nlp(_)) => &["note_nlp", "note"],
+    });
     names.push("concept");
     let mut members = records.sets.iter().flat_map(|set| set.include.iter().chain(&set.exclude));
     if members.any(|member| member.descendants) {

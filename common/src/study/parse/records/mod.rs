@@ -5,6 +5,7 @@ mod attributes;
 mod cohort;
 mod features;
 mod measured;
+mod notes;
 mod sets;
 mod task;
 mod windows;
@@ -53,13 +54,14 @@ pub(super) fn parts(top: &Section<'_>) -> Parts {
     let cohort = cohort::choose(top, cohorts, task.target.as_deref());
     let hours = cohort.as_ref().map(|cohort| cohort.predict_after_hours);
     windows::check(top, &windows, hours);
-    let features = features::read(top, &sets, &windows, hours);
+    let (noted, notes) = notes::read(top, &sets, &windows).unzip();
+    let features = features::read(top, &sets, &windows, hours, noted);
     let attributes = attributes::read(top);
     let (attributes, fields) = unzipped(attributes);
     let (features, covariates) = unzipped(features);
     let records = || {
         let (source, cohort, outcome) = (source?, cohort?, task.outcome?);
-        let (covariates, attributes) = (covariates?, fields?);
+        let (covariates, attributes, notes) = (covariates?, fields?, notes?);
         let sets = sets.finish(top)?;
         let Source { formats, accrual, followup_to, date_only } = source;
         Some(Records {
@@ -72,6 +74,7 @@ pub(super) fn parts(top: &Section<'_>) -> Parts {
             outcome,
             covariates,
             attributes,
+            notes,
         })
     };
     let data = records().map(|records| Data::Records(Box::new(records)));

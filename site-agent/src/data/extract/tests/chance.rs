@@ -4,6 +4,7 @@ use super::super::outcome::Found;
 use super::hand::{ask, of, of_study, study};
 use super::naive::{Naive, civil};
 use crate::data::omop::{ConceptId, Day, Domain, Event, Moment, Period, Person, PersonId, Value};
+use consilium_common::study::notes::{NoteConcept, NoteIndex, Notes, Said};
 use consilium_common::study::records::*;
 use consilium_common::study::{Attribute, AttributeValues, Encoding, Study};
 use jiff::civil::{Date, date};
@@ -119,7 +120,14 @@ impl Chance {
             Covariate::Count { events: self.criterion(), window: self.window(after_hours) },
             measured.clone(),
             measured,
+            Covariate::Noted {
+                concept: NoteIndex(usize::try_from(self.below(2)).expect("small")),
+                said: self.any(&Said::ALL),
+                window: self.window(after_hours),
+            },
         ];
+        let finding = |name: &str| NoteConcept { name: name.to_owned(), terms: vec![] };
+        records.notes = Some(Notes::Lexicon(vec![finding("one"), finding("other")]));
         records.attributes =
             vec![vec![PersonField::Race, PersonField::Ethnicity], vec![PersonField::YearOfBirth]];
         let encodings = [
@@ -129,6 +137,7 @@ impl Chance {
             Encoding::Count { cap: 3 },
             Encoding::Number { low: 0.0, high: 9.0 },
             Encoding::Distance { range: (0.0, 9.0), normal: (3.0, 5.0) },
+            Encoding::Flag,
         ];
         let mut study = study(records, &encodings);
         let groups = vec![(vec![8515], "Asian".to_owned()), (vec![8527], "White".to_owned())];
@@ -174,7 +183,8 @@ impl Chance {
     fn event(&mut self) -> Event {
         use Domain::{Condition, Death, Measurement, Visit, VisitDetail};
         let time = self.moment();
-        let domain = match self.below(20) {
+        let domain = match self.below(24) {
+            20..24 => return self.note(time),
             0 => Death,
             1..4 => Visit,
             4..6 => VisitDetail,
@@ -195,6 +205,25 @@ impl Chance {
             unit: ConceptId(self.any(&[0, 8876, 8876, 8753])),
             visit: NonZeroI64::new(self.below(3)),
             provenance: ConceptId(self.below(2)),
+            status: ConceptId::NONE,
+            care_site: None,
+        }
+    }
+}
+
+impl Chance {
+    /// What a note says.
+    fn note(&mut self, time: Moment) -> Event {
+        Event {
+            person: PersonId(1),
+            time,
+            domain: Domain::Note,
+            concept: ConceptId(1 + self.below(4)),
+            end: None,
+            value: Value::None,
+            unit: ConceptId::NONE,
+            visit: None,
+            provenance: ConceptId::NONE,
             status: ConceptId::NONE,
             care_site: None,
         }

@@ -50,6 +50,7 @@ pub(super) fn records() -> Records {
         },
         covariates: vec![],
         attributes: vec![],
+        notes: None,
     }
 }
 

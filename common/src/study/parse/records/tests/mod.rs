@@ -1,4 +1,5 @@
 mod inputs;
+mod notes;
 mod who;
 
 use crate::study::parse;
