@@ -20,6 +20,7 @@ pub mod key_loss;
 pub mod ledger;
 pub mod ledger_view;
 pub mod link;
+pub mod notes;
 pub mod outbox;
 pub mod policy;
 pub mod pricing;

@@ -152,6 +152,17 @@ impl<'d, 't> Keys<'d, 't> {
         }
     }
 
+    /// `true` or `false`, where it may be absent; the outer `None` is a mistake.
+    pub fn optional_truth(&self, key: &'static str) -> Option<Option<bool>> {
+        match self.find(key) {
+            None => Some(None),
+            Some(value) => match value.get_ref().as_bool() {
+                Some(truth) => Some(Some(truth)),
+                None => self.wrong(key, value, "true or false"),
+            },
+        }
+    }
+
     /// As [`Self::whole`], where it may be absent; the outer `None` is a mistake.
     pub fn optional_whole(
         &self,

@@ -354,10 +354,19 @@ impl Federation {
     /// # Panics
     /// When the site is unknown.
     pub fn start_agent(&mut self, site: &str) {
+        let data = self.table(site);
+        self.start_agent_on(site, &data);
+    }
+
+    /// Starts one site's agent on other data than its table.
+    ///
+    /// # Panics
+    /// When the site is unknown.
+    pub fn start_agent_on(&mut self, site: &str, data: &str) {
         let at = self.sites.iter().position(|s| s == site).expect("a site of this federation");
-        let (home, data) = (self.home(site), self.table(site));
+        let home = self.home(site);
         let log = PathBuf::from(self.path(&format!("{site}.log")));
-        let arguments = ["serve", "--home", &home, "--data", &data];
+        let arguments = ["serve", "--home", &home, "--data", data];
         self.agents[at] = Some(Process::start("site-agent", arguments, &log));
     }
 

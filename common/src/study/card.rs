@@ -1,6 +1,6 @@
 //! What another tool needs to score a person with the model: its inputs in order.
 
-use super::describe::{concepts, covariate};
+use super::describe::{concepts, covariate, terms};
 use super::records::{Covariate, Records};
 use super::{Data, Encoding, Feature, FeatureColumn, Study};
 use serde_json::{Value, json};
@@ -61,6 +61,9 @@ fn of_records(feature: &Feature, records: &Records, one: &Covariate, indicator: 
     let mut from = json!({"from": covariate(records, one)});
     if let Some(concepts) = concepts(records, one) {
         from = after(from, json!({"concepts": concepts}));
+    }
+    if let Some(terms) = terms(records, one) {
+        from = after(from, json!({"terms": terms}));
     }
     let mut rules = encoded(feature);
     if indicator && feature.encoding.can_be_missing() {

@@ -3,7 +3,7 @@
 
 mod records;
 
-pub use records::{concepts, covariate, outcome};
+pub use records::{concepts, covariate, outcome, terms};
 
 use super::earmarks::earmarks;
 use super::{

@@ -13,6 +13,7 @@ pub mod fill;
 pub mod import;
 pub mod limits;
 mod mistake;
+pub mod notes;
 pub mod parse;
 mod raw;
 pub mod records;

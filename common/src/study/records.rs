@@ -12,6 +12,7 @@
 //! PatientLevelPrediction.
 
 use super::bindings::{Binding, BindingIndex, InForce};
+use super::notes::{NoteIndex, Notes, Said};
 use super::vocabulary::VocabularyRelease;
 use jiff::civil::Date;
 
@@ -47,6 +48,8 @@ pub struct Records {
     /// Where each of [`super::Study::attributes`] comes from, in that order: all are read, see
     /// [`super::AttributeValues::Concepts`].
     pub attributes: Vec<Vec<PersonField>>,
+    /// What is asked of clinical notes; none where they are not read.
+    pub notes: Option<Notes>,
 }
 
 /// A task: its target and its outcome. Somebody may be an example of several.
@@ -352,6 +355,15 @@ pub enum Covariate {
         /// Public limits beyond which a value is a mistake.
         plausible: Option<(f64, f64)>,
     },
+    /// Whether any note in the window says so; its encoding is a flag. A note is of its `note_datetime`, or `note_date`.
+    Noted {
+        /// Of [`Records::notes`].
+        concept: NoteIndex,
+        /// What is said of it.
+        said: Said,
+        /// When.
+        window: Window,
+    },
 }
 
 /// Which of several values in a window.
@@ -446,6 +458,18 @@ impl Records {
         &self.sets[index.0]
     }
 
+    /// The name of something that notes are asked about.
+    ///
+    /// # Panics
+    /// Where the study asks nothing of notes, or less.
+    #[must_use]
+    pub fn noted(&self, index: NoteIndex) -> &str {
+        match self.notes.as_ref().expect("a covariate of notes has notes") {
+            Notes::Lexicon(concepts) => &concepts[index.0].name,
+            Notes::Nlp(sets) => &self.set(sets[index.0]).name,
+        }
+    }
+
     /// Whether the time at risk of any task is a stay.
     #[must_use]
     pub fn any_of_stay(&self) -> bool {
@@ -469,7 +493,7 @@ impl Records {
             Covariate::Present { events, .. }
             | Covariate::Count { events, .. }
             | Covariate::Measured { events, .. } => Some(*events),
-            Covariate::Age | Covariate::Sex { .. } => None,
+            Covariate::Age | Covariate::Sex { .. } | Covariate::Noted { .. } => None,
         });
         let of_task = |task: &RecordTask| {
             task.cohort.entry.iter().chain(&task.outcome.any_of).copied().collect::<Vec<_>>()

@@ -1,6 +1,7 @@
 //! What follows from a study and is asked for in several places: the model's inputs, its groupings,
 //! the people that a site is expected to train and evaluate on.
 
+use super::notes::Notes;
 use super::{
     Attribute, AttributeValues, Data, Encoding, Feature, ModelFamily, Predicted, RosterSite, Study, Training,
     cell,
@@ -17,6 +18,15 @@ pub const UNKNOWN: &str = "unknown";
 pub const CONFLICTING: &str = "conflicting";
 
 impl Study {
+    /// What it asks of clinical notes; none where they are not read.
+    #[must_use]
+    pub fn notes(&self) -> Option<&Notes> {
+        match &self.data {
+            Data::Records(records) => records.notes.as_ref(),
+            Data::Table(_) => None,
+        }
+    }
+
     /// The site's entry on the roster.
     #[must_use]
     pub fn site(&self, name: &SiteName) -> Option<&RosterSite> {

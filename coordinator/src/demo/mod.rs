@@ -305,7 +305,8 @@ async fn roster(home: &Home, hospitals: &[Hospital]) -> Result<Vec<RosterSite>, 
 }
 
 /// What hospitals do by telephone: each site's policy lists the others' keys. The person's column is
-/// the study's: whoever runs the demo on their own tables wrote it there. The caps are the study's too: see [`Caps`].
+/// the study's: whoever runs the demo on their own tables wrote it there; so do they allow notes where the study reads
+/// them. The caps are the study's too: see [`Caps`].
 fn introduce(hospitals: &[Hospital], roster: &[RosterSite], study: &Study) -> Result<(), CommandError> {
     let Caps { epsilon_per_study, epsilon_total, delta } = Caps::of(study).map_err(CommandError::input)?;
     for hospital in hospitals {
@@ -317,6 +318,7 @@ fn introduce(hospitals: &[Hospital], roster: &[RosterSite], study: &Study) -> Re
             known[site.name.as_str()] = toml_edit::value(site.key.to_string());
         }
         policy["data"].or_insert(toml_edit::table())["person_id"] = toml_edit::value(study.person_id());
+        policy["allow"].or_insert(toml_edit::table())["notes"] = toml_edit::value(study.notes().is_some());
         let caps = policy["caps"].or_insert(toml_edit::table());
         caps["epsilon_per_study"] = toml_edit::value(epsilon_per_study);
         caps["epsilon_total"] = toml_edit::value(epsilon_total);

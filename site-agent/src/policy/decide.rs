@@ -8,6 +8,7 @@ use consilium_common::ledger::entry::{Earmark, Participant, Role};
 use consilium_common::ledger::rules::State;
 use consilium_common::privacy::accountant::{self, Accountant, InvalidEvent};
 use consilium_common::privacy::mechanism::Event;
+use consilium_common::study::notes::Notes;
 use consilium_common::study::{Data, ModelFamily, Study};
 use consilium_common::time::Time;
 
@@ -150,6 +151,13 @@ pub fn decide(
         for asked in asked.into_iter().filter(|asked| !allowed.contains(asked)) {
             refuse("policy.features", asked.clone(), allowed.join(", "), edit("allow.features"));
         }
+    }
+    if let (Some(notes), false) = (study.notes(), policy.notes) {
+        let asked = match notes {
+            Notes::Lexicon(_) => "that the text of clinical notes is read here",
+            Notes::Nlp(_) => "that what a program found in clinical notes is read",
+        };
+        refuse("policy.notes", asked.into(), "no notes".into(), edit("allow.notes"));
     }
     if let Some(allowed) = &policy.attributes {
         for attribute in study.attributes.iter().filter(|attribute| !allowed.contains(&attribute.name)) {

@@ -39,6 +39,8 @@ pub struct Policy {
     pub features: Option<Vec<String>>,
     /// Attributes that subgroups may be made of; all when absent.
     pub attributes: Option<Vec<String>>,
+    /// Whether studies may read clinical notes, their text or what a program has found in it; not where it is absent.
+    pub notes: bool,
     /// The table's column with a person's pseudonym, whatever a study says.
     pub person_id: String,
     /// Days after which a study's frozen examples are extracted again, from 1 on.
@@ -72,7 +74,8 @@ impl Policy {
                 let families = keys.texts("model_families");
                 let features = keys.optional_texts("features");
                 let attributes = keys.optional_texts("attributes");
-                Some((purposes?, families?, features?, attributes?))
+                let notes = keys.optional_truth("notes");
+                Some((purposes?, families?, features?, attributes?, notes?.unwrap_or(false)))
             });
             let data = root.optional_section("data", |keys| {
                 let column = |text: &str| (!text.trim().is_empty()).then(|| text.to_owned());
@@ -89,7 +92,7 @@ impl Policy {
                 })
             });
             let ((), caps, (sites_min, people_min)) = (schema?, caps?, require?);
-            let (purposes, model_families, features, attributes) = allow?;
+            let (purposes, model_families, features, attributes, notes) = allow?;
             let (person_id, days) = data?.unwrap_or_default();
             let person_id = person_id.unwrap_or_else(|| PERSON_ID.to_owned());
             let snapshot_days = days.map_or(SNAPSHOT_DAYS, |days| u16::try_from(days).expect("at most 3650"));
@@ -103,6 +106,7 @@ impl Policy {
                 model_families,
                 features,
                 attributes,
+                notes,
                 person_id,
                 snapshot_days,
                 opt_outs: opt_outs?,
@@ -147,7 +151,9 @@ mod tests {
         assert_eq!(policy.caps.noise_multiplier_min, 0.3);
         assert_eq!(policy.caps.steps_max, 10_000);
         assert_eq!(policy.caps.policy, Digest::of(DEFAULT.as_bytes()));
-        assert!(policy.known_sites.is_empty());
+        assert!(policy.known_sites.is_empty() && !policy.notes);
+        let older = DEFAULT.replacen("notes = false", "", 1);
+        assert!(older != DEFAULT && !Policy::parse(&older).expect("an older file").notes);
     }
 
     #[test]
@@ -201,6 +207,7 @@ mod tests {
         check("person_id = \"person_id\"", "person_id = 3", "data.person_id: expected the name of a column");
         check("person_id = \"person_id\"", "person = \"x\"", "data.person: unknown key");
         check("snapshot_days = 90", "snapshot_days = 0", "data.snapshot_days: expected a whole number");
+        check("notes = false", "notes = \"no\"", "allow.notes: expected true or false");
         check("[allow]", "[allow]\nanything = true", "allow.anything: unknown key");
         let two =
             DEFAULT.replace("sites_min = 2", "sites_min = 1").replace("steps_max = 10_000", "steps_max = 0");

@@ -3,7 +3,8 @@ use crate::testing::{Ledger, key, now, own, policy, site, study};
 use consilium_common::ledger::entry::{Account, Earmark, Participant, TRAINING};
 use consilium_common::ledger::rules::State;
 use consilium_common::privacy::mechanism::Event;
-use consilium_common::study::earmarks;
+use consilium_common::study::notes::Notes;
+use consilium_common::study::{Data, earmarks};
 
 fn empty() -> State {
     Ledger::new(policy(&[]).caps).0
@@ -96,6 +97,27 @@ fn a_policy_and_what_it_refuses() {
         &[("steps_max = 10_000", "steps_max = 1"), ("sites_min = 2", "sites_min = 9")],
         &["policy.sites_min", "policy.steps_max"],
     );
+}
+
+/// Notes are read where the hospital says so, and nowhere else.
+#[test]
+fn notes_are_the_hospital_s_to_allow() {
+    let rules = |notes: Option<Notes>, policy_edits: &[(&str, &str)]| -> Vec<&str> {
+        let mut study = crate::data::extract::tests::folders::asking_as(study(&[]));
+        let Data::Records(records) = &mut study.data else { panic!("on records") };
+        records.notes = notes;
+        let found = decide(&study, &earmarks(&study), &policy(policy_edits), &own(), &empty(), now());
+        found.iter().map(|violation| violation.rule).collect()
+    };
+    let (text, found) = (Some(Notes::Lexicon(vec![])), Some(Notes::Nlp(vec![])));
+    const ALLOWED: &[(&str, &str)] = &[("notes = false", "notes = true")];
+    const SILENT: &[(&str, &str)] = &[("notes = false", "")];
+    assert!(rules(None, &[]).is_empty());
+    for notes in [&text, &found] {
+        assert_eq!(rules(notes.clone(), &[]), ["policy.notes"]);
+        assert_eq!(rules(notes.clone(), SILENT), ["policy.notes"], "a policy that does not say");
+        assert!(rules(notes.clone(), ALLOWED).is_empty());
+    }
 }
 
 /// Who reads the refusal learns why a study that says 3 does not fit under 3.

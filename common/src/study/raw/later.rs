@@ -15,10 +15,6 @@ const LATER: &[&str] = &[
     "intended_use.known_inequalities",
     "missing.unrecorded_feature",
     "model.baseline",
-    "notes.encode",
-    "notes.lexicon",
-    "notes.source",
-    "notes.window",
     "split.holdout",
     "split.report",
 ];
@@ -45,7 +41,7 @@ mod tests {
         }
         check("split.holdout", true);
         check("attribute[3].use", true);
-        check("features.notes.lexicon", true);
+        check("features.notes.lexicon", false);
         check("report", false);
         check("split.report", true);
         check("governance.opt_outs", false);

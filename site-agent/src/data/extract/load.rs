@@ -11,6 +11,7 @@ use super::resolve::{self, Note, Resolved};
 use super::timeline::Lists;
 use super::wanted::{columns_of_person, wanted};
 use crate::data::omop::meds::Meds;
+use crate::data::omop::notes::{Mentions, Notes};
 use crate::data::omop::{
     Domain, Folder, History, InvalidOmop, Opened, People, Reading, Source, Table, TableCounts, history,
     is_of_database, stream,
@@ -18,8 +19,10 @@ use crate::data::omop::{
 use crate::data::split::SplitKey;
 use crate::data::table::FILE_NAME;
 use crate::data::{Loaded, Whose, training_people_max};
+use crate::notes::Lexicon;
 use consilium_common::examples::{Example, Examples};
 use consilium_common::study::bindings::{BoundColumn, InForce, Mark};
+use consilium_common::study::notes as study;
 use consilium_common::study::records::{AtRisk, Covariate, RecordTask, Records, Rule};
 use consilium_common::study::{AttributeValues, Predicted, Study};
 use std::path::Path;
@@ -86,6 +89,8 @@ pub fn extract<'a>(
     let resolved = resolve::resolve(source, records)?;
     let plan = Plan::new(study, records, &resolved);
     let people = People::read(source)?;
+    let (notes, of_nlp) = asked_of_notes(source, records, &resolved)?;
+    let source = source.with_notes(notes.as_ref());
     let (stream, mut clinical) = stream::read(source, &plan.domains(), reading, |event| plan.wants(event))?;
     let mut extraction = Extraction::new(&plan, key);
     for (domain, faults) in history::each(&people, stream, |history| extraction.take(history))? {
@@ -94,6 +99,7 @@ pub fn extract<'a>(
     let mut tables =
         vec![(Table::Person, people.person_counts), (Table::ObservationPeriod, people.period_counts)];
     tables.extend(clinical.into_iter().map(|(domain, counts)| (Table::Clinical(domain), counts)));
+    tables.extend(of_nlp.map(|counts| (Table::NoteNlp, counts)));
     tables.retain(|(table, _)| source.has(*table));
     extraction.finish(resolved, tables)
 }
@@ -116,7 +122,28 @@ pub fn check<'a>(
     for domain in Plan::new(study, records, &resolved).domains() {
         stream::check_columns(source, domain)?;
     }
+    if let Some(study::Notes::Nlp(_)) = records.notes {
+        source.check_columns(Table::NoteNlp)?;
+    }
     Ok(resolved.notes)
+}
+
+/// What notes are read for; of what a program has found in them, all that the study asks about, with the counts of its
+/// table.
+fn asked_of_notes(
+    source: Source<'_>,
+    records: &Records,
+    resolved: &Resolved,
+) -> Result<(Option<Notes>, Option<TableCounts>), InvalidRecords> {
+    Ok(match &records.notes {
+        None => (None, None),
+        Some(study::Notes::Lexicon(concepts)) => (Some(Notes::Text(Lexicon::new(concepts))), None),
+        Some(study::Notes::Nlp(sets)) => {
+            let concepts: Vec<_> = sets.iter().map(|set| &resolved.sets[set.0]).collect();
+            let (mentions, counts) = Mentions::read(source, &concepts)?;
+            (Some(Notes::Found(mentions)), Some(counts))
+        }
+    })
 }
 
 /// Whether a path is one of records rather than of a plain table; opens no table.
@@ -187,7 +214,9 @@ pub(in crate::data) fn tables(study: &Study, records: &Records) -> Vec<(Table, S
                 Rule::SeenBy(binding) if records.binding(*binding).in_force != InForce::Absent => {
                     Table::Clinical(Domain::Visit)
                 }
-                Rule::SeenBy(_) | Rule::Age { .. } | Rule::StillThere | Rule::TransferWithin { .. } => continue,
+                Rule::SeenBy(_) | Rule::Age { .. } | Rule::StillThere | Rule::TransferWithin { .. } => {
+                    continue;
+                }
             };
             tables.push((table, format!("a rule of the cohort {}", cohort.name)));
         }
@@ -197,13 +226,22 @@ pub(in crate::data) fn tables(study: &Study, records: &Records) -> Vec<(Table, S
             Covariate::Present { events, .. }
             | Covariate::Count { events, .. }
             | Covariate::Measured { events, .. } => events,
-            Covariate::Age | Covariate::Sex { .. } => continue,
+            Covariate::Age | Covariate::Sex { .. } | Covariate::Noted { .. } => continue,
         };
         tables.push((clinical(events.table), format!("the feature {}", feature.name)));
     }
     for binding in &records.bindings {
         let of_this = of_answer(&binding.in_force).into_iter();
         tables.extend(of_this.map(|table| (table, format!("the binding {}", binding.name))));
+    }
+    let note = Table::Clinical(Domain::Note);
+    match &records.notes {
+        None => {}
+        Some(study::Notes::Lexicon(_)) => tables.push((note, "its words in clinical notes".to_owned())),
+        Some(study::Notes::Nlp(_)) => {
+            let role = "what a program has found in clinical notes".to_owned();
+            tables.extend([(Table::NoteNlp, role.clone()), (note, role)]);
+        }
     }
     tables
 }

@@ -3,8 +3,9 @@
 use super::bound::{self, BoundStay, BoundValues};
 use super::clock::epoch_day;
 use super::resolve::Resolved;
-use crate::data::omop::{ConceptId, Domain, Event};
+use crate::data::omop::{ConceptId, Domain, Event, notes};
 use consilium_common::study::bindings::{BindingIndex, InForce, StayRule, Visits};
+use consilium_common::study::notes::{NoteIndex, Said};
 use consilium_common::study::records::{
     AtRisk, Cohort, Covariate, Criterion, Outcome, RecordTable, RecordTask, Records, Rule, SetIndex, Take,
     Window,
@@ -98,7 +99,7 @@ impl<'a> Plan<'a> {
         let tasks = records.tasks.iter().map(|task| TaskPlan::new(records, task, &mut number)).collect();
         let deaths = number(Criterion { table: RecordTable::Death, set: None });
         let covariates = (0..records.covariates.len())
-            .map(|at| source(study, records, resolved, at, &mut number))
+            .map(|at| source(study, records, resolved, at, &mut looked))
             .collect();
         let accrual = (epoch_day(records.accrual.0), epoch_day(records.accrual.1));
         let followup_to = epoch_day(records.followup_to);
@@ -110,7 +111,10 @@ impl<'a> Plan<'a> {
 
     /// The tables that have to be read.
     pub(super) fn domains(&self) -> Vec<Domain> {
-        Domain::ALL.into_iter().filter(|domain| self.lookup.tables[*domain as usize].is_read()).collect()
+        Domain::WITH_NOTES
+            .into_iter()
+            .filter(|domain| self.lookup.tables[*domain as usize].is_read())
+            .collect()
     }
 
     /// How many criteria there are.
@@ -136,7 +140,9 @@ impl<'a> TaskPlan<'a> {
             Rule::Age { min, max } => Condition::Age { min: *min, max: *max },
             Rule::DiedBefore => Condition::DiedBefore,
             Rule::StillThere => Condition::StillThere,
-            Rule::SeenBy(binding) if records.binding(*binding).in_force == InForce::Absent => Condition::Spared,
+            Rule::SeenBy(binding) if records.binding(*binding).in_force == InForce::Absent => {
+                Condition::Spared
+            }
             Rule::SeenBy(binding) => {
                 Condition::SeenBy(number(Criterion { table: RecordTable::Stay(*binding), set: None }))
             }
@@ -164,13 +170,18 @@ fn source(
     records: &Records,
     resolved: &Resolved,
     at: usize,
-    number: &mut impl FnMut(Criterion) -> Wanted,
+    looked: &mut LookedFor,
 ) -> Source {
+    let mut number = |criterion: Criterion| looked.number(Looked::of(criterion));
     match &records.covariates[at] {
         Covariate::Age => Source::Age,
         Covariate::Sex { levels } => Source::Sex(levels.clone()),
         Covariate::Present { events, window } => Source::Present(number(*events), *window),
         Covariate::Count { events, window } => Source::Count(number(*events), *window),
+        Covariate::Noted { concept, said, window } => {
+            let concepts = Concepts::Noted(*concept, *said);
+            Source::Present(looked.number(Looked { domain: Domain::Note, concepts }), *window)
+        }
         Covariate::Measured { events, window, take, units, unit_missing, plausible } => {
             let mut known: Vec<ConceptId> =
                 units.iter().filter_map(|code| resolved.units.get(code)).flatten().copied().collect();
@@ -223,6 +234,8 @@ pub(super) enum Concepts {
     Listed(Vec<i64>),
     /// Visits that can be stays of a binding: [`bound::narrow`] takes the others out.
     Stay(BindingIndex),
+    /// Notes that say so.
+    Noted(NoteIndex, Said),
 }
 
 impl Looked {
@@ -266,6 +279,7 @@ fn concepts<'a>(
         Concepts::All => None,
         Concepts::Set(set) => Some(Cow::Borrowed(&resolved.sets[set.0])),
         Concepts::Listed(ids) => Some(listed(ids)),
+        Concepts::Noted(finding, said) => Some(Cow::Owned(BTreeSet::from([notes::concept(*finding, *said)]))),
         Concepts::Stay(binding) => match &records.binding(*binding).in_force {
             InForce::Stays(StayRule { visits: Visits::Any, .. }) => None,
             InForce::Stays(StayRule { visits: Visits::Set(set), .. }) => {
@@ -279,7 +293,7 @@ fn concepts<'a>(
 
 /// For each table which criteria a concept meets.
 struct Lookup {
-    tables: [OfTable; Domain::ALL.len()],
+    tables: [OfTable; Domain::WITH_NOTES.len()],
     criteria: usize,
 }
 
@@ -295,7 +309,7 @@ struct OfTable {
 
 impl Lookup {
     fn new(looked: &[Looked], records: &Records, resolved: &Resolved) -> Self {
-        let mut tables: [OfTable; Domain::ALL.len()] = Default::default();
+        let mut tables: [OfTable; Domain::WITH_NOTES.len()] = Default::default();
         let numbered = |domain: Domain| {
             let of_table = looked.iter().enumerate().filter(move |(_, looked)| looked.domain == domain);
             of_table.map(|(at, looked)| {
@@ -303,7 +317,7 @@ impl Lookup {
                 (at, concepts(&looked.concepts, records, resolved))
             })
         };
-        for domain in Domain::ALL {
+        for domain in Domain::WITH_NOTES {
             let table = &mut tables[domain as usize];
             table.named = numbered(domain).next().is_some();
             table.any = numbered(domain).filter(|(_, all)| all.is_none()).map(|(at, _)| at).collect();

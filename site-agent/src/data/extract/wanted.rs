@@ -4,6 +4,7 @@ use super::plan::domain_of;
 use super::resolve::is_hierarchical;
 use crate::data::omop::{Domain, Part, Table, Wanted};
 use consilium_common::study::bindings::{BoundColumn, InForce, Mark};
+use consilium_common::study::notes::Notes;
 use consilium_common::study::records::{AtRisk, Covariate, PersonField, Records, Rule};
 
 /// The columns that a study reads, of tables that a site may have or not: what `data plan --study` and
@@ -27,6 +28,14 @@ pub fn wanted(records: &Records) -> Wanted {
     }
     if records.any_of_stay() {
         wanted.add(Table::Clinical(Domain::Visit), &[Part::End, Part::Visit]);
+    }
+    match &records.notes {
+        None => {}
+        Some(Notes::Lexicon(_)) => wanted.add(Table::Clinical(Domain::Note), &[Part::Text]),
+        Some(Notes::Nlp(_)) => {
+            wanted.add(Table::Clinical(Domain::Note), &[Part::Note]);
+            wanted.add(Table::NoteNlp, &[]);
+        }
     }
     let mut has_units = false;
     for covariate in &records.covariates {
@@ -99,7 +108,10 @@ fn of_person(records: &Records) -> Vec<Part> {
     let of_covariates = records.covariates.iter().filter_map(|covariate| match covariate {
         Covariate::Age => Some(Part::Birth),
         Covariate::Sex { .. } => Some(Part::Gender),
-        Covariate::Present { .. } | Covariate::Count { .. } | Covariate::Measured { .. } => None,
+        Covariate::Present { .. }
+        | Covariate::Count { .. }
+        | Covariate::Measured { .. }
+        | Covariate::Noted { .. } => None,
     });
     let of_attributes = records.attributes.iter().flatten().filter_map(|field| match field {
         PersonField::Gender => Some(Part::Gender),

@@ -2,9 +2,43 @@
 
 use super::moment::{InvalidMoment, Moment};
 use super::units;
+use zeroize::Zeroizing;
 
 /// Most rows of a batch.
 pub(super) const BATCH_ROWS: usize = 8192;
+/// Most rows of a batch with private text: little of it is in memory at once.
+const PRIVATE_BATCH_ROWS: usize = 32;
+/// Longest private text that is read, bytes. A discharge summary has some ten thousand.
+pub(super) const PRIVATE_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// The longest row, bytes.
+pub(super) const ROW_BYTES_MAX: usize = 1024 * 1024;
+/// The longest row with private text, bytes: a cell that is too long can still be told from a file that is broken.
+const PRIVATE_ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How much is read at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// Most rows of a batch.
+    pub(super) batch_rows: usize,
+    /// The longest row, bytes, where rows have to be found.
+    pub(super) row_bytes: usize,
+}
+
+impl Limits {
+    /// For some columns.
+    pub(super) fn of(columns: &[Column]) -> Self {
+        Self::of_kinds(columns.iter().map(|column| column.kind))
+    }
+
+    /// For columns of some kinds.
+    pub(super) fn of_kinds(mut kinds: impl Iterator<Item = Kind>) -> Self {
+        if kinds.any(|kind| kind == Kind::Private) {
+            Self { batch_rows: PRIVATE_BATCH_ROWS, row_bytes: PRIVATE_ROW_BYTES_MAX }
+        } else {
+            Self { batch_rows: BATCH_ROWS, row_bytes: ROW_BYTES_MAX }
+        }
+    }
+}
 
 /// A column that a table may have.
 #[derive(Debug, Clone, Copy)]
@@ -45,8 +79,10 @@ pub(super) enum Kind {
     DateTime,
     /// A unit by its text, kept as a number: see [`super::units`].
     Unit,
-    /// Text of the vocabulary. No column of a patient is read as text.
+    /// Text of the vocabulary.
     Text,
+    /// Text about a patient: read at once for what the study asks of it, wiped with its batch, and never an event's.
+    Private,
 }
 
 impl Kind {
@@ -56,7 +92,7 @@ impl Kind {
             Self::Number => "numbers",
             Self::Date => "dates",
             Self::DateTime => "dates with times",
-            Self::Unit | Self::Text => "text",
+            Self::Unit | Self::Text | Self::Private => "text",
         }
     }
 }
@@ -84,6 +120,16 @@ impl<T> From<Result<T, InvalidMoment>> for Cell<T> {
     }
 }
 
+/// A cell of private text. No `Debug`; wiped when it is dropped.
+pub(super) enum Private {
+    /// Nothing there.
+    Missing,
+    /// What it says.
+    Is(Zeroizing<String>),
+    /// Longer than [`PRIVATE_BYTES_MAX`].
+    TooLong,
+}
+
 /// The cells of a column.
 pub(super) enum Cells {
     /// The file has no such column.
@@ -95,6 +141,7 @@ pub(super) enum Cells {
     /// Units by their text.
     Units(Vec<Cell<i64>>),
     Texts(Vec<String>),
+    Privates(Vec<Private>),
 }
 
 impl Cells {
@@ -106,6 +153,7 @@ impl Cells {
             Kind::DateTime => Self::Moments(Vec::with_capacity(BATCH_ROWS), false),
             Kind::Unit => Self::Units(Vec::with_capacity(BATCH_ROWS)),
             Kind::Text => Self::Texts(Vec::new()),
+            Kind::Private => Self::Privates(Vec::new()),
         }
     }
 
@@ -116,6 +164,7 @@ impl Cells {
             Self::Numbers(cells) => cells.clear(),
             Self::Moments(cells, _) => cells.clear(),
             Self::Texts(cells) => cells.clear(),
+            Self::Privates(cells) => cells.clear(),
         }
     }
 
@@ -127,6 +176,7 @@ impl Cells {
             Self::Numbers(cells) => cells.truncate(rows),
             Self::Moments(cells, _) => cells.truncate(rows),
             Self::Texts(cells) => cells.truncate(rows),
+            Self::Privates(cells) => cells.truncate(rows),
         }
     }
 
@@ -139,6 +189,7 @@ impl Cells {
             Self::Moments(cells, days_only) => cells.push(moment(text, *days_only)),
             Self::Units(cells) => cells.push(unit(text)),
             Self::Texts(cells) => cells.push(String::from_utf8_lossy(text).into_owned()),
+            Self::Privates(cells) => cells.push(private(text)),
         }
     }
 }
@@ -173,6 +224,13 @@ impl Batch {
         }
     }
 
+    pub(super) fn private(&self, column: usize, row: usize) -> &Private {
+        match &self.columns[column] {
+            Cells::Privates(cells) => &cells[row],
+            _ => &Private::Missing,
+        }
+    }
+
     pub(super) fn text(&self, column: usize, row: usize) -> &str {
         match &self.columns[column] {
             Cells::Texts(cells) => &cells[row],
@@ -184,6 +242,17 @@ impl Batch {
 /// What exports write where nothing is known: nothing, R's `NA`, SQL's `NULL`, PostgreSQL's `\N`.
 fn is_missing(text: &[u8]) -> bool {
     matches!(text, b"" | b"NA" | b"NULL" | b"null" | b"\\N")
+}
+
+/// Private text; of bytes that are no UTF-8 what can be read.
+pub(super) fn private(text: &[u8]) -> Private {
+    if is_missing(text.trim_ascii()) {
+        return Private::Missing;
+    }
+    if text.len() > PRIVATE_BYTES_MAX {
+        return Private::TooLong;
+    }
+    Private::Is(Zeroizing::new(String::from_utf8_lossy(text).into_owned()))
 }
 
 /// A whole number; `12.0`, which pandas writes for a column with gaps, is one.

@@ -112,7 +112,8 @@ pub fn check<'a>(source: impl Into<Source<'a>>, reading: &Reading<'_>) -> Result
             | Table::Location
             | Table::Concept
             | Table::ConceptAncestor
-            | Table::Vocabulary => count(source, table)?,
+            | Table::Vocabulary
+            | Table::NoteNlp => count(source, table)?,
         };
         tables.push((table, counts));
     }

@@ -1,12 +1,13 @@
 //! A CSV file, plain or gzipped, as batches of parsed cells.
 
-use super::cells::{BATCH_ROWS, Batch, Cells, Column};
+use super::cells::{Batch, Cells, Column, Limits};
 use super::error::{BadRow, InvalidOmop};
 use super::split_rows::{Rows, Stop};
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 const READ_BYTES: usize = 256 * 1024;
 
@@ -64,7 +65,8 @@ fn read_from(
             Stop::Io(error) => InvalidOmop::unreadable(path)(error),
         }
     };
-    let mut rows = Rows::new(input).map_err(stopped(1))?;
+    let limits = Limits::of(columns);
+    let mut rows = Rows::new(input, limits.row_bytes).map_err(stopped(1))?;
     if rows.next().map_err(stopped(1))?.is_none() {
         return Err(InvalidOmop::MissingColumn { path: path.to_owned(), expected: expected(&columns[0]) });
     }
@@ -84,7 +86,7 @@ fn read_from(
             .collect(),
     };
     let mut last = 1;
-    let mut unquoted = Vec::new();
+    let mut unquoted = Zeroizing::new(Vec::new());
     while let Some(row) = rows.next().map_err(stopped(last + 1))? {
         last = row;
         if rows.len() != width {
@@ -93,7 +95,7 @@ fn read_from(
         }
         for (cells, place) in batch.columns.iter_mut().zip(&places) {
             match (cells, place) {
-                (cells @ (Cells::Texts(_) | Cells::Units(_)), Some(at)) => {
+                (cells @ (Cells::Texts(_) | Cells::Units(_) | Cells::Privates(_)), Some(at)) => {
                     let range = rows.text(*at, &mut unquoted);
                     cells.push_text(&unquoted[range]);
                 }
@@ -102,7 +104,7 @@ fn read_from(
             }
         }
         batch.rows += 1;
-        if batch.rows == BATCH_ROWS {
+        if batch.rows == limits.batch_rows {
             take(&batch)?;
             batch.rows = 0;
             batch.columns.iter_mut().for_each(Cells::clear);

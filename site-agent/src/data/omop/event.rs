@@ -45,10 +45,13 @@ pub enum Domain {
     Observation,
     /// `death`.
     Death,
+    /// What a note (`note`) says of something that a study asks about: its concept is the study's own number, see
+    /// [`super::notes`].
+    Note,
 }
 
 impl Domain {
-    /// All, in order.
+    /// All whose rows hold codes, in order: what is read without a study, too.
     pub const ALL: [Self; 8] = [
         Self::Visit,
         Self::VisitDetail,
@@ -58,6 +61,19 @@ impl Domain {
         Self::Measurement,
         Self::Observation,
         Self::Death,
+    ];
+
+    /// All, in order: of notes only what a study asks for is read.
+    pub const WITH_NOTES: [Self; 9] = [
+        Self::Visit,
+        Self::VisitDetail,
+        Self::Condition,
+        Self::Drug,
+        Self::Procedure,
+        Self::Measurement,
+        Self::Observation,
+        Self::Death,
+        Self::Note,
     ];
 }
 
@@ -185,7 +201,7 @@ pub(super) mod tests {
             )
         };
         (
-            (id(), moment(), 0..8_usize, id(), proptest::option::of(moment())),
+            (id(), moment(), 0..9_usize, id(), proptest::option::of(moment())),
             (0..7_u8, id(), id(), id(), id(), id(), id(), id()),
         )
     }
@@ -203,7 +219,7 @@ pub(super) mod tests {
         Event {
             person: PersonId(person),
             time: moment(time),
-            domain: Domain::ALL[domain],
+            domain: Domain::WITH_NOTES[domain],
             concept: ConceptId(concept),
             end: end.map(moment),
             value: match numbers.get(usize::from(value)) {

@@ -49,11 +49,15 @@ pub enum Fault {
     OutsideObservation,
     /// On a later day than the person's death.
     AfterDeath,
+    /// A note without text.
+    NoText,
+    /// A text longer than any that is read.
+    TextTooLong,
 }
 
 impl Fault {
     /// All, in the order that they are shown.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::NoPerson,
         Self::PersonNotANumber,
         Self::UnknownPerson,
@@ -75,6 +79,8 @@ impl Fault {
         Self::UnitByText,
         Self::OutsideObservation,
         Self::AfterDeath,
+        Self::NoText,
+        Self::TextTooLong,
     ];
 
     /// Its name in JSON.
@@ -102,6 +108,8 @@ impl Fault {
             Self::UnitByText => "unit_by_text",
             Self::OutsideObservation => "outside_observation",
             Self::AfterDeath => "after_death",
+            Self::NoText => "no_text",
+            Self::TextTooLong => "text_too_long",
         }
     }
 
@@ -130,6 +138,8 @@ impl Fault {
             Self::UnitByText => "unit by its text",
             Self::OutsideObservation => "outside observation periods",
             Self::AfterDeath => "after death",
+            Self::NoText => "note without text",
+            Self::TextTooLong => "text of more than 2 MiB",
         }
     }
 
@@ -146,6 +156,8 @@ impl Fault {
                 | Self::YearOutOfRange
                 | Self::ContradictoryPerson
                 | Self::TooManyEvents
+                | Self::NoText
+                | Self::TextTooLong
         )
     }
 
@@ -158,7 +170,9 @@ impl Fault {
             | Self::UnknownPerson
             | Self::NoDate
             | Self::UnparsableDate
-            | Self::YearOutOfRange => "row left out",
+            | Self::YearOutOfRange
+            | Self::NoText
+            | Self::TextTooLong => "row left out",
             Self::RepeatedPerson => "one row kept",
             Self::ContradictoryPerson | Self::TooManyEvents => "person left out",
             Self::BadTime => "kept with its date",

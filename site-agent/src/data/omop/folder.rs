@@ -61,7 +61,9 @@ impl Folder {
             let is_folder = is_folder(&path)?;
             let form = Form::of(&name);
             let stem = form.map_or(name.as_str(), |(_, stem)| stem);
-            let Some(table) = Table::ALL.into_iter().find(|table| table.name() == stem) else { continue };
+            let Some(table) = Table::WITH_NOTES.into_iter().find(|table| table.name() == stem) else {
+                continue;
+            };
             let files = match (is_folder, form) {
                 (true, _) => parts(&path)?,
                 (false, Some((form, _))) => vec![TableFile { path: path.clone(), form }],

@@ -4,7 +4,7 @@
 //! wanted (which columns); folder (which files) → read (pieces) → split_rows + csv_rows | parquet_rows (cells)
 //!   | postgres (which columns) → read → postgres/binary (cells)
 //!   | meds (which codes) → read → parquet_rows (cells)
-//!   → rows (events, faults) → stream (threads, runs, spilling) → merge → history (one person at a time, beside people) → check
+//!   → rows, or notes (events, faults) → stream (threads, runs, spilling) → merge → history (one person at a time, beside people) → check
 //! ```
 //! Invariant: the same hospital gives the same stream, byte for byte, from CSV, CSV.GZ, Parquet or PostgreSQL, in any order
 //! of rows and with any number of threads. Errors name file, row and column and never a cell; nothing of a patient has `Debug`.
@@ -20,6 +20,7 @@ pub mod history;
 pub mod meds;
 mod merge;
 pub mod moment;
+pub mod notes;
 mod opened;
 pub mod pack;
 mod parquet_rows;

@@ -24,6 +24,10 @@ struct Before {
     time: u64,
 }
 
+/// A domain's lower bits and its highest, which is apart from them: events of the first eight have the bytes that they
+/// had when there were no more.
+const DOMAIN: u16 = 7;
+const DOMAIN_HIGH: u16 = 1 << 12;
 const SAME_PERSON: u16 = 1 << 3;
 const NUMBER_64: u16 = 1 << 4;
 const NUMBER_32: u16 = 2 << 4;
@@ -55,7 +59,8 @@ impl Packer {
             provider,
         } = *event;
         let same_person = person.0 == self.before.person;
-        let mut flags = domain as u16 | if same_person { SAME_PERSON } else { 0 };
+        let high = if domain as u16 > DOMAIN { DOMAIN_HIGH } else { 0 };
+        let mut flags = domain as u16 & DOMAIN | high | if same_person { SAME_PERSON } else { 0 };
         flags |= match value {
             Value::None => 0,
             Value::Number(number) if narrow(number).is_some() => NUMBER_32,
@@ -108,7 +113,8 @@ impl Unpacker {
         let (flags, rest) = from.split_first_chunk::<2>()?;
         *from = rest;
         let flags = u16::from_le_bytes(*flags);
-        let domain = Domain::ALL[usize::from(flags & 7)];
+        let high = if flags & DOMAIN_HIGH == 0 { 0 } else { DOMAIN + 1 };
+        let domain = *Domain::WITH_NOTES.get(usize::from(flags & DOMAIN | high))?;
         if flags & SAME_PERSON == 0 {
             self.before.person = self.before.person.wrapping_add(read(from)?);
             self.before.time = 0;

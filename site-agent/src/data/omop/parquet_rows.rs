@@ -3,7 +3,7 @@
 //! Types are the file's own, not those of an embedded Arrow schema, so that a column has few possible forms
 //! (no dictionaries, views or zones of the writing program).
 
-use super::cells::{self, BATCH_ROWS, Batch, Cell, Cells, Column, Kind};
+use super::cells::{self, Batch, Cell, Cells, Column, Kind, Limits};
 use super::csv_rows::find;
 use super::error::{BadRow, InvalidOmop};
 use super::moment::{Day, Moment};
@@ -178,7 +178,8 @@ impl Opened {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let roots = self.places.iter().flatten().copied();
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-        let builder = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
+        let limits = Limits::of_kinds(self.kinds.iter().copied());
+        let builder = builder.with_projection(mask).with_batch_size(limits.batch_rows);
         builder.with_row_groups(groups.collect()).build().ok()
     }
 
@@ -200,6 +201,7 @@ impl Opened {
                 Cells::Numbers(cells) => cells.len() == batch.rows,
                 Cells::Moments(cells, _) => cells.len() == batch.rows,
                 Cells::Texts(cells) => cells.len() == batch.rows,
+                Cells::Privates(cells) => cells.len() == batch.rows,
             };
             complete.then_some(())?;
         }
@@ -261,7 +263,7 @@ fn fill(cells: &mut Cells, array: &ArrayRef) -> Option<()> {
                     _ => String::new(),
                 }));
             }
-            Cells::Units(_) => return None,
+            Cells::Units(_) | Cells::Privates(_) => return None,
         },
     }
     Some(())

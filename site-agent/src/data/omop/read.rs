@@ -5,6 +5,7 @@ use super::error::InvalidOmop;
 use super::event::{Domain, Event};
 use super::folder::{Folder, Form, TableFile};
 use super::meds::{self, Meds, Mixed};
+use super::notes::Notes;
 use super::postgres::Database;
 use super::rows::{self, TableCounts};
 use super::schema::Table;
@@ -31,6 +32,8 @@ enum Holds<'a> {
     Table(Table),
     /// Events of several tables, as in MEDS.
     Mixed(Box<Mixed<'a>>),
+    /// Notes, read for what a study asks of them.
+    Notes(&'a Notes),
 }
 
 enum What<'a> {
@@ -127,7 +130,8 @@ pub(super) fn of_meds<'a>(
         | Table::Provider
         | Table::Location
         | Table::Vocabulary
-        | Table::Clinical(_) => Ok(vec![]),
+        | Table::Clinical(_)
+        | Table::NoteNlp => Ok(vec![]),
     }
 }
 
@@ -146,7 +150,12 @@ pub(super) fn events_of_meds<'a>(meds: &'a Meds, mixed: &Mixed<'a>) -> Result<Ve
     Ok(pieces)
 }
 
-impl Piece<'_> {
+impl<'a> Piece<'a> {
+    /// The same, whose rows are notes.
+    pub(super) fn of_notes(self, notes: &'a Notes) -> Self {
+        Self { holds: Holds::Notes(notes), ..self }
+    }
+
     /// Whether it has the columns that we read; reads no row.
     pub(super) fn check_columns(&self) -> Result<(), InvalidOmop> {
         match &self.what {
@@ -180,6 +189,7 @@ impl Piece<'_> {
     ) -> Result<(), E> {
         match &self.holds {
             Holds::Mixed(mixed) => mixed.events(batch, counts, take),
+            Holds::Notes(notes) => notes.events(batch, counts.entry(Domain::Note).or_default(), take),
             Holds::Table(Table::Clinical(domain)) => {
                 rows::events(batch, *domain, counts.entry(*domain).or_default(), take)
             }

@@ -43,14 +43,15 @@ impl TableCounts {
         self.faults.merge(&other.faults);
     }
 
-    fn note_event(&mut self, event: &Event) {
+    /// Counts a row that is read, by its time.
+    pub(super) fn note_event(&mut self, time: Moment) {
         self.events += 1;
-        match event.time.micros_of_day() {
+        match time.micros_of_day() {
             None => self.days_only += 1,
             Some(0) => self.at_midnight += 1,
             Some(_) => {}
         }
-        let day = event.time.day();
+        let day = time.day();
         let (from, to) = self.days.unwrap_or((day, day));
         self.days = Some((from.min(day), to.max(day)));
     }
@@ -118,7 +119,7 @@ impl Row {
     ) -> Result<(), E> {
         counts.rows += 1;
         let Some(event) = self.event(domain, &mut counts.faults) else { return Ok(()) };
-        counts.note_event(&event);
+        counts.note_event(event.time);
         take(event)
     }
 
@@ -232,7 +233,7 @@ pub(super) fn id(cell: Cell<i64>, faults: &mut FaultCounts) -> i64 {
 }
 
 /// The datetime where there is one, else the date.
-fn time(date: Cell<Moment>, datetime: Cell<Moment>, faults: &mut FaultCounts) -> Option<Moment> {
+pub(super) fn time(date: Cell<Moment>, datetime: Cell<Moment>, faults: &mut FaultCounts) -> Option<Moment> {
     match (datetime, date) {
         (Cell::Is(time), Cell::Is(date)) if time.day() != date.day() => {
             faults.note(Fault::DatesDisagree);

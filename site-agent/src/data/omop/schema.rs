@@ -24,10 +24,12 @@ pub enum Table {
     ConceptAncestor,
     /// Its releases.
     Vocabulary,
+    /// What a program has found in notes.
+    NoteNlp,
 }
 
 impl Table {
-    /// All, in the order that they are shown.
+    /// All that hold codes, in the order that they are shown: what is read without a study, too.
     pub const ALL: [Self; 16] = [
         Self::Person,
         Self::ObservationPeriod,
@@ -39,6 +41,28 @@ impl Table {
         Self::Clinical(Domain::Measurement),
         Self::Clinical(Domain::Observation),
         Self::Clinical(Domain::Death),
+        Self::CareSite,
+        Self::Provider,
+        Self::Location,
+        Self::Concept,
+        Self::ConceptAncestor,
+        Self::Vocabulary,
+    ];
+
+    /// All, in the order that they are shown: of notes only what a study asks for is read.
+    pub const WITH_NOTES: [Self; 18] = [
+        Self::Person,
+        Self::ObservationPeriod,
+        Self::Clinical(Domain::Visit),
+        Self::Clinical(Domain::VisitDetail),
+        Self::Clinical(Domain::Condition),
+        Self::Clinical(Domain::Drug),
+        Self::Clinical(Domain::Procedure),
+        Self::Clinical(Domain::Measurement),
+        Self::Clinical(Domain::Observation),
+        Self::Clinical(Domain::Death),
+        Self::Clinical(Domain::Note),
+        Self::NoteNlp,
         Self::CareSite,
         Self::Provider,
         Self::Location,
@@ -61,6 +85,8 @@ impl Table {
             Self::Clinical(Domain::Measurement) => "measurement",
             Self::Clinical(Domain::Observation) => "observation",
             Self::Clinical(Domain::Death) => "death",
+            Self::Clinical(Domain::Note) => "note",
+            Self::NoteNlp => "note_nlp",
             Self::CareSite => "care_site",
             Self::Provider => "provider",
             Self::Location => "location",
@@ -116,6 +142,8 @@ pub(super) fn columns(table: Table) -> &'static [Column] {
                 Table::Concept => &CONCEPT,
                 Table::ConceptAncestor => &CONCEPT_ANCESTOR,
                 Table::Vocabulary => &VOCABULARY,
+                Table::Clinical(Domain::Note) => &NOTE,
+                Table::NoteNlp => &NOTE_NLP,
                 $(Table::Clinical(Domain::$domain) => {
                     static COLUMNS: [Column; CLINICAL_COLUMNS] = clinical(Domain::$domain);
                     &COLUMNS
@@ -127,6 +155,24 @@ pub(super) fn columns(table: Table) -> &'static [Column] {
 }
 
 const PERSON_ID: Column = Column::required(&["person_id"], Kind::Id);
+
+/// Places of `NOTE`'s columns.
+pub(super) mod of_note {
+    pub(in super::super) const PERSON: usize = 0;
+    pub(in super::super) const NOTE: usize = 1;
+    pub(in super::super) const DATE: usize = 2;
+    pub(in super::super) const DATETIME: usize = 3;
+    pub(in super::super) const TEXT: usize = 4;
+}
+
+/// Places of `NOTE_NLP`'s columns.
+pub(super) mod of_nlp {
+    pub(in super::super) const NOTE: usize = 0;
+    pub(in super::super) const CONCEPT: usize = 1;
+    pub(in super::super) const EXISTS: usize = 2;
+    pub(in super::super) const TEMPORAL: usize = 3;
+    pub(in super::super) const MODIFIERS: usize = 4;
+}
 
 /// How many columns a clinical table is read by.
 const CLINICAL_COLUMNS: usize = 16;
@@ -269,6 +315,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             UNIT_TEXT,
             NONE,
         ],
+        Domain::Note => panic!("notes have columns of their own"),
         Domain::Death => [
             PERSON_ID,
             Column::optional(&["cause_concept_id"], Id),
@@ -289,6 +336,24 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
         ],
     }
 }
+
+/// `note`, by [`of_note`].
+const NOTE: [Column; 5] = [
+    PERSON_ID,
+    Column::required(&["note_id"], Kind::Id),
+    Column::optional(&["note_date"], Kind::Date),
+    Column::optional(&["note_datetime"], Kind::DateTime),
+    Column::required(&["note_text"], Kind::Private),
+];
+
+/// `note_nlp`, by [`of_nlp`].
+const NOTE_NLP: [Column; 5] = [
+    Column::required(&["note_id"], Kind::Id),
+    Column::required(&["note_nlp_concept_id"], Kind::Id),
+    Column::optional(&["term_exists"], Kind::Private),
+    Column::optional(&["term_temporal"], Kind::Private),
+    Column::optional(&["term_modifiers"], Kind::Private),
+];
 
 /// `person`: id, gender, race, ethnicity, year, month and day of birth, birth datetime, location, care site.
 const PERSON: [Column; 10] = [

@@ -5,6 +5,7 @@ use super::error::InvalidOmop;
 use super::event::Domain;
 use super::folder::Folder;
 use super::meds::{Meds, Mixed};
+use super::notes::Notes;
 use super::postgres::Database;
 use super::read::{self, Piece};
 use super::schema::{self, Table};
@@ -16,6 +17,8 @@ pub struct Source<'a> {
     form: Form<'a>,
     /// None where every column of ours is.
     wanted: Option<&'a Wanted>,
+    /// What notes are read for.
+    notes: Option<&'a Notes>,
 }
 
 #[derive(Clone, Copy)]
@@ -30,19 +33,19 @@ enum Form<'a> {
 
 impl<'a> From<&'a Folder> for Source<'a> {
     fn from(folder: &'a Folder) -> Self {
-        Self { form: Form::Folder(folder), wanted: None }
+        Self { form: Form::Folder(folder), wanted: None, notes: None }
     }
 }
 
 impl<'a> From<&'a Database> for Source<'a> {
     fn from(database: &'a Database) -> Self {
-        Self { form: Form::Database(database), wanted: None }
+        Self { form: Form::Database(database), wanted: None, notes: None }
     }
 }
 
 impl<'a> From<&'a Meds> for Source<'a> {
     fn from(meds: &'a Meds) -> Self {
-        Self { form: Form::Meds(meds), wanted: None }
+        Self { form: Form::Meds(meds), wanted: None, notes: None }
     }
 }
 
@@ -51,6 +54,12 @@ impl<'a> Source<'a> {
     #[must_use]
     pub const fn only(self, wanted: &'a Wanted) -> Self {
         Self { wanted: Some(wanted), ..self }
+    }
+
+    /// The same, of which notes are read, too.
+    #[must_use]
+    pub const fn with_notes(self, notes: Option<&'a Notes>) -> Self {
+        Self { notes, ..self }
     }
 
     /// Whether it has a table.
@@ -76,6 +85,9 @@ impl<'a> Source<'a> {
     #[must_use]
     pub fn lacking(&self, table: Table) -> String {
         match self.form {
+            Form::Database(_) if !Table::ALL.contains(&table) => {
+                format!("table {table} is missing, or its columns are not those of OMOP")
+            }
             Form::Folder(_) | Form::Database(_) => format!("table {table} is missing"),
             Form::Meds(meds) => meds.lacking(table),
         }
@@ -134,7 +146,13 @@ impl<'a> Source<'a> {
         }
         let mut pieces = Vec::new();
         for domain in domains {
-            pieces.extend(self.pieces(Table::Clinical(*domain))?);
+            let of_table = self.pieces(Table::Clinical(*domain))?;
+            if *domain == Domain::Note {
+                let notes = self.notes.expect("whoever asks for notes says what for");
+                pieces.extend(of_table.into_iter().map(|piece| piece.of_notes(notes)));
+            } else {
+                pieces.extend(of_table);
+            }
         }
         Ok(pieces)
     }
@@ -156,7 +174,10 @@ impl<'a> Source<'a> {
     }
 
     /// Whether a table has the columns that are read, with types that we read; reads no row of it.
-    pub(super) fn check_columns(&self, table: Table) -> Result<(), InvalidOmop> {
+    ///
+    /// # Errors
+    /// A file or table cannot be read, or lacks a column.
+    pub fn check_columns(&self, table: Table) -> Result<(), InvalidOmop> {
         self.pieces(table)?.iter().try_for_each(Piece::check_columns)
     }
 

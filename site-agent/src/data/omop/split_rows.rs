@@ -8,9 +8,7 @@
 use super::error::BadRow;
 use memchr::{memchr, memchr_iter, memchr2};
 use std::io::{self, Read};
-
-/// The longest row, bytes.
-pub(super) const ROW_BYTES_MAX: usize = 1024 * 1024;
+use zeroize::Zeroizing;
 
 /// Why reading stopped.
 pub(super) enum Stop {
@@ -24,7 +22,7 @@ pub(super) enum Stop {
 pub(super) struct Rows<R> {
     input: R,
     /// `buffer[start..end]` is read and not yet given out.
-    buffer: Vec<u8>,
+    buffer: Zeroizing<Vec<u8>>,
     start: usize,
     end: usize,
     ended: bool,
@@ -52,11 +50,11 @@ enum Found {
 }
 
 impl<R: Read> Rows<R> {
-    /// Reads the header and finds out what separates cells.
-    pub(super) fn new(input: R) -> Result<Self, Stop> {
+    /// Reads the header and finds out what separates cells. A row of more bytes is an error.
+    pub(super) fn new(input: R, row_bytes_max: usize) -> Result<Self, Stop> {
         let mut rows = Self {
             input,
-            buffer: vec![0; ROW_BYTES_MAX],
+            buffer: Zeroizing::new(vec![0; row_bytes_max]),
             start: 0,
             end: 0,
             ended: false,
@@ -101,7 +99,7 @@ impl<R: Read> Rows<R> {
                 }
                 Found::More { in_quotes } => {
                     if self.end - self.start == self.buffer.len() {
-                        return Err(Stop::Row(line, BadRow::TooLong { bytes_max: ROW_BYTES_MAX }));
+                        return Err(Stop::Row(line, BadRow::TooLong { bytes_max: self.buffer.len() }));
                     }
                     if !self.fill()? && in_quotes {
                         return Err(Stop::Row(line, BadRow::OpenQuote));
@@ -228,6 +226,7 @@ fn plain(text: &[u8], from: usize, stop: usize, separator: u8) -> Cell {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cells::ROW_BYTES_MAX;
     use super::*;
 
     /// Gives out a few bytes at a time, so that rows lie across reads.
@@ -250,7 +249,7 @@ mod tests {
             Stop::Row(row, what) => (row, what),
             Stop::Io(_) => panic!("no IO here"),
         };
-        let mut rows = Rows::new(Slowly(text, step)).map_err(at_row)?;
+        let mut rows = Rows::new(Slowly(text, step), ROW_BYTES_MAX).map_err(at_row)?;
         let mut all = Vec::new();
         let mut scratch = Vec::new();
         while let Some(line) = rows.next().map_err(at_row)? {

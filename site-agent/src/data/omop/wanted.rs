@@ -5,7 +5,7 @@
 
 use super::cells::Column;
 use super::event::Domain;
-use super::schema::{self, Table, at};
+use super::schema::{self, Table, at, of_note};
 use std::collections::BTreeMap;
 
 /// Columns by table.
@@ -37,6 +37,10 @@ pub enum Part {
     Ethnicity,
     /// When a person was born.
     Birth,
+    /// The text of a note.
+    Text,
+    /// A note's number.
+    Note,
 }
 
 impl Wanted {
@@ -69,7 +73,7 @@ impl Wanted {
     /// The tables, in the order that they are shown.
     #[must_use]
     pub fn tables(&self) -> Vec<Table> {
-        Table::ALL.into_iter().filter(|table| self.0.contains_key(table)).collect()
+        Table::WITH_NOTES.into_iter().filter(|table| self.0.contains_key(table)).collect()
     }
 
     /// By the places of [`schema::columns`]; what is not wanted is absent. None of a table that is not read.
@@ -85,15 +89,20 @@ const fn always(table: Table) -> &'static [usize] {
         Table::ObservationPeriod => &[0, 1, 2],
         // The cause of a death is nobody's to read: studies ask whether and when.
         Table::Clinical(Domain::Death) => &[at::PERSON, at::DATE, at::DATETIME],
+        Table::Clinical(Domain::Note) => &[of_note::PERSON, of_note::DATE, of_note::DATETIME],
         Table::Clinical(_) => &[at::PERSON, at::CONCEPT, at::DATE, at::DATETIME],
         // Number, name, vocabulary, code, whether it is standard.
         Table::Concept => &[0, 1, 3, 4, 5],
         Table::ConceptAncestor | Table::Vocabulary => &[0, 1],
+        Table::NoteNlp => &[0, 1, 2, 3, 4],
     }
 }
 
 const fn places(table: Table, part: Part) -> &'static [usize] {
     match (table, part) {
+        (Table::Clinical(Domain::Note), Part::Text) => &[of_note::TEXT],
+        (Table::Clinical(Domain::Note), Part::Note) => &[of_note::NOTE],
+        (Table::Clinical(Domain::Note), _) => &[],
         (Table::Clinical(_), Part::End) => &[at::END_DATE, at::END_DATETIME, at::DAYS],
         (Table::Clinical(_), Part::Number) => &[at::NUMBER, at::UNIT, at::UNIT_TEXT],
         (Table::Clinical(_), Part::BareNumber) => &[at::NUMBER],
@@ -161,6 +170,11 @@ mod tests {
         ];
         check(Table::Person, &[Birth, Gender], &born);
         check(Table::Person, &[], &["person_id"]);
+        let note = ["person_id", "note_id", "note_date", "note_datetime", "note_text"];
+        check(Table::Clinical(Domain::Note), &[Part::Text, Part::Note, End, Number], &note);
+        check(Table::Clinical(Domain::Note), &[Part::Note], &note[..4]);
+        let nlp = ["note_id", "note_nlp_concept_id", "term_exists", "term_temporal", "term_modifiers"];
+        check(Table::NoteNlp, &[], &nlp);
         check(Table::ConceptAncestor, &[], &["ancestor_concept_id", "descendant_concept_id"]);
     }
 
@@ -168,6 +182,7 @@ mod tests {
     fn all_is_all() {
         let wanted = Wanted::all(&Table::ALL);
         assert_eq!(wanted.tables(), Table::ALL);
+        assert_eq!(Wanted::all(&Table::WITH_NOTES).tables(), Table::WITH_NOTES);
         assert_eq!(wanted.columns(Table::Person).len(), 10);
         assert!(Wanted::default().columns(Table::Person).is_empty());
     }

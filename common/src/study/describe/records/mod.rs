@@ -3,9 +3,10 @@
 mod predictors;
 mod words;
 
-pub use words::{concepts, covariate, outcome};
+pub use words::{concepts, covariate, outcome, terms};
 
 use super::super::bindings::{self, Binding, Mark};
+use super::super::notes::Notes;
 use super::super::records::{
     Anchor, AtRisk, Cohort, Criterion, DateOnly, Limit, PersonField, RecordTable, RecordTask, Records, Rule,
     ShortFollowUp,
@@ -110,6 +111,11 @@ fn source(records: &Records) -> String {
     }
     let mut names = vec!["person", "observation_period"];
     names.extend(tables.into_iter().map(RecordTable::name));
+    names.extend(match &records.notes {
+        None => &[][..],
+        Some(Notes::Lexicon(_)) => &["note"],
+        Some(Notes::Nlp(_)) => &["note_nlp", "note"],
+    });
     names.push("concept");
     let mut members = records.sets.iter().flat_map(|set| set.include.iter().chain(&set.exclude));
     if members.any(|member| member.descendants) {

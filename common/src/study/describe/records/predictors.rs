@@ -1,9 +1,10 @@
 //! The model's inputs, those of one kind together: a study may have hundreds.
 
+use super::super::super::notes::Notes;
 use super::super::super::records::{Covariate, PersonField, RecordTable, Records, SetIndex, Window};
 use super::super::super::{Encoding, Feature, Study};
 use super::Paragraphs;
-use super::words::{column, noun, take, window};
+use super::words::{column, note_terms, noun, take, window};
 
 pub(super) fn paragraphs(study: &Study, records: &Records) -> Paragraphs {
     let mut lines = Paragraphs::new();
@@ -16,6 +17,7 @@ pub(super) fn paragraphs(study: &Study, records: &Records) -> Paragraphs {
                 lines.push(("Predictors".to_owned(), format!("measured {}", window(&when))));
                 lines.extend(measured(records, run));
             }
+            Kind::Noted(when) => lines.extend(noted(records, &when)),
         }
     }
     lines.extend(units(study, records));
@@ -31,6 +33,8 @@ enum Kind {
     Events(RecordTable, Option<u32>),
     /// In the same stretch of time.
     Measured(Window),
+    /// In notes of the same stretch of time.
+    Noted(Window),
 }
 
 fn kind((feature, covariate): &(&Feature, &Covariate)) -> Kind {
@@ -44,6 +48,7 @@ fn kind((feature, covariate): &(&Feature, &Covariate)) -> Kind {
             Kind::Events(events.table, cap)
         }
         Covariate::Measured { window, .. } => Kind::Measured(*window),
+        Covariate::Noted { window, .. } => Kind::Noted(*window),
     }
 }
 
@@ -121,6 +126,35 @@ fn measured<'a>(
         }
         Some((format!("  {}", feature.name), text))
     })
+}
+
+/// Which notes are read, for what, and that no text leaves.
+fn noted(records: &Records, when: &Window) -> Paragraphs {
+    const LEAVES: &str = "text never leaves the hospital, nor does a word that is not listed here";
+    let Some(notes) = &records.notes else { return Paragraphs::new() };
+    let (read, asked): (String, Vec<(String, String)>) = match notes {
+        Notes::Lexicon(concepts) => (
+            format!(
+                "the text of clinical notes is read at this hospital, by its own agent, for the words listed here and no \
+                 others; {LEAVES}"
+            ),
+            concepts.iter().map(|concept| (format!("  {}", concept.name), note_terms(concept))).collect(),
+        ),
+        Notes::Nlp(sets) => (
+            "what a program of this hospital has found in clinical notes is read (table note_nlp), and no text of a \
+             note"
+                .to_owned(),
+            sets.iter().map(|set| ("  Set".to_owned(), records.set(*set).name.clone())).collect(),
+        ),
+    };
+    let inputs = format!(
+        "of each, whether any note {} says that the patient has it now, and whether any denies it; what is past, somebody \
+         else's, feared or only suspected counts as neither",
+        window(when)
+    );
+    let mut lines = vec![("Clinical notes".to_owned(), read), ("Predictors".to_owned(), inputs)];
+    lines.extend(asked);
+    lines
 }
 
 /// What becomes of values in other units and in none.

@@ -1,5 +1,6 @@
 //! Words for the parts of a study on records.
 
+use super::super::super::notes::{Language, NoteConcept, Notes, Said};
 use super::super::super::records::{
     AtRisk, ConceptSet, Covariate, Criterion, Death, Member, PersonField, PriorOutcome, RecordTable,
     RecordTask, Records, ShortFollowUp, Take, WINDOW_DAYS_MAX, Window,
@@ -142,6 +143,13 @@ pub fn covariate(records: &Records, covariate: &Covariate) -> String {
                 units.join(" or ")
             )
         }
+        Covariate::Noted { concept, said, window } => {
+            let said = match said {
+                Said::Affirmed => "says that it is so now",
+                Said::Denied => "denies it",
+            };
+            format!("{}: any note that {said} {}", records.noted(*concept), self::window(window))
+        }
     }
 }
 
@@ -153,7 +161,32 @@ pub fn concepts(records: &Records, covariate: &Covariate) -> Option<String> {
         Covariate::Present { events, .. }
         | Covariate::Count { events, .. }
         | Covariate::Measured { events, .. } => events.set.map(|set| concept_set(records.set(set))),
+        Covariate::Noted { concept, .. } => match records.notes.as_ref()? {
+            Notes::Nlp(sets) => Some(concept_set(records.set(sets[concept.0]))),
+            Notes::Lexicon(_) => None,
+        },
     }
+}
+
+/// The words that an input is made from, by language; none of those that no note is read for.
+#[must_use]
+pub fn terms(records: &Records, covariate: &Covariate) -> Option<String> {
+    match (covariate, records.notes.as_ref()?) {
+        (Covariate::Noted { concept, .. }, Notes::Lexicon(concepts)) => {
+            Some(note_terms(&concepts[concept.0]))
+        }
+        _ => None,
+    }
+}
+
+/// As `suicidal thoughts, suicidal ideation (en); Suizidgedanken (de)`.
+pub(super) fn note_terms(concept: &NoteConcept) -> String {
+    let of_language = |language: Language| {
+        let words = concept.terms.iter().filter(|(of, _)| *of == language).map(|(_, term)| term.written());
+        let words: Vec<&str> = words.collect();
+        (!words.is_empty()).then(|| format!("{} ({})", words.join(", "), language.code()))
+    };
+    Language::ALL.into_iter().filter_map(of_language).collect::<Vec<_>>().join("; ")
 }
 
 pub(super) const fn take(take: Take) -> &'static str {

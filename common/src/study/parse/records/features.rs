@@ -7,7 +7,7 @@ use super::windows::{self, Windows};
 use super::{FEATURES, MAX_FEATURES};
 use crate::study::limits::{FEATURES_MAX, NAME_BYTES_MAX};
 use crate::study::parse::data::range;
-use crate::study::raw::{Ask, Section, Value, ask};
+use crate::study::raw::{Ask, Section, ask};
 use crate::study::records::{Covariate, Criterion, RecordTable};
 use crate::study::{Encoding, Feature};
 
@@ -46,6 +46,7 @@ pub(super) fn read(
     sets: &Sets,
     windows: &Windows,
     hours: Option<u32>,
+    noted: Option<Vec<Found>>,
 ) -> Option<Vec<(Feature, Covariate)>> {
     const VOCABULARY: Ask = ask(
         "vocabulary",
@@ -55,10 +56,10 @@ pub(super) fn read(
     const MEASUREMENT: Ask =
         ask("measurement", "tables [[features.measurement]]", "[[features.measurement]]");
     section(top, FEATURES, |section| {
-        section.ignore(&["windows"]);
+        // Read beside this.
+        section.ignore(&["windows", "notes"]);
         let most = section.required(MAX_FEATURES, |v| v.integer(1..=FEATURES_MAX as u64));
         let listed = section.required(VOCABULARY, |v| v.word(&["listed"]));
-        let notes = notes(section);
         let mut parts = vec![demographics(section)];
         for (ask, table) in EVENTS {
             let found = section.optional(ask, |v| {
@@ -71,6 +72,7 @@ pub(super) fn read(
         }
         let measured = section.optional(MEASUREMENT, |v| measured::read(v, sets, windows, hours));
         parts.push(measured.map(Option::unwrap_or_default));
+        parts.push(noted);
         let sound = parts.iter().all(Option::is_some);
         let found: Vec<Found> = parts.into_iter().flatten().flatten().collect();
         let distinct = check_names(top, &found);
@@ -81,7 +83,6 @@ pub(super) fn read(
         }
         most?;
         listed?;
-        notes?;
         distinct?;
         sound.then(|| found.into_iter().map(|found| (found.feature, found.covariate)).collect())
     })
@@ -196,16 +197,4 @@ fn in_windows(
         Found { feature, covariate, path: section.path.clone() }
     });
     Some(found.collect())
-}
-
-fn notes(section: &Section<'_>) -> Option<()> {
-    const NOTES: Ask = ask("notes", "a table with enabled = false", "[features.notes], enabled = false");
-    const ENABLED: Ask = ask("enabled", "false: notes are not read in this version", "enabled = false");
-    let notes = section.optional(NOTES, |v: &Value<'_>| {
-        let section = v.section()?;
-        let off = section.required(ENABLED, |v| (!v.boolean()?).then_some(()).or_else(|| v.wrong()));
-        section.finish();
-        off
-    });
-    notes.map(|_| ())
 }

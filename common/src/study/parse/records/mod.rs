@@ -6,6 +6,7 @@ mod bindings;
 mod cohort;
 mod features;
 mod measured;
+mod notes;
 mod sets;
 mod task;
 mod windows;
@@ -60,7 +61,8 @@ pub(super) fn parts(top: &Section<'_>) -> Parts {
     // What the first to be asked about may not know yet, no window reaches.
     let hours = cohorts.as_ref().and_then(|all| all.iter().map(|cohort| cohort.predict_after_hours).min());
     windows::check(top, &windows, hours);
-    let features = features::read(top, &sets, &windows, hours);
+    let (noted, notes) = notes::read(top, &sets, &windows).unzip();
+    let features = features::read(top, &sets, &windows, hours, noted);
     let attributes = attributes::read(top, &bindings);
     let (attributes, fields) = unzipped(attributes);
     let (features, covariates) = unzipped(features);
@@ -72,7 +74,7 @@ pub(super) fn parts(top: &Section<'_>) -> Parts {
         let outcomes = outcomes.into_iter().collect::<Option<Vec<_>>>()?;
         let tasks = cohorts.into_iter().zip(outcomes);
         let tasks = tasks.map(|(cohort, outcome)| RecordTask { cohort, outcome }).collect();
-        let (covariates, attributes) = (covariates?, fields?);
+        let (covariates, attributes, notes) = (covariates?, fields?, notes?);
         let bindings = bindings.finish(top);
         let sets = sets.finish(top)?;
         let Source { formats, accrual, followup_to, date_only, min_vocabulary } = source;
@@ -87,6 +89,7 @@ pub(super) fn parts(top: &Section<'_>) -> Parts {
             tasks,
             covariates,
             attributes,
+            notes,
         })
     };
     let data = records().map(|records| Data::Records(Box::new(records)));

@@ -126,7 +126,7 @@ fn outcome(section: &Section<'_>, named: Named<'_>) -> Option<Outcome> {
         })
     });
     let ((any_of, gap_days_min), at_risk) = (events?, at_risk?);
-    check_gap(section, gap_days_min, at_risk)?;
+    check_gap(section, gap_days_min, &at_risk)?;
     Some(Outcome { any_of, gap_days_min, at_risk, prior: prior?, short_follow_up: short?, death: death? })
 }
 
@@ -150,9 +150,9 @@ fn of_binding(outcome: &Section<'_>, named: Named<'_>) -> Option<(Vec<Criterion>
 }
 
 /// A stay that has to start after the time at risk is over is no outcome.
-fn check_gap(section: &Section<'_>, gap: u32, at_risk: AtRisk) -> Option<()> {
+fn check_gap(section: &Section<'_>, gap: u32, at_risk: &AtRisk) -> Option<()> {
     let expected = match at_risk {
-        AtRisk::Days { to, .. } if gap > to => format!("at most the horizon, {to}"),
+        AtRisk::Days { to, .. } if gap > to[0] => format!("at most the first horizon, {}", to[0]),
         AtRisk::Stay if gap > 0 => {
             "nothing with until = \"stay-end\": nobody is admitted to the stay they are in".to_owned()
         }

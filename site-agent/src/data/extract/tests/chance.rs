@@ -9,6 +9,7 @@ use crate::data::omop::{ConceptId, Day, Domain, Event, History, Moment, Period, 
 use consilium_common::study::bindings::{
     Binding, BindingIndex, BoundColumn, InForce, Mark, StayRule, ValueIs, ValueRule, Visits,
 };
+use consilium_common::study::notes::{NoteConcept, NoteIndex, Notes, Said};
 use consilium_common::study::records::*;
 use consilium_common::study::{Attribute, AttributeValues, Encoding, Study};
 use jiff::civil::{Date, date};
@@ -202,9 +203,16 @@ impl Chance {
             Covariate::Count { events: self.criterion(), window: self.window(after_hours) },
             measured.clone(),
             measured,
+            Covariate::Noted {
+                concept: NoteIndex(usize::try_from(self.below(2)).expect("small")),
+                said: self.any(&Said::ALL),
+                window: self.window(after_hours),
+            },
         ];
         let bound = PersonField::Binding(BindingIndex(2));
         let told = if self.one_in(2) { vec![bound] } else { vec![PersonField::Race, bound] };
+        let finding = |name: &str| NoteConcept { name: name.to_owned(), terms: vec![] };
+        records.notes = Some(Notes::Lexicon(vec![finding("one"), finding("other")]));
         records.attributes =
             vec![vec![PersonField::Race, PersonField::Ethnicity], vec![PersonField::YearOfBirth], told];
         let encodings = [
@@ -214,6 +222,7 @@ impl Chance {
             Encoding::Count { cap: 3 },
             Encoding::Number { low: 0.0, high: 9.0 },
             Encoding::Distance { range: (0.0, 9.0), normal: (3.0, 5.0) },
+            Encoding::Flag,
         ];
         let mut study = study(records, &encodings);
         let groups = vec![(vec![8515], "Asian".to_owned()), (vec![8527], "White".to_owned())];
@@ -261,6 +270,7 @@ impl Chance {
         use Domain::{Condition, Death, Measurement, Observation, Visit, VisitDetail};
         let time = self.moment();
         let domain = match self.below(24) {
+            20..24 => return self.note(time),
             0 => Death,
             1..6 => Visit,
             6..8 => VisitDetail,
@@ -289,6 +299,26 @@ impl Chance {
             status: ConceptId::NONE,
             care_site: NonZeroI64::new(self.below(4)).filter(|_| domain == Visit),
             provider: NonZeroI64::new(self.below(4)).filter(|_| domain == Visit),
+        }
+    }
+}
+
+impl Chance {
+    /// What a note says.
+    fn note(&mut self, time: Moment) -> Event {
+        Event {
+            person: PersonId(1),
+            time,
+            domain: Domain::Note,
+            concept: ConceptId(1 + self.below(4)),
+            end: None,
+            value: Value::None,
+            unit: ConceptId::NONE,
+            visit: None,
+            provenance: ConceptId::NONE,
+            status: ConceptId::NONE,
+            care_site: None,
+            provider: None,
         }
     }
 }

@@ -57,6 +57,7 @@ pub(super) fn records() -> Records {
         }],
         covariates: vec![],
         attributes: vec![],
+        notes: None,
     }
 }
 

@@ -11,4 +11,8 @@ mod forms;
 mod hand;
 mod inputs;
 mod naive;
+#[cfg(unix)]
+mod note_faults;
+#[cfg(unix)]
+mod notes;
 mod real;

@@ -5,6 +5,7 @@ mod bound;
 
 use crate::data::omop::{ConceptId, Day, Domain, Event, Moment, Person, Value};
 use consilium_common::study::bindings::InForce;
+use consilium_common::study::notes::Said;
 use consilium_common::study::records::*;
 use consilium_common::study::{AttributeValues, Encoding, Study};
 use jiff::SignedDuration;
@@ -58,6 +59,7 @@ impl Naive<'_> {
             Domain::Measurement => RecordTable::Measurement,
             Domain::Observation => RecordTable::Observation,
             Domain::Death => RecordTable::Death,
+            Domain::Note => return false,
         };
         table == criterion.table
             && criterion.set.is_none_or(|set| match &self.records.sets[set.0].include[0].concept {
@@ -343,6 +345,16 @@ impl Naive<'_> {
                 Covariate::Age => self.age(index.date()).map(f64::from),
                 Covariate::Present { events, window } => Some(count(events, window).min(1.0)),
                 Covariate::Count { events, window } => Some(count(events, window)),
+                Covariate::Noted { concept, said, window } => {
+                    // As the reader numbers them: affirmed and denied of each in turn, from 1 on.
+                    let number = [1, 2][usize::from(*said == Said::Denied)] + 2 * concept.0 as i64;
+                    let says = |event: &Event| {
+                        event.domain == Domain::Note
+                            && event.concept.0 == number
+                            && self.in_window(event, window, index, predict)
+                    };
+                    Some(if self.events.iter().any(says) { 1.0 } else { 0.0 })
+                }
                 _ => None,
             };
         };

@@ -123,7 +123,12 @@ impl Meds {
         match table {
             Table::Person | Table::Concept => true,
             Table::ConceptAncestor => self.ancestors.is_some() || self.codes.has_parents(),
-            Table::CareSite | Table::Provider | Table::Location | Table::Vocabulary => false,
+            Table::CareSite
+            | Table::Provider
+            | Table::Location
+            | Table::Vocabulary
+            | Table::Clinical(Domain::Note)
+            | Table::NoteNlp => false,
             Table::ObservationPeriod | Table::Clinical(_) => match &self.tables {
                 Some(tables) => tables.contains(&table),
                 None => match table {
@@ -141,6 +146,9 @@ impl Meds {
         match table {
             Table::CareSite | Table::Provider | Table::Location | Table::Vocabulary => {
                 format!("MEDS has no table {table}")
+            }
+            Table::Clinical(Domain::Note) | Table::NoteNlp => {
+                format!("this is MEDS, which has no standard for clinical notes, so no table {table}")
             }
             _ if self.tables.is_some() => format!("table {table} was not in what this MEDS was written from"),
             Table::ObservationPeriod => {

@@ -76,7 +76,7 @@ static WORDS: LazyLock<Words> = LazyLock::new(|| Words {
 pub(in super::super) struct Mixed<'a> {
     codes: Option<&'a Codes>,
     /// By domain: none where its events are not wanted, else which of [`at`]'s columns are.
-    wanted: [Option<[bool; PLACES]>; Domain::ALL.len()],
+    wanted: [Option<[bool; PLACES]>; Domain::WITH_NOTES.len()],
     /// Without which of them a folder cannot be used.
     needed: [bool; PLACES],
 }
@@ -85,7 +85,7 @@ const PLACES: usize = 16;
 
 impl<'a> Mixed<'a> {
     pub(in super::super) fn new(meds: &'a Meds, source: Source<'a>, domains: &[Domain]) -> Self {
-        let mut wanted = [None; Domain::ALL.len()];
+        let mut wanted = [None; Domain::WITH_NOTES.len()];
         let mut needed = [false; PLACES];
         for domain in domains {
             let columns = source.columns(Table::Clinical(*domain));

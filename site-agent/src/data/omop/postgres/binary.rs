@@ -4,13 +4,11 @@
 //! (−1: nothing there) and its bytes; −1 in the place of a number of columns ends it. A message of the protocol is a row as
 //! servers send them today; nothing here relies on that.
 
-use super::super::cells::{self, BATCH_ROWS, Batch, Cell, Cells, Column, Kind};
+use super::super::cells::{self, Batch, Cell, Cells, Column, Kind, Limits};
 use super::super::moment::{Day, Moment};
 use super::error::BadCopy;
 use super::numeric;
-
-/// The longest row, bytes.
-pub(super) const ROW_BYTES_MAX: usize = 1024 * 1024;
+use zeroize::Zeroizing;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 /// Days and microseconds are counted from 2000-01-01.
@@ -53,7 +51,7 @@ impl Form {
             Self::Int2 | Self::Int4 | Self::Int8 | Self::Numeric => matches!(kind, Kind::Id | Kind::Number),
             Self::Float4 | Self::Float8 => kind == Kind::Number,
             Self::Date | Self::Timestamp => matches!(kind, Kind::Date | Kind::DateTime),
-            Self::Text => matches!(kind, Kind::Text | Kind::Unit),
+            Self::Text => matches!(kind, Kind::Text | Kind::Unit | Kind::Private),
         };
         suits.then_some(form)
     }
@@ -75,8 +73,9 @@ pub(super) struct Decoder<'a> {
     /// Of the columns that were asked for, in that order: the place in a batch, the form, and the name.
     columns: &'a [(usize, Form, &'static str)],
     batch: Batch,
+    limits: Limits,
     /// The beginning of a row whose end has not come.
-    begun: Vec<u8>,
+    begun: Zeroizing<Vec<u8>>,
     rows: u64,
     state: State,
 }
@@ -96,7 +95,8 @@ impl<'a> Decoder<'a> {
             if is_there { Cells::new(column.kind) } else { Cells::Absent }
         });
         let batch = Batch { rows: 0, columns: cells.collect() };
-        Self { columns, batch, begun: Vec::new(), rows: 0, state: State::Header }
+        let limits = Limits::of(of_batch);
+        Self { columns, batch, limits, begun: Zeroizing::default(), rows: 0, state: State::Header }
     }
 
     /// Takes what came next, and gives each full batch to `take`.
@@ -115,8 +115,8 @@ impl<'a> Decoder<'a> {
             begun.drain(..used);
             self.begun = begun;
         }
-        if self.begun.len() > ROW_BYTES_MAX {
-            return Err(self.wrong(BadCopy::TooLong { bytes_max: ROW_BYTES_MAX }));
+        if self.begun.len() > self.limits.row_bytes {
+            return Err(self.wrong(BadCopy::TooLong { bytes_max: self.limits.row_bytes }));
         }
         Ok(())
     }
@@ -147,13 +147,13 @@ impl<'a> Decoder<'a> {
             }
             match self.row(rest).map_err(|what| self.wrong(what))? {
                 Some(after) if self.state == State::Rows => {
-                    if rest.len() - after.len() > ROW_BYTES_MAX {
-                        return Err(self.wrong(BadCopy::TooLong { bytes_max: ROW_BYTES_MAX }));
+                    if rest.len() - after.len() > self.limits.row_bytes {
+                        return Err(self.wrong(BadCopy::TooLong { bytes_max: self.limits.row_bytes }));
                     }
                     rest = after;
                     self.rows += 1;
                     self.batch.rows += 1;
-                    if self.batch.rows == BATCH_ROWS {
+                    if self.batch.rows == self.limits.batch_rows {
                         self.give(take)?;
                     }
                 }
@@ -223,7 +223,7 @@ fn header(bytes: &[u8]) -> Result<Option<&[u8]>, BadCopy> {
         return Err(BadCopy::Header);
     }
     let extension = usize::try_from(i32::from_be_bytes(*extension)).map_err(|_| BadCopy::Header)?;
-    if extension > ROW_BYTES_MAX {
+    if extension > cells::ROW_BYTES_MAX {
         return Err(BadCopy::Header);
     }
     Ok(rest.get(extension..))
@@ -249,6 +249,11 @@ fn push(cells: &mut Cells, form: Form, cell: Option<&[u8]>, column: &'static str
         Cells::Texts(cells) => {
             let text = std::str::from_utf8(cell.unwrap_or_default());
             cells.push(text.map_err(|_| BadCopy::NotUtf8 { column })?.to_owned());
+        }
+        Cells::Privates(cells) => {
+            let bytes = cell.unwrap_or_default();
+            std::str::from_utf8(bytes).map_err(|_| BadCopy::NotUtf8 { column })?;
+            cells.push(cells::private(bytes));
         }
     }
     Ok(())
@@ -403,8 +408,8 @@ mod tests {
         let mut latin = row(1, "x");
         *latin.last_mut().expect("not empty") = 0xe9;
         check(&copy(&[latin]), (1, BadCopy::NotUtf8 { column: "text" }));
-        let too_long = BadCopy::TooLong { bytes_max: ROW_BYTES_MAX };
-        let long = copy(&[row(1, &"x".repeat(ROW_BYTES_MAX))]);
+        let too_long = BadCopy::TooLong { bytes_max: cells::ROW_BYTES_MAX };
+        let long = copy(&[row(1, &"x".repeat(cells::ROW_BYTES_MAX))]);
         for step in [4096, usize::MAX] {
             assert_eq!(decode(&long, step), Err((1, too_long)), "by {step}");
         }

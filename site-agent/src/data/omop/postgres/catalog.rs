@@ -73,7 +73,7 @@ pub(super) struct FoundColumn {
 
 /// Looks for every table of ours.
 pub(super) fn look(session: &Session, config: &Config) -> Result<BTreeMap<Table, Found>, InvalidDatabase> {
-    let names: Vec<&str> = Table::ALL.iter().map(|table| table.name()).collect();
+    let names: Vec<&str> = Table::WITH_NOTES.iter().map(|table| table.name()).collect();
     let schemas = BTreeSet::from([config.schema.as_str(), config.vocabulary_schema.as_str()]);
     let mut attributes = BTreeMap::new();
     for schema in schemas {
@@ -90,9 +90,14 @@ pub(super) fn look(session: &Session, config: &Config) -> Result<BTreeMap<Table,
         attributes.insert(schema, rows.iter().map(of_row).collect::<Vec<_>>());
     }
     let mut tables = BTreeMap::new();
-    for table in Table::ALL {
+    for table in Table::WITH_NOTES {
         let schema = schema_of(table, config);
-        if let Some(found) = resolve(table, schema, &attributes[schema])? {
+        let found = match resolve(table, schema, &attributes[schema]) {
+            // Most studies read no notes, and a table of them that would not do is nothing to them.
+            Err(_) if !Table::ALL.contains(&table) => None,
+            found => found?,
+        };
+        if let Some(found) = found {
             tables.insert(table, found);
         }
     }

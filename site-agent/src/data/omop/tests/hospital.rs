@@ -69,6 +69,9 @@ impl Text {
     }
 }
 
+/// Columns of notes that hold text.
+const IN_NOTES: [&str; 4] = ["note_text", "term_exists", "term_temporal", "term_modifiers"];
+
 fn array<'a>(name: &str, cells: impl Iterator<Item = &'a str>) -> ArrayRef {
     let cells = cells.map(|cell| Some(cell).filter(|cell| !cell.is_empty()));
     let moment = |cell: &str| Moment::parse(cell.as_bytes()).expect("a moment");
@@ -82,7 +85,11 @@ fn array<'a>(name: &str, cells: impl Iterator<Item = &'a str>) -> ArrayRef {
         Arc::new(TimestampMicrosecondArray::from_iter(cells.map(|cell| Some(micros(moment(cell?))))))
     } else if name == "value_as_number" || name == "quantity" {
         Arc::new(Float64Array::from_iter(cells.map(|cell| Some(cell?.parse::<f64>().expect("a number")))))
-    } else if name.ends_with("_value") || name.ends_with("_name") || name == "note" {
+    } else if name.ends_with("_value")
+        || name.ends_with("_name")
+        || name == "note"
+        || IN_NOTES.contains(&name)
+    {
         Arc::new(StringArray::from_iter(cells))
     } else {
         Arc::new(Int64Array::from_iter(cells.map(|cell| Some(cell?.parse::<i64>().expect("a number")))))

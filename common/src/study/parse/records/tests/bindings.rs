@@ -29,7 +29,10 @@ fn the_example_says_what_it_says() {
     assert_eq!(stay.may_use[1], BoundColumn::PlaceOfService);
     assert_eq!(records.unanswered(), names[1..]);
     let of_stay = Criterion { table: RecordTable::Stay(BindingIndex(0)), set: None };
-    assert_eq!((&records.tasks[0].cohort.entry, &records.tasks[0].outcome.any_of), (&vec![of_stay], &vec![of_stay]));
+    assert_eq!(
+        (&records.tasks[0].cohort.entry, &records.tasks[0].outcome.any_of),
+        (&vec![of_stay], &vec![of_stay])
+    );
     assert_eq!(records.tasks[0].outcome.gap_days_min, 2);
     assert_eq!(records.tasks[0].cohort.require, [Rule::SeenBy(BindingIndex(1))]);
     assert_eq!(records.tasks[0].cohort.exclude, [Rule::DiedBefore, Rule::TransferWithin { days: 1 }]);

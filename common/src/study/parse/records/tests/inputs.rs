@@ -92,12 +92,11 @@ fn every_key_of_the_features_has_its_rule() {
             "features.procedures",
             "\"psychosis_long\", as under features.conditions",
         ),
-        ("enabled = false", "enabled = true", "features.notes.enabled", "not read in this version"),
         (
             "enabled = false",
             "enabled = false\nlexicon = \"a.tsv\"",
             "features.notes.lexicon",
-            "not in this version",
+            "tables [[features.notes.lexicon]] in this file",
         ),
     ]);
 }

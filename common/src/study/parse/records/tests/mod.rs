@@ -1,5 +1,6 @@
 mod bindings;
 mod inputs;
+mod notes;
 mod tasks;
 mod who;
 

@@ -116,6 +116,7 @@ const fn unmapped(domain: Domain) -> &'static str {
         Domain::Measurement => "UNMAPPED/measurement",
         Domain::Observation => "UNMAPPED/observation",
         Domain::Death => sentinel::DEATH,
+        Domain::Note => panic!("notes are not exported"),
     }
 }
 
