@@ -2,7 +2,7 @@
 
 use super::clock::epoch_day;
 use super::resolve::Resolved;
-use crate::data::omop::{ConceptId, Domain, Event};
+use crate::data::omop::{ConceptId, Concepts, Domain, Event, Narrowing};
 use consilium_common::study::records::{
     AtRisk, Covariate, Criterion, RecordTable, Records, Rule, Take, Window,
 };
@@ -114,6 +114,30 @@ impl<'a> Plan<'a> {
     /// The tables that have to be read.
     pub(super) fn domains(&self) -> Vec<Domain> {
         Domain::ALL.into_iter().filter(|domain| self.lookup.tables[*domain as usize].is_read()).collect()
+    }
+
+    /// Which rows can change an example: those that meet any criterion, of people who have an entry event. Nobody else has
+    /// one, and what a person's is made from is that person's alone.
+    pub(super) fn narrowing(&self) -> Narrowing {
+        let rows = |domain: &Domain, met: &dyn Fn(&[u16]) -> bool| {
+            let OfTable { any, concepts, .. } = &self.lookup.tables[*domain as usize];
+            if met(any) {
+                return Concepts::All;
+            }
+            let these = concepts.iter().filter(|(_, criteria)| met(criteria));
+            Concepts::These(these.map(|(concept, _)| *concept).collect())
+        };
+        let is_entry = |criteria: &[u16]| {
+            self.entry.iter().any(|entry| criteria.iter().any(|met| usize::from(*met) == entry.0))
+        };
+        let domains = self.domains();
+        let matter = domains.iter().map(|domain| (*domain, rows(domain, &|criteria| !criteria.is_empty())));
+        let entry = domains.iter().map(|domain| (*domain, rows(domain, &is_entry)));
+        let has_some = |(_, rows): &(Domain, Concepts)| match rows {
+            Concepts::All => true,
+            Concepts::These(concepts) => !concepts.is_empty(),
+        };
+        Narrowing { matter: matter.collect(), entry: entry.filter(has_some).collect() }
     }
 
     /// How many criteria there are.
