@@ -12,8 +12,8 @@ use std::time::Duration;
 /// The study that is asked of the invented hospitals.
 const STUDY: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/studies/synthetic-psychosis.toml"));
-/// The form of its hospitals' names and sizes does not matter here: nobody trains.
-const SITES: [&str; 2] = ["ashford", "brackley"];
+/// A roster large enough for it; nobody trains here.
+const SITES: [&str; 4] = ["ashford", "brackley", "corby", "dunmore"];
 
 /// A port of loopback that nobody listens on. Somebody might take it before it is used again: a test then fails, and says
 /// which program could not listen.

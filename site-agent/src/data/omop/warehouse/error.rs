@@ -85,8 +85,9 @@ pub enum InvalidWarehouse {
     },
     /// The engine gave the table up, and its files are sound, or were not looked at.
     #[error(
-        "table {table}: {place} gave it up; why is not repeated here, since it may quote a record: of a cluster, see the logs of \
-         its scheduler and executors (does each see every file of the table at this path, in version 55 of Ballista?)"
+        "table {table}: {place} gave it up; why is not repeated here, since it may quote a record. Perhaps an index in a file is \
+         damaged: write the table again. Of a cluster, see the logs of its scheduler and executors: each has to be version 55 of \
+         Ballista and to see every file of the table at this path"
     )]
     GivenUp {
         /// Which table was read.

@@ -3,7 +3,7 @@
 use super::super::tests::hospital::{Text, bytes, bytes_of, hospital};
 use super::super::*;
 use super::*;
-use arrow_array::{ArrayRef, Int32Array, RecordBatch, StringArray, UInt64Array};
+use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, UInt64Array};
 use parquet::arrow::ArrowWriter;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -37,9 +37,10 @@ fn as_parquet(table: &Text, dir: &Path) {
 fn odd(table: &Text, path: &Path, ids: fn(Vec<Option<&str>>) -> ArrayRef) {
     let columns = table.header.iter().enumerate().map(|(at, name)| {
         let cells = table.rows.iter().map(|row| Some(row[at].as_str()).filter(|cell| !cell.is_empty()));
-        let is_id = name.ends_with("_id") && table.rows.iter().all(|row| row[at].len() < 10);
-        let array: ArrayRef =
-            if is_id { ids(cells.collect()) } else { Arc::new(StringArray::from_iter(cells)) };
+        let array: ArrayRef = match name.strip_suffix("_id") {
+            Some(_) => ids(cells.collect()),
+            None => Arc::new(StringArray::from_iter(cells)),
+        };
         (name.clone(), array, true)
     });
     let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
@@ -54,12 +55,21 @@ fn texts(cells: Vec<Option<&str>>) -> ArrayRef {
     Arc::new(StringArray::from_iter(cells.into_iter().map(|cell| Some(format!(" {}.0", cell?)))))
 }
 
+/// In 32 bits where they fit.
 fn narrow(cells: Vec<Option<&str>>) -> ArrayRef {
-    Arc::new(Int32Array::from_iter(cells.into_iter().map(|cell| Some(cell?.parse::<i32>().expect("small")))))
+    let numbers = || cells.iter().map(|cell| cell.map(|cell| cell.parse::<i64>().expect("a number")));
+    let small: Option<Vec<Option<i32>>> =
+        numbers().map(|number| number.map(i32::try_from).transpose().ok()).collect();
+    match small {
+        Some(small) => Arc::new(Int32Array::from(small)),
+        None => Arc::new(Int64Array::from_iter(numbers())),
+    }
 }
 
 fn unsigned(cells: Vec<Option<&str>>) -> ArrayRef {
-    Arc::new(UInt64Array::from_iter(cells.into_iter().map(|cell| Some(cell?.parse::<u64>().expect("small")))))
+    Arc::new(UInt64Array::from_iter(
+        cells.into_iter().map(|cell| Some(cell?.parse::<u64>().expect("a number"))),
+    ))
 }
 
 /// A table in thirds, each in a form of its own, under names that mean something in URLs and patterns.
@@ -137,17 +147,19 @@ fn events(source: Source<'_>) -> (Vec<Event>, BTreeMap<Domain, u64>) {
     (stream.collect::<Result<_, _>>().expect("reads"), rows.collect())
 }
 
+/// How many rows come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Come {
+    Everything,
+    ByConcept,
+    OfEntered,
+}
+
 #[test]
 fn rows_that_cannot_matter_are_left_out_and_no_others() {
+    use Come::{ByConcept, Everything, OfEntered};
     let tables = hospital(200, 600);
     let narrowing = narrowing();
-    // How many rows come: of everybody and every concept, of everybody, or of those who come in.
-    #[derive(PartialEq, Debug)]
-    enum Come {
-        All,
-        Concepts,
-        Entered,
-    }
     let check = |name: &str, dir: &tempfile::TempDir, expected: [Come; 3]| {
         let folder = Folder::open(dir.path()).expect("a folder");
         let warehouse = open(dir.path());
@@ -165,9 +177,9 @@ fn rows_that_cannot_matter_are_left_out_and_no_others() {
             let in_domain =
                 |events: &[Event]| events.iter().filter(|event| event.domain == domain).count() as u64;
             let rows_expected = match expected {
-                Come::All => rows_of_all[&domain],
-                Come::Concepts => in_domain(&all),
-                Come::Entered => in_domain(&wanted),
+                Everything => rows_of_all[&domain],
+                ByConcept => in_domain(&all),
+                OfEntered => in_domain(&wanted),
             };
             assert_eq!(rows[&domain], rows_expected, "{name}: rows of {domain:?}, {expected:?}");
         }
@@ -177,29 +189,24 @@ fn rows_that_cannot_matter_are_left_out_and_no_others() {
         let of_all = people(Source::from(&folder));
         let narrowed = people(Source::from(&warehouse).narrowed(&narrowing));
         let known = entered.iter().filter(|person| (0..200).contains(&person.0)).count();
-        assert_eq!(
-            (of_all, narrowed),
-            (200, if expected[2] == Come::Entered { known } else { 200 }),
-            "{name}"
-        );
+        assert_eq!((of_all, narrowed), (200, if expected[2] == OfEntered { known } else { 200 }), "{name}");
     };
-    use Come::{All, Concepts, Entered};
-    check("Parquet", &written(&tables, as_parquet), [Entered, Entered, Entered]);
-    check("parts", &written(&tables, in_parts), [Entered, Entered, Entered]);
+    check("Parquet", &written(&tables, as_parquet), [OfEntered, OfEntered, OfEntered]);
+    check("parts", &written(&tables, in_parts), [OfEntered, OfEntered, OfEntered]);
     let csv = |table: &Text, dir: &Path| table.write_csv(&dir.join(format!("{}.csv", table.name)));
-    check("CSV", &written(&tables, csv), [All, All, All]);
+    check("CSV", &written(&tables, csv), [Everything, Everything, Everything]);
     // Who comes in is in a table that the engine does not read.
     let entry_in_csv = |table: &Text, dir: &Path| match table.name {
         "condition_occurrence" => csv(table, dir),
         _ => as_parquet(table, dir),
     };
-    check("entry in CSV", &written(&tables, entry_in_csv), [All, Concepts, All]);
+    check("entry in CSV", &written(&tables, entry_in_csv), [Everything, ByConcept, Everything]);
     // Who comes in is written in a way that the engine would not compare as we do.
     let entry_as_text = |table: &Text, dir: &Path| match table.name {
         "condition_occurrence" => odd(table, &dir.join("condition_occurrence.parquet"), texts),
         _ => as_parquet(table, dir),
     };
-    check("entry as text", &written(&tables, entry_as_text), [All, Concepts, All]);
+    check("entry as text", &written(&tables, entry_as_text), [Everything, ByConcept, Everything]);
 }
 
 #[test]
@@ -232,9 +239,18 @@ fn what_is_wrong_with_a_file_is_said_as_of_a_folder() {
         fs::write(&path, &damaged).expect("written");
         let of_folder = Folder::open(dir.path()).map(|folder| said((&folder).into())).expect("a folder");
         let of_engine = said((&open(dir.path())).into());
-        assert_eq!(of_engine.is_some(), of_folder.is_some(), "byte {at}: {of_engine:?}, {of_folder:?}");
-        assert_eq!(of_engine, of_folder, "byte {at}");
-        refused += usize::from(of_engine.is_some());
+        match (of_folder, of_engine) {
+            (None, None) => {}
+            (Some(of_folder), Some(of_engine)) => {
+                assert_eq!(of_engine, of_folder, "byte {at}");
+                refused += 1;
+            }
+            // An index that only an engine looks at.
+            (None, Some(of_engine)) => {
+                assert!(of_engine.contains("gave it up"), "byte {at}: {of_engine}");
+            }
+            (Some(of_folder), None) => panic!("byte {at}: an engine takes it, and of a folder {of_folder}"),
+        }
     }
     assert!(refused > 5, "{refused}");
     fs::write(&path, "Zebedee").expect("written");
