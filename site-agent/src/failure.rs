@@ -9,6 +9,7 @@ use crate::data::extract::InvalidRecords;
 use crate::data::omop::InvalidOmop;
 use crate::data::omop::meds::MedsExportError;
 use crate::data::omop::postgres::InvalidDatabase;
+use crate::data::omop::warehouse::InvalidWarehouse;
 use crate::data::opt_out::InvalidList;
 use crate::drive::{Stop, TaskError};
 use crate::enroll::EnrollError;
@@ -125,6 +126,7 @@ table! {
     InvalidList => |_error| Kind::Input;
     InvalidOmop => |error| of_omop(&error);
     InvalidDatabase => |error| of_database(&error);
+    InvalidWarehouse => |error| of_warehouse(&error);
     MedsExportError => |error| match &error {
         MedsExportError::Source(omop) => of_omop(omop),
         MedsExportError::IsMeds { .. } | MedsExportError::Unwritable { .. } => Kind::Input,
@@ -194,6 +196,7 @@ fn of_omop(error: &InvalidOmop) -> Kind {
     match error {
         InvalidOmop::Scratch { .. } => Kind::Fault,
         InvalidOmop::Database(database) => of_database(database),
+        InvalidOmop::Warehouse(warehouse) => of_warehouse(warehouse),
         _ => Kind::Input,
     }
 }
@@ -203,6 +206,17 @@ fn of_database(error: &InvalidDatabase) -> Kind {
         InvalidDatabase::Unreachable { .. } | InvalidDatabase::Lost { .. } => Kind::Unreachable,
         InvalidDatabase::NotGranted { .. } => Kind::Refused,
         // Files that an administrator named.
+        _ => Kind::Input,
+    }
+}
+
+fn of_warehouse(error: &InvalidWarehouse) -> Kind {
+    match error {
+        InvalidWarehouse::Unreachable { .. }
+        | InvalidWarehouse::Lost { .. }
+        | InvalidWarehouse::TooSlow { .. } => Kind::Unreachable,
+        InvalidWarehouse::NotStarted { .. } => Kind::Fault,
+        // Files and settings that an administrator named.
         _ => Kind::Input,
     }
 }

@@ -8,6 +8,8 @@ pub mod measure;
 pub mod mutants;
 pub mod scripted;
 pub mod secure;
+#[cfg(feature = "warehouse")]
+pub mod warehouse;
 
 use serde_json::Value;
 use std::ffi::OsStr;

@@ -7,7 +7,7 @@ use super::records;
 use crate::approval::STUDY_BYTES_MAX;
 use crate::data::export::export_examples;
 use crate::data::omop::meds::{self, Exported};
-use crate::data::omop::{Opened, Reading, Source, database_at, is_of_database};
+use crate::data::omop::{Opened, Reading, Source, database_at, is_of_database, warehouse_folder};
 use crate::data::opt_out::{Lists, OptOuts};
 use crate::data::{self, SplitKey, Whose};
 use crate::failure::Failure;
@@ -161,12 +161,15 @@ pub(super) fn export_meds(source: &Path, out: &Path, output: &Output) -> Result<
 /// Whether a path is, or is within, what `agent.toml` names as this site's data; of a database whether both name one.
 fn is_served(home: &Home, data: &Path) -> Result<bool, Failure> {
     let Some(served) = home.config()?.data else { return Ok(false) };
-    if is_of_database(&served) && is_of_database(data) {
-        let (served, data) = (database_at(&served)?, database_at(data)?);
+    // Tables behind an engine are those of their folder.
+    let lies = |path: &Path| Ok::<_, Failure>(warehouse_folder(path)?.unwrap_or_else(|| path.to_owned()));
+    let (served, data) = (lies(&served)?, lies(data)?);
+    if is_of_database(&served) && is_of_database(&data) {
+        let (served, data) = (database_at(&served)?, database_at(&data)?);
         return Ok(served.place() == data.place() && served.schema == data.schema);
     }
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let (served, data) = (real(&served), real(data));
+    let (served, data) = (real(&served), real(&data));
     Ok(data.starts_with(&served) || served.starts_with(&data))
 }
 

@@ -2,7 +2,7 @@
 
 use super::extract::{self, InvalidRecords};
 use super::omop::meds::Meds;
-use super::omop::{Fault, Folder, Reading, Table, TableCounts};
+use super::omop::{Fault, Folder, Reading, Table, TableCounts, warehouse_folder};
 use super::split::SplitKey;
 use super::table::{self, FILE_NAME, InvalidTable, Loaded, Summary};
 use consilium_common::study::{Data, Study};
@@ -61,9 +61,9 @@ pub fn load_tolerant(path: &Path, study: &Study, key: &SplitKey) -> Result<(Load
             Ok((loaded, Faults { count: faults.count, shown }))
         }
         Data::Records(records) => {
-            let extracted =
-                extract::extract(&extract::open(path)?, study, records, key, &Reading::default())?;
-            Ok((extracted.loaded, left_out(&extracted.report.tables)))
+            let (loaded, tables) =
+                extract::examples(&extract::open(path)?, study, records, key, &Reading::default())?;
+            Ok((loaded, left_out(&tables)))
         }
     }
 }
@@ -81,7 +81,7 @@ pub fn load_strict(path: &Path, study: &Study, key: &SplitKey) -> Result<Loaded,
         Data::Table(_) => Ok(table::load_strict(as_table(path)?, study, key)?.0),
         Data::Records(records) => {
             let opened = extract::open(path)?;
-            Ok(extract::extract(&opened, study, records, key, &Reading::default())?.loaded)
+            Ok(extract::examples(&opened, study, records, key, &Reading::default())?.0)
         }
     }
 }
@@ -123,9 +123,13 @@ pub fn check_person_column(path: &Path, person_id: &str) -> Result<(), InvalidDa
 }
 
 /// The one file that stands for a site's data: the plain table, the first of table `person`, or the `source.toml` of a
-/// database.
+/// database. Tables behind an engine are those of their folder.
 #[must_use]
 pub fn main_file(path: &Path) -> PathBuf {
+    // A file with mistakes stands for itself: what is wrong with it is said when it is opened.
+    if let Ok(Some(folder)) = warehouse_folder(path) {
+        return main_file(&folder);
+    }
     if Meds::is_at(path) {
         return Meds::main_file(path);
     }

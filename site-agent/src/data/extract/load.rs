@@ -88,11 +88,52 @@ pub fn extract<'a>(
     check_tables(source, study, records)?;
     let resolved = resolve::resolve(source, records)?;
     let plan = Plan::new(study, records, &resolved);
+    let (extraction, tables) = pass(source, &plan, &resolved, key, reading)?;
+    extraction.finish(resolved, tables)
+}
+
+/// The examples of [`extract`] alone. A source may then leave out rows that cannot change one; what comes beside them is what
+/// was wrong with rows that were read.
+///
+/// # Privacy
+/// As [`extract`].
+///
+/// # Errors
+/// As [`extract`].
+///
+/// # Panics
+/// As [`extract`].
+pub fn examples<'a>(
+    source: impl Into<Source<'a>>,
+    study: &Study,
+    records: &Records,
+    key: &SplitKey,
+    reading: &Reading<'_>,
+) -> Result<(Loaded, Vec<(Table, TableCounts)>), InvalidRecords> {
+    let wanted = wanted(records);
+    let source = source.into().only(&wanted);
+    check_tables(source, study, records)?;
+    let resolved = resolve::resolve(source, records)?;
+    let plan = Plan::new(study, records, &resolved);
+    let narrowing = plan.narrowing();
+    let (extraction, tables) = pass(source.narrowed(&narrowing), &plan, &resolved, key, reading)?;
+    let Extracted { loaded, report } = extraction.finish(resolved, tables)?;
+    Ok((loaded, report.tables))
+}
+
+/// The one pass over the tables, and what was found in each.
+fn pass<'a>(
+    source: Source<'_>,
+    plan: &'a Plan<'a>,
+    resolved: &Resolved,
+    key: &'a SplitKey,
+    reading: &Reading<'_>,
+) -> Result<(Extraction<'a>, Vec<(Table, TableCounts)>), InvalidRecords> {
     let people = People::read(source)?;
-    let (notes, of_nlp) = asked_of_notes(source, records, &resolved)?;
+    let (notes, of_nlp) = asked_of_notes(source, plan.records, resolved)?;
     let source = source.with_notes(notes.as_ref());
     let (stream, mut clinical) = stream::read(source, &plan.domains(), reading, |event| plan.wants(event))?;
-    let mut extraction = Extraction::new(&plan, key);
+    let mut extraction = Extraction::new(plan, key);
     for (domain, faults) in history::each(&people, stream, |history| extraction.take(history))? {
         clinical.entry(domain).or_default().faults.merge(&faults);
     }
@@ -101,7 +142,7 @@ pub fn extract<'a>(
     tables.extend(clinical.into_iter().map(|(domain, counts)| (Table::Clinical(domain), counts)));
     tables.extend(of_nlp.map(|counts| (Table::NoteNlp, counts)));
     tables.retain(|(table, _)| source.has(*table));
-    extraction.finish(resolved, tables)
+    Ok((extraction, tables))
 }
 
 /// Whether a source has what a study reads: its tables, their columns, in a database the right to read them, and the
@@ -160,7 +201,8 @@ pub fn are_records(path: &Path) -> bool {
         && !matches!(Folder::open(path), Err(InvalidOmop::NoTables { .. } | InvalidOmop::Unreadable { .. }))
 }
 
-/// Opens the records at a path: a folder of OMOP tables or of MEDS, or a database that a `source.toml` names.
+/// Opens the records at a path: a folder of OMOP tables or of MEDS, or a database or warehouse that a `source.toml`
+/// names.
 ///
 /// # Errors
 /// A plain table, or what cannot be opened.

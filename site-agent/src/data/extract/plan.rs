@@ -3,7 +3,7 @@
 use super::bound::{self, BoundStay, BoundValues};
 use super::clock::epoch_day;
 use super::resolve::Resolved;
-use crate::data::omop::{ConceptId, Domain, Event, notes};
+use crate::data::omop::{ConceptId, Concepts as Rows, Domain, Event, Narrowing, notes};
 use consilium_common::study::bindings::{BindingIndex, InForce, StayRule, Visits};
 use consilium_common::study::notes::{NoteIndex, Said};
 use consilium_common::study::records::{
@@ -115,6 +115,35 @@ impl<'a> Plan<'a> {
             .into_iter()
             .filter(|domain| self.lookup.tables[*domain as usize].is_read())
             .collect()
+    }
+
+    /// Which rows can change an example: those that meet any criterion, of people who have an entry event. Nobody else has
+    /// one, and what a person's is made from is that person's alone.
+    pub(super) fn narrowing(&self) -> Narrowing {
+        let rows = |domain: &Domain, met: &dyn Fn(&[u16]) -> bool| {
+            let OfTable { any, concepts, .. } = &self.lookup.tables[*domain as usize];
+            if met(any) {
+                return Rows::All;
+            }
+            let these = concepts.iter().filter(|(_, criteria)| met(criteria));
+            Rows::These(these.map(|(concept, _)| *concept).collect())
+        };
+        let entries = || self.tasks.iter().flat_map(|task| &task.entry);
+        let is_entry =
+            |criteria: &[u16]| entries().any(|entry| criteria.iter().any(|met| usize::from(*met) == entry.0));
+        let domains = self.domains();
+        // What a note says is known once it was read.
+        let matters = |domain: &Domain| match domain {
+            Domain::Note => Rows::All,
+            _ => rows(domain, &|criteria| !criteria.is_empty()),
+        };
+        let matter = domains.iter().map(|domain| (*domain, matters(domain)));
+        let entry = domains.iter().map(|domain| (*domain, rows(domain, &is_entry)));
+        let has_some = |(_, rows): &(Domain, Rows)| match rows {
+            Rows::All => true,
+            Rows::These(concepts) => !concepts.is_empty(),
+        };
+        Narrowing { matter: matter.collect(), entry: entry.filter(has_some).collect() }
     }
 
     /// How many criteria there are.

@@ -2,6 +2,7 @@
 
 use crate::data::extract;
 use crate::data::lines::{Line, Lines};
+use crate::data::omop::warehouse_folder;
 use consilium_common::study::{Data, SplitBy, Study};
 use jiff::Timestamp;
 use std::fs::{self, File, Metadata};
@@ -32,7 +33,12 @@ const CDM_SOURCE: [&str; 7] = [
 pub fn source_release(path: &Path) -> io::Result<Vec<String>> {
     let metadata = fs::metadata(path)?;
     if metadata.is_file() {
-        return Ok(vec![of_file(path, &metadata)?]);
+        let mut lines = vec![of_file(path, &metadata)?];
+        // Tables behind an engine are those of their folder.
+        if let Some(folder) = warehouse_folder(path).map_err(io::Error::other)? {
+            lines.extend(source_release(&folder)?);
+        }
+        return Ok(lines);
     }
     let mut lines = Vec::new();
     let mut files = Vec::new();

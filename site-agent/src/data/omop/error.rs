@@ -4,6 +4,7 @@
 use super::meds::InvalidMeds;
 use super::postgres::InvalidDatabase;
 use super::schema::Table;
+use super::warehouse::InvalidWarehouse;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -126,6 +127,9 @@ pub enum InvalidOmop {
     /// A database, not a folder.
     #[error(transparent)]
     Database(#[from] InvalidDatabase),
+    /// A warehouse, not a folder.
+    #[error(transparent)]
+    Warehouse(#[from] InvalidWarehouse),
     /// MEDS, not OMOP.
     #[error(transparent)]
     Meds(#[from] InvalidMeds),

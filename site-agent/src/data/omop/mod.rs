@@ -4,6 +4,7 @@
 //! wanted (which columns); folder (which files) → read (pieces) → split_rows + csv_rows | parquet_rows (cells)
 //!   | postgres (which columns) → read → postgres/binary (cells)
 //!   | meds (which codes) → read → parquet_rows (cells)
+//!   | warehouse (which engine) → read → parquet_rows (cells)
 //!   → rows, or notes (events, faults) → stream (threads, runs, spilling) → merge → history (one person at a time, beside people) → check
 //! ```
 //! Invariant: the same hospital gives the same stream, byte for byte, from CSV, CSV.GZ, Parquet or PostgreSQL, in any order
@@ -20,6 +21,7 @@ pub mod history;
 pub mod meds;
 mod merge;
 pub mod moment;
+mod narrowing;
 pub mod notes;
 mod opened;
 pub mod pack;
@@ -37,6 +39,7 @@ pub mod stream;
 pub mod units;
 pub mod vocabulary;
 mod wanted;
+pub mod warehouse;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -47,7 +50,8 @@ pub use fault::{Fault, FaultCounts};
 pub use folder::Folder;
 pub use history::{EVENTS_PER_PERSON_MAX, History};
 pub use moment::{Day, Moment};
-pub use opened::{Opened, database_at, is_of_database};
+pub use narrowing::{Concepts, Narrowing};
+pub use opened::{Opened, database_at, is_of_database, warehouse_folder};
 pub use people::{PEOPLE_MAX, PERIODS_MAX, People, Period, Person};
 pub use rows::TableCounts;
 pub use schema::Table;

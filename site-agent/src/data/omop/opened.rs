@@ -1,10 +1,12 @@
-//! What lies at the path that a hospital gives: a folder of OMOP tables or of MEDS, or the `source.toml` of a database.
+//! What lies at the path that a hospital gives: a folder of OMOP tables or of MEDS, or the `source.toml` of a database
+//! or a warehouse.
 
 use super::error::InvalidOmop;
 use super::folder::Folder;
 use super::meds::Meds;
 use super::postgres::{Config, Database, InvalidDatabase};
 use super::source::Source;
+use super::warehouse::{self, InvalidWarehouse, Warehouse};
 use std::path::{Path, PathBuf};
 
 /// A hospital's records, opened; of a database one snapshot for as long as it lives.
@@ -15,15 +17,20 @@ pub enum Opened {
     Database(Box<Database>),
     /// A folder of MEDS.
     Meds(Box<Meds>),
+    /// OMOP tables behind an engine.
+    Warehouse(Box<Warehouse>),
 }
 
 impl Opened {
-    /// Opens a folder, or the database that a file says; reads no row.
+    /// Opens a folder, or the database or warehouse that a file says; reads no row.
     ///
     /// # Errors
     /// What lies there cannot be used.
     pub fn open(path: &Path) -> Result<Self, InvalidOmop> {
         if path.is_file() {
+            if let Some(config) = warehouse::Config::open(path)? {
+                return Ok(Self::Warehouse(Box::new(Warehouse::open(&config)?)));
+            }
             return Ok(Self::Database(Box::new(Database::open(&database_at(path)?)?)));
         }
         if Meds::is_at(path) {
@@ -45,11 +52,23 @@ impl<'a> From<&'a Opened> for Source<'a> {
             Opened::Folder(folder) => folder.into(),
             Opened::Database(database) => database.as_ref().into(),
             Opened::Meds(meds) => meds.as_ref().into(),
+            Opened::Warehouse(warehouse) => warehouse.as_ref().into(),
         }
     }
 }
 
-/// Whether a path is that of a database's `source.toml`, by its name: a plain table has another ending.
+/// The folder of tables that a warehouse's `source.toml` names; none where something else lies at the path.
+///
+/// # Errors
+/// It is the file of a warehouse, and has mistakes.
+pub fn warehouse_folder(path: &Path) -> Result<Option<PathBuf>, InvalidWarehouse> {
+    if !is_of_database(path) {
+        return Ok(None);
+    }
+    Ok(warehouse::Config::open(path)?.map(|config| config.tables))
+}
+
+/// Whether a path is that of a `source.toml`, of a database or a warehouse, by its name: a plain table has another ending.
 #[must_use]
 pub fn is_of_database(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml")) && path.is_file()

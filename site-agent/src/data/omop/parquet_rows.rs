@@ -131,6 +131,19 @@ impl Opened {
         self.places[column].is_some()
     }
 
+    /// For each column that was asked for its name in the file and its type.
+    #[cfg(feature = "warehouse")]
+    pub(super) fn fields(&self) -> Vec<Option<(String, DataType)>> {
+        let fields = self.metadata.schema().fields();
+        let field = |at: usize| (fields[at].name().clone(), fields[at].data_type().clone());
+        self.places.iter().map(|place| place.map(field)).collect()
+    }
+
+    /// How many rows the footer says there are.
+    pub(super) fn rows(&self) -> u64 {
+        self.row_groups().last().map_or(0, |(before, rows)| before + rows)
+    }
+
     /// Row groups together with the number of rows before each.
     pub(super) fn row_groups(&self) -> Vec<(u64, u64)> {
         let mut before = 0;
@@ -185,28 +198,38 @@ impl Opened {
 
     /// None where an array is not what the footer said.
     fn convert(&self, found: &RecordBatch, batch: &mut Batch) -> Option<()> {
-        batch.rows = found.num_rows();
         // The columns that were read, in the order of the file.
         let mut read: Vec<usize> = self.places.iter().flatten().copied().collect();
         read.sort_unstable();
         read.dedup();
-        for (cells, place) in batch.columns.iter_mut().zip(&self.places) {
-            let Some(place) = place else { continue };
-            let array = found.columns().get(read.binary_search(place).ok()?)?;
-            cells.clear();
-            fill(cells, array)?;
-            let complete = match cells {
-                Cells::Absent => true,
-                Cells::Ids(cells) | Cells::Units(cells) => cells.len() == batch.rows,
-                Cells::Numbers(cells) => cells.len() == batch.rows,
-                Cells::Moments(cells, _) => cells.len() == batch.rows,
-                Cells::Texts(cells) => cells.len() == batch.rows,
-                Cells::Privates(cells) => cells.len() == batch.rows,
-            };
-            complete.then_some(())?;
-        }
-        Some(())
+        let array = |place: &usize| found.columns().get(read.binary_search(place).ok()?);
+        let arrays = self.places.iter().map(|place| match place {
+            None => Some(None),
+            Some(place) => array(place).map(Some),
+        });
+        refill(batch, found.num_rows(), &arrays.collect::<Option<Vec<_>>>()?)
     }
+}
+
+/// Puts other rows into a batch, by an array for each column that is there. None where an array is not what its column can be
+/// made from.
+pub(super) fn refill(batch: &mut Batch, rows: usize, arrays: &[Option<&ArrayRef>]) -> Option<()> {
+    batch.rows = rows;
+    for (cells, array) in batch.columns.iter_mut().zip(arrays) {
+        let Some(array) = array else { continue };
+        cells.clear();
+        fill(cells, array)?;
+        let complete = match cells {
+            Cells::Absent => true,
+            Cells::Ids(cells) | Cells::Units(cells) => cells.len() == batch.rows,
+            Cells::Numbers(cells) => cells.len() == batch.rows,
+            Cells::Moments(cells, _) => cells.len() == batch.rows,
+            Cells::Texts(cells) => cells.len() == batch.rows,
+            Cells::Privates(cells) => cells.len() == batch.rows,
+        };
+        complete.then_some(())?;
+    }
+    Some(())
 }
 
 /// A library that panics on a damaged file is one more way of saying so. What it panicked with is not shown:

@@ -5,10 +5,12 @@ use super::error::InvalidOmop;
 use super::event::{Domain, Event};
 use super::folder::{Folder, Form, TableFile};
 use super::meds::{self, Meds, Mixed};
+use super::narrowing::Narrowing;
 use super::notes::Notes;
 use super::postgres::Database;
 use super::rows::{self, TableCounts};
 use super::schema::Table;
+use super::warehouse::{self, Warehouse};
 use super::{csv_rows, parquet_rows};
 use std::collections::BTreeMap;
 use std::fs;
@@ -42,6 +44,8 @@ enum What<'a> {
     Copy(&'a Database, Table, &'a [Column]),
     /// A shard of MEDS, as rows of table `person` or `observation_period`.
     Meds(&'a Path, meds::AsTable),
+    /// What an engine gives of some files.
+    Scan(&'a Warehouse, warehouse::Scan),
 }
 
 /// A table of a database, where it has it.
@@ -63,8 +67,38 @@ pub(super) fn pieces<'a>(
     table: Table,
     columns: &'a [Column],
 ) -> Result<Vec<Piece<'a>>, InvalidOmop> {
+    pieces_of(folder, table, columns, |_| true)
+}
+
+/// All pieces of a table in a warehouse: of patients' tables the engine reads what is Parquet, and we the rest.
+pub(super) fn of_warehouse<'a>(
+    warehouse: &'a Warehouse,
+    table: Table,
+    columns: &'a [Column],
+    narrowing: Option<&Narrowing>,
+) -> Result<Vec<Piece<'a>>, InvalidOmop> {
+    if !table.is_of_patients() {
+        return pieces(warehouse.folder(), table, columns);
+    }
+    let mut all = pieces_of(warehouse.folder(), table, columns, |form| form != Form::Parquet)?;
+    let scans = warehouse.scans(table, columns, narrowing)?.into_iter();
+    all.extend(scans.map(|scan| Piece {
+        size: scan.rows(),
+        holds: Holds::Table(table),
+        what: What::Scan(warehouse, scan),
+    }));
+    Ok(all)
+}
+
+/// The pieces of a table's files in some forms.
+fn pieces_of<'a>(
+    folder: &Folder,
+    table: Table,
+    columns: &'a [Column],
+    own: impl Fn(Form) -> bool,
+) -> Result<Vec<Piece<'a>>, InvalidOmop> {
     let mut pieces = Vec::new();
-    for file in folder.files(table) {
+    for file in folder.files(table).iter().filter(|file| own(file.form)) {
         let size = fs::metadata(&file.path).map_err(InvalidOmop::unreadable(&file.path))?.len();
         if file.form != Form::Parquet {
             let what = What::Csv(file.clone(), columns);
@@ -87,8 +121,7 @@ fn of_parquet<'a>(
     size: u64,
 ) -> Result<impl Iterator<Item = (u64, What<'a>)> + use<'a>, InvalidOmop> {
     let opened = Arc::new(parquet_rows::open(path, columns)?);
-    let groups = opened.row_groups();
-    let rows = groups.last().map_or(0, |(before, rows)| before + rows);
+    let (groups, rows) = (opened.row_groups(), opened.rows());
     let mut first = 0;
     Ok(std::iter::from_fn(move || {
         let begun = groups.get(first)?.0;
@@ -163,7 +196,7 @@ impl<'a> Piece<'a> {
                 csv_rows::check_columns(&file.path, file.form == Form::CsvGz, columns)
             }
             // Looked at when the piece was made.
-            What::Parquet(..) | What::Copy(..) | What::Meds(..) => Ok(()),
+            What::Parquet(..) | What::Copy(..) | What::Meds(..) | What::Scan(..) => Ok(()),
         }
     }
 
@@ -177,6 +210,7 @@ impl<'a> Piece<'a> {
             What::Parquet(opened, groups) => opened.read(groups.clone(), take),
             What::Copy(database, table, columns) => database.read(*table, columns, take),
             What::Meds(shard, as_table) => as_table.read(shard, take),
+            What::Scan(warehouse, scan) => warehouse.read(scan, take),
         }
     }
 

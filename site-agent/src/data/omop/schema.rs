@@ -96,6 +96,12 @@ impl Table {
         }
     }
 
+    /// Whether its rows are of patients.
+    #[must_use]
+    pub const fn is_of_patients(self) -> bool {
+        matches!(self, Self::Person | Self::ObservationPeriod | Self::Clinical(_))
+    }
+
     /// Whether an OMOP database without it is none.
     #[must_use]
     pub const fn is_required(self) -> bool {

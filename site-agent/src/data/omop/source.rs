@@ -1,15 +1,17 @@
-//! Where a hospital's records are: OMOP tables in a folder or in a database, or MEDS. Past this, all are read alike.
+//! Where a hospital's records are: OMOP tables in a folder, in a database or behind an engine, or MEDS. Past this, all are read alike.
 
 use super::cells::{Batch, Column};
 use super::error::InvalidOmop;
 use super::event::Domain;
 use super::folder::Folder;
 use super::meds::{Meds, Mixed};
+use super::narrowing::Narrowing;
 use super::notes::Notes;
 use super::postgres::Database;
 use super::read::{self, Piece};
 use super::schema::{self, Table};
 use super::wanted::Wanted;
+use super::warehouse::Warehouse;
 
 /// A hospital's records, opened, and which of their columns are read.
 #[derive(Clone, Copy)]
@@ -19,6 +21,8 @@ pub struct Source<'a> {
     wanted: Option<&'a Wanted>,
     /// What notes are read for.
     notes: Option<&'a Notes>,
+    /// None where every row is read.
+    narrowing: Option<&'a Narrowing>,
 }
 
 #[derive(Clone, Copy)]
@@ -29,23 +33,37 @@ enum Form<'a> {
     Database(&'a Database),
     /// A folder of MEDS.
     Meds(&'a Meds),
+    /// A folder that an engine reads.
+    Warehouse(&'a Warehouse),
+}
+
+impl<'a> From<Form<'a>> for Source<'a> {
+    fn from(form: Form<'a>) -> Self {
+        Self { form, wanted: None, notes: None, narrowing: None }
+    }
 }
 
 impl<'a> From<&'a Folder> for Source<'a> {
     fn from(folder: &'a Folder) -> Self {
-        Self { form: Form::Folder(folder), wanted: None, notes: None }
+        Form::Folder(folder).into()
     }
 }
 
 impl<'a> From<&'a Database> for Source<'a> {
     fn from(database: &'a Database) -> Self {
-        Self { form: Form::Database(database), wanted: None, notes: None }
+        Form::Database(database).into()
     }
 }
 
 impl<'a> From<&'a Meds> for Source<'a> {
     fn from(meds: &'a Meds) -> Self {
-        Self { form: Form::Meds(meds), wanted: None, notes: None }
+        Form::Meds(meds).into()
+    }
+}
+
+impl<'a> From<&'a Warehouse> for Source<'a> {
+    fn from(warehouse: &'a Warehouse) -> Self {
+        Form::Warehouse(warehouse).into()
     }
 }
 
@@ -62,6 +80,12 @@ impl<'a> Source<'a> {
         Self { notes, ..self }
     }
 
+    /// The same, of which rows that cannot matter may be left out, where that costs less than reading them.
+    #[must_use]
+    pub const fn narrowed(self, narrowing: &'a Narrowing) -> Self {
+        Self { narrowing: Some(narrowing), ..self }
+    }
+
     /// Whether it has a table.
     #[must_use]
     pub fn has(&self, table: Table) -> bool {
@@ -69,6 +93,7 @@ impl<'a> Source<'a> {
             Form::Folder(folder) => folder.has(table),
             Form::Database(database) => database.has(table),
             Form::Meds(meds) => meds.has(table),
+            Form::Warehouse(warehouse) => warehouse.folder().has(table),
         }
     }
 
@@ -76,7 +101,7 @@ impl<'a> Source<'a> {
     #[must_use]
     pub const fn format(&self) -> &'static str {
         match self.form {
-            Form::Folder(_) | Form::Database(_) => "omop-cdm",
+            Form::Folder(_) | Form::Database(_) | Form::Warehouse(_) => "omop-cdm",
             Form::Meds(_) => "meds",
         }
     }
@@ -88,7 +113,7 @@ impl<'a> Source<'a> {
             Form::Database(_) if !Table::ALL.contains(&table) => {
                 format!("table {table} is missing, or its columns are not those of OMOP")
             }
-            Form::Folder(_) | Form::Database(_) => format!("table {table} is missing"),
+            Form::Folder(_) | Form::Database(_) | Form::Warehouse(_) => format!("table {table} is missing"),
             Form::Meds(meds) => meds.lacking(table),
         }
     }
@@ -100,6 +125,7 @@ impl<'a> Source<'a> {
             Form::Folder(folder) => folder.root().display().to_string(),
             Form::Database(database) => database.config().place(),
             Form::Meds(meds) => meds.root().display().to_string(),
+            Form::Warehouse(warehouse) => warehouse.config().place(),
         }
     }
 
@@ -109,7 +135,7 @@ impl<'a> Source<'a> {
     /// A database's role may not read a column that is there: what, over all tables.
     pub fn granted(&self) -> Result<(), InvalidOmop> {
         match (self.form, self.wanted) {
-            (Form::Folder(_) | Form::Meds(_), _) => Ok(()),
+            (Form::Folder(_) | Form::Meds(_) | Form::Warehouse(_), _) => Ok(()),
             (Form::Database(database), Some(wanted)) => Ok(database.granted(wanted)?),
             (Form::Database(database), None) => Ok(database.granted(&Wanted::all(&Table::ALL))?),
         }
@@ -118,7 +144,7 @@ impl<'a> Source<'a> {
     /// Most threads that can read together.
     pub(super) fn threads_max(&self) -> usize {
         match self.form {
-            Form::Folder(_) | Form::Meds(_) => usize::MAX,
+            Form::Folder(_) | Form::Meds(_) | Form::Warehouse(_) => usize::MAX,
             Form::Database(database) => database.config().connections,
         }
     }
@@ -136,6 +162,7 @@ impl<'a> Source<'a> {
                 Table::Clinical(domain) => self.event_pieces(&[domain]),
                 _ => read::of_meds(meds, table, columns),
             },
+            Form::Warehouse(warehouse) => read::of_warehouse(warehouse, table, columns, self.narrowing),
         }
     }
 
@@ -162,7 +189,7 @@ impl<'a> Source<'a> {
     pub const fn meds(&self) -> Option<&'a Meds> {
         match self.form {
             Form::Meds(meds) => Some(meds),
-            Form::Folder(_) | Form::Database(_) => None,
+            Form::Folder(_) | Form::Database(_) | Form::Warehouse(_) => None,
         }
     }
 

@@ -106,3 +106,23 @@ fn what_the_agent_asks_of_a_source_file() {
     let absent = dir.path().join("absent.toml");
     assert!(!are_records(&absent) && data::check_columns(&absent, &asking()).is_err());
 }
+
+/// Also in a program that has no engine: what it locks and what it says of the source's release do not need one.
+#[test]
+fn tables_behind_an_engine_are_those_of_their_folder() {
+    let tables = write(&hospital(3));
+    let dir = tempfile::tempdir().expect("folder");
+    let path = dir.path().join("source.toml");
+    let text = format!("[warehouse]\nengine = 'embedded'\ntables = '{}'\n", tables.path().display());
+    std::fs::write(&path, text).expect("written");
+    assert!(are_records(&path));
+    assert_eq!(data::main_file(&path), tables.path().join("person.csv"), "what the agent locks");
+    let release = data::frozen::source_release(&path).expect("there");
+    for name in ["source.toml", "condition_occurrence.csv", "person.csv"] {
+        assert!(release.iter().any(|line| line.contains(&format!("{name}, "))), "{name} in {release:?}");
+    }
+    std::fs::write(&path, "[warehouse]\nengine = 'embedded'\n").expect("written");
+    assert_eq!(data::main_file(&path), path, "its mistakes are said when it is opened");
+    let said = data::check_columns(&path, &asking()).expect_err("a mistake").to_string();
+    assert!(said.ends_with("line 1: warehouse.tables: missing"), "{said}");
+}

@@ -1,4 +1,4 @@
-//! One hospital in four forms: CSV, Parquet, PostgreSQL and MEDS give the same examples, byte for byte.
+//! One hospital in four forms: CSV, Parquet, PostgreSQL and MEDS (with the feature `warehouse` in a fifth) give the same examples, byte for byte.
 
 use super::super::*;
 use super::folders::{asking_as, hospital, write};
@@ -23,11 +23,15 @@ fn examples(path: &Path, study: &Study) -> [Vec<u8>; 2] {
     let key = SplitKey::from_bytes([3; 32]);
     let reading = Reading { threads: 2, ..Reading::default() };
     let opened = open(path).unwrap_or_else(|error| panic!("{error}"));
-    let Loaded { training, evaluation, .. } = match extract(&opened, study, of_study(study), &key, &reading) {
-        Ok(extracted) => extracted.loaded,
-        Err(error) => panic!("{}: {error}", path.display()),
-    };
-    [training.to_bytes(), evaluation.to_bytes()]
+    let bytes = |Loaded { training, evaluation, .. }: Loaded| [training.to_bytes(), evaluation.to_bytes()];
+    let failed = |error: InvalidRecords| -> [Vec<u8>; 2] { panic!("{}: {error}", path.display()) };
+    let all = extract(&opened, study, of_study(study), &key, &reading);
+    let all = all.map_or_else(failed, |extracted| bytes(extracted.loaded));
+    // A source that leaves rows out leaves no example out, and changes none.
+    let alone = super::super::examples(&opened, study, of_study(study), &key, &reading);
+    let alone = alone.map_or_else(failed, |(loaded, _)| bytes(loaded));
+    assert!(alone == all, "{}: the examples alone are others", path.display());
+    all
 }
 
 /// Also as MEDS.
@@ -62,6 +66,15 @@ impl Forms {
             }
         }
         as_meds(csv, &dir.path().join("meds"));
+        if cfg!(feature = "warehouse") {
+            for (name, tables) in [("warehouse.toml", &parquet), ("warehouse-of-csv.toml", &csv.to_owned())] {
+                let text = format!(
+                    "[warehouse]\nengine = 'embedded'\ntables = '{}'\npartitions = 3\n",
+                    tables.display()
+                );
+                std::fs::write(dir.path().join(name), text).expect("written");
+            }
+        }
         let cluster = Cluster::start(&[]);
         if let Some(cluster) = &cluster {
             cluster.sql(&script("cdm", tables, &|column| model(column).to_owned()));
@@ -75,7 +88,14 @@ impl Forms {
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         let of_cluster: &[&str] =
             if self.cluster.is_some() { &["source.toml", "meds-of-database"] } else { &[] };
-        ["parquet", "meds"].iter().chain(of_cluster).map(|name| self.dir.path().join(name)).collect()
+        let of_engine: &[&str] =
+            if cfg!(feature = "warehouse") { &["warehouse.toml", "warehouse-of-csv.toml"] } else { &[] };
+        ["parquet", "meds"]
+            .iter()
+            .chain(of_cluster)
+            .chain(of_engine)
+            .map(|name| self.dir.path().join(name))
+            .collect()
     }
 }
 

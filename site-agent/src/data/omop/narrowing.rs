@@ -1,0 +1,81 @@
+//! Which rows can matter to a study's examples: what a source may leave out where it can do so more cheaply than we.
+//!
+//! A source is free to give more, and most give everything: [`super::stream::read`] asks again of every event.
+
+use super::event::{ConceptId, Domain};
+use super::schema::Table;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Rows of clinical tables, by concept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Concepts {
+    /// Every row.
+    All,
+    /// Rows with one of these.
+    These(BTreeSet<ConceptId>),
+}
+
+/// What a study looks for, and whom it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Narrowing {
+    /// Of each table that it reads, which rows.
+    pub matter: BTreeMap<Domain, Concepts>,
+    /// Rows by which a person comes into the study: no other person has an example.
+    pub entry: BTreeMap<Domain, Concepts>,
+}
+
+impl Narrowing {
+    /// The concepts that rows of a table must have; none where every row matters.
+    pub(super) fn of(&self, table: Table) -> Option<&BTreeSet<ConceptId>> {
+        match table {
+            Table::Clinical(domain) => named(self.matter.get(&domain)?),
+            _ => None,
+        }
+    }
+
+    /// For each table by which a person comes into the study, the concepts of such rows. None where every row of a table is
+    /// one: whoever has rows at all then comes in, as good as.
+    pub(super) fn entry(&self) -> Option<Vec<(Table, &BTreeSet<ConceptId>)>> {
+        let tables = self.entry.iter().map(|(domain, rows)| Some((Table::Clinical(*domain), named(rows)?)));
+        tables.collect::<Option<Vec<_>>>().filter(|tables| !tables.is_empty())
+    }
+}
+
+/// None where rows are not told apart by their concept; a row without one counts as concept 0, which no filter names.
+fn named(rows: &Concepts) -> Option<&BTreeSet<ConceptId>> {
+    match rows {
+        Concepts::These(concepts) if !concepts.contains(&ConceptId::NONE) => Some(concepts),
+        Concepts::These(_) | Concepts::All => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn these(concepts: &[i64]) -> Concepts {
+        Concepts::These(concepts.iter().map(|id| ConceptId(*id)).collect())
+    }
+
+    #[test]
+    fn what_is_left_out() {
+        #[track_caller]
+        fn check(visits: Concepts, entry: &[(Domain, Concepts)], expected: (Option<usize>, Option<usize>)) {
+            let narrowing = Narrowing {
+                matter: BTreeMap::from([(Domain::Visit, visits)]),
+                entry: entry.iter().cloned().collect(),
+            };
+            let of_visits = narrowing.of(Table::Clinical(Domain::Visit)).map(BTreeSet::len);
+            assert_eq!((of_visits, narrowing.entry().map(|tables| tables.len())), expected);
+            assert!(narrowing.of(Table::Person).is_none());
+            assert!(narrowing.of(Table::Clinical(Domain::Drug)).is_none(), "of a table that nobody spoke of");
+        }
+        let condition = (Domain::Condition, these(&[1, 2]));
+        check(these(&[5, 6, 7]), std::slice::from_ref(&condition), (Some(3), Some(1)));
+        check(these(&[]), &[condition.clone(), (Domain::Visit, these(&[]))], (Some(0), Some(2)));
+        check(Concepts::All, &[condition.clone(), (Domain::Visit, Concepts::All)], (None, None));
+        // Concept 0 is also what a row without a concept has.
+        check(these(&[0, 5]), &[condition, (Domain::Drug, these(&[0]))], (None, None));
+        check(Concepts::All, &[], (None, None));
+    }
+}
