@@ -12,6 +12,7 @@ const SELF_HARM_DISTRIBUTED: &str = include_str!("../../../docs/studies/syntheti
 const EICU: &str = include_str!("../../../docs/studies/eicu-death.toml");
 const OMOP: &str = include_str!("../../../docs/studies/omop-selfharm.toml");
 const PSYCHOSIS: &str = include_str!("../../../docs/studies/synthetic-psychosis.toml");
+const MENTAL_HEALTH: &str = include_str!("../../../docs/studies/synthetic-mental-health.toml");
 const READMISSION: &str = include_str!("../../../docs/studies/synthetic-readmission.toml");
 const SELF_HARM: &str = include_str!("../../../docs/studies/synthetic-selfharm.toml");
 
@@ -50,6 +51,7 @@ fn a_template_lacks_keys_and_nothing_else() {
     check(OMOP, 4);
     check(PSYCHOSIS, 6);
     check(READMISSION, 6);
+    check(MENTAL_HEALTH, 6);
 }
 
 #[test]
@@ -69,6 +71,7 @@ fn the_printed_noise_is_the_calibrated_one() {
     check(OMOP);
     check(PSYCHOSIS);
     check(READMISSION);
+    check(MENTAL_HEALTH);
 }
 
 #[test]
@@ -97,6 +100,8 @@ fn every_epsilon_of_the_demonstration_fits() {
     check(PSYCHOSIS, 22, 4);
     // Age, sex and 2 measurements with indicators, 4 conditions, an observation, 2 counts of visits.
     check(READMISSION, 15, 4);
+    // As of psychosis; 4 groupings of each of 4 predictions.
+    check(MENTAL_HEALTH, 22, 16);
 }
 
 /// The template to start from works for any three hospitals.

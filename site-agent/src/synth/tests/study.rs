@@ -8,6 +8,7 @@ use consilium_common::key::SecretKey;
 use consilium_common::study::{self, RosterSite, Study};
 
 const PSYCHOSIS: &str = include_str!("../../../../docs/studies/synthetic-psychosis.toml");
+const MENTAL_HEALTH: &str = include_str!("../../../../docs/studies/synthetic-mental-health.toml");
 const READMISSION: &str = include_str!("../../../../docs/studies/synthetic-readmission.toml");
 const TRAINING_SHARE: f64 = 0.7;
 
@@ -143,4 +144,49 @@ fn the_readmission_study_finds_the_truth() {
         }
     }
     assert!(with > 80, "{with} with the outcome");
+}
+
+/// Two tasks at two horizons, of one pass over the records: by the default of its binding at hospitals that write a psychiatric
+/// stay in the visit, in its detail, or as any stay.
+#[test]
+fn the_mental_health_study_finds_both_truths() {
+    let home = tempfile::tempdir().expect("a folder");
+    let out = home.path().join("out");
+    run(&SynthArgs { no_notes: true, form: Form::Parquet, ..args(&out, 6, 3000, 13) }).expect("writes");
+    let sites = plan(6, 3000).expect("within bounds");
+    let study = filled(MENTAL_HEALTH, &sites);
+    let names: Vec<String> = study.predicted().into_iter().map(|predicted| predicted.name).collect();
+    assert_eq!(names, ["self_harm@30", "self_harm@365", "readmission@30", "readmission@365"]);
+    let mut with = [0_u64; 4];
+    let mut of_both = 0;
+    for site in &sites {
+        let folder = out.join(site.profile.name);
+        let (table, truth) = (read(&folder.join("table.csv")), read(&folder.join("truth.csv")));
+        let tables: HashMap<&str, &Row> = table.iter().map(|row| (row["person_id"].as_str(), row)).collect();
+        let left_in_2023 = |row: &Row| row["psychiatric_discharge"].starts_with("2023-");
+        let people = by_role(truth.iter().filter(|row| row["first_episode"] == "1" || left_in_2023(row)));
+        for (examples, people) in extracted(&folder, &study).iter().zip(&people) {
+            assert_eq!(examples.people(), people.len(), "{}", site.profile.name);
+            for (person, truth) in people.iter().enumerate() {
+                let label = |output: u8| {
+                    let mut rows = examples.rows_of(person).filter(|row| examples.output(*row) == output);
+                    rows.next().map(|row| examples.label(row) > 0.5)
+                };
+                (0_u8..)
+                    .zip(&mut with)
+                    .for_each(|(output, with)| *with += u64::from(label(output) == Some(true)));
+                let first = truth["first_episode"] == "1";
+                let harmed = tables[truth["person_id"].as_str()]["self_harm_365d"] == "1";
+                assert_eq!(label(1), first.then_some(harmed), "{}", site.profile.name);
+                let came_back = truth["readmitted_30d"] == "1";
+                assert_eq!(label(2), left_in_2023(truth).then_some(came_back), "{}", site.profile.name);
+                // Within a month is within a year.
+                assert!(label(0) != Some(true) || harmed, "{}", site.profile.name);
+                assert!(!came_back || label(2).is_none() || label(3) == Some(true), "{}", site.profile.name);
+                of_both += u64::from(label(1).is_some() && label(2).is_some());
+            }
+        }
+    }
+    assert!(with[0] > 5 && with[0] < with[1] && with[2] > 40 && with[2] <= with[3], "{with:?}");
+    assert!(of_both > 200, "{of_both} people are examples of both tasks");
 }
