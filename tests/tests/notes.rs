@@ -100,8 +100,9 @@ fn no_name_of_a_note_leaves_its_hospital() {
     let mut said = String::new();
     for site in &sites {
         let data = omop(&federation, site);
-        let checked = federation.agent(site, ["data", "check", &data, "--study", &digest]);
-        said += &format!("{}{}", checked.out, checked.err);
+        let checked = federation.agent(site, ["data", "check", "--data", &data, "--study", &file]).ok();
+        assert!(checked.contains("note_suicidal_thoughts_ever_affirmed"), "{checked}");
+        said += &checked;
     }
     federation.approve(&digest);
     for site in &sites {
@@ -119,6 +120,16 @@ fn no_name_of_a_note_leaves_its_hospital() {
     for site in &sites {
         federation.stop_agent(site);
     }
+    // A file that breaks within a note: whoever looks, the message is without it.
+    let notes = federation.path(&format!("data/{}/omop/NOTE.csv", sites[0]));
+    let whole = std::fs::read_to_string(&notes).expect("there");
+    let broken =
+        whole.trim_end().to_owned() + "\n1,1,2024-01-01,,,,\"" + whole.lines().last().expect("a note");
+    std::fs::write(&notes, broken).expect("writes");
+    let data = omop(&federation, &sites[0]);
+    let failed = federation.agent(&sites[0], ["data", "check", "--data", &data, "--study", &file]);
+    assert!(failed.code == 2 && failed.err.contains("NOTE.csv: row"), "{failed:?}");
+    said += &format!("{}{}", failed.out, failed.err);
 
     let mut names = BTreeSet::new();
     for site in &sites {

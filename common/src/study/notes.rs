@@ -7,7 +7,7 @@
 
 mod term;
 
-pub use term::{InvalidTerm, Term, WORDS_MAX, is_word, spelled};
+pub use term::{InvalidTerm, Term, WORDS_MAX, compose, is_word, spelled};
 
 use super::records::SetIndex;
 

@@ -1,8 +1,7 @@
 //! A text as sentences of words in one spelling.
 
-use consilium_common::study::notes::{is_word, spelled};
+use consilium_common::study::notes::{compose, is_word, spelled};
 use std::ops::Range;
-use unicode_normalization::UnicodeNormalization as _;
 use unicode_segmentation::UnicodeSegmentation as _;
 use zeroize::Zeroizing;
 
@@ -36,7 +35,7 @@ impl Text {
         // Room for all of it at once: what is moved leaves a copy behind that nothing wipes.
         let buffer = || Zeroizing::new(String::with_capacity(2 * text.len()));
         let (mut composed, mut spelled) = (buffer(), buffer());
-        composed.extend(text.nfkc());
+        compose(text, &mut composed);
         let mut parts = Vec::new();
         for (from, part) in composed.split_word_bound_indices() {
             let begun = spelled.len();

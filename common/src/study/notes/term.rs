@@ -66,11 +66,15 @@ impl Term {
     }
 }
 
-/// One spelling of a text: compatibility forms composed, lower case, one apostrophe.
-pub fn spelled(text: &str) -> impl Iterator<Item = char> {
-    text.nfkc()
-        .flat_map(char::to_lowercase)
-        .map(|c| if matches!(c, '’' | '‘' | 'ʼ' | '`') { '\'' } else { c })
+/// A text with its compatibility forms composed, at the end of `into`.
+pub fn compose(text: &str, into: &mut String) {
+    if text.is_ascii() { into.push_str(text) } else { into.extend(text.nfkc()) }
+}
+
+/// The one spelling of a text that is composed: lower case, one apostrophe.
+pub fn spelled(composed: &str) -> impl Iterator<Item = char> {
+    let lower = composed.chars().flat_map(char::to_lowercase);
+    lower.map(|c| if matches!(c, '’' | '‘' | 'ʼ' | '`') { '\'' } else { c })
 }
 
 /// Whether a part of a text between two of Unicode's word boundaries is a word.
@@ -80,7 +84,9 @@ pub fn is_word(part: &str) -> bool {
 }
 
 fn words(phrase: &str) -> Vec<String> {
-    let spelled: String = spelled(phrase).collect();
+    let mut composed = String::new();
+    compose(phrase, &mut composed);
+    let spelled: String = spelled(&composed).collect();
     spelled.split_word_bounds().filter(|part| is_word(part)).map(str::to_owned).collect()
 }
 

@@ -18,7 +18,7 @@ pub(in crate::cli) enum DataCommand {
     /// Prints every query that would be asked of a database, about how many rows and how long; reads no table
     #[command(after_help = "Examples:\n  site-agent data plan --omop source.toml --study self-harm.toml\n  \
         site-agent data plan --omop source.toml\n\n\
-        Without --study what `data check --omop` asks: every table and column that any study may read.")]
+        Without --study what `data check --omop` asks: every table and column that any study may read, but for notes.")]
     Plan(PlanArgs),
     /// Prints the SQL by which a database's administrator allows exactly the columns that are read, and nothing else
     #[command(

@@ -60,6 +60,11 @@ impl Column {
         Self { names, kind, required: false }
     }
 
+    /// The same, not read. Its kind stays: a row is as long whether its text is wanted or not.
+    pub(super) const fn left_out(&self) -> Self {
+        Self { names: &[], kind: self.kind, required: false }
+    }
+
     /// One that this table never has.
     pub(super) const fn absent() -> Self {
         Self { names: &[], kind: Kind::Id, required: false }

@@ -53,7 +53,7 @@ impl Wanted {
     /// Adds a table, or more of one.
     pub fn add(&mut self, table: Table, parts: &[Part]) {
         let all = schema::columns(table);
-        let columns = self.0.entry(table).or_insert_with(|| vec![Column::absent(); all.len()]);
+        let columns = self.0.entry(table).or_insert_with(|| all.iter().map(Column::left_out).collect());
         let places = always(table).iter().chain(parts.iter().flat_map(|part| places(table, *part)));
         for place in places {
             columns[*place] = all[*place];

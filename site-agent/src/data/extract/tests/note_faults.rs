@@ -6,11 +6,12 @@ use super::hand::of_study;
 use super::notes::extracted;
 use crate::data::omop::postgres::tests::cluster::Cluster;
 use crate::data::omop::postgres::tests::{READER, model, script, source};
+use crate::data::omop::postgres::{self, Database};
 use crate::data::omop::tests::hospital::Text;
-use crate::data::omop::{Fault, Folder, Reading, check as check_tables};
+use crate::data::omop::{Fault, Folder, Reading, Table, Wanted, check as check_tables, database_at};
 use crate::data::{self, Loaded};
 use consilium_common::study::notes::{Language, NoteConcept, NoteIndex, Notes, Said, Term};
-use consilium_common::study::records::{Covariate, Window};
+use consilium_common::study::records::{Covariate, SetIndex, Window};
 use consilium_common::study::{self, Data, Encoding, Feature, Study};
 use std::collections::BTreeMap;
 use std::fs;
@@ -165,6 +166,44 @@ fn errors_hold_nothing_of_a_note() {
     );
 }
 
+/// What a program has found is read without the text, however long that is.
+#[test]
+fn findings_of_a_program_need_no_text() {
+    let (mut tables, mut study) = small(|notes| notes[2][3] = format!("{TEXT}{}", " x".repeat(2_000_000)));
+    let Data::Records(records) = &mut study.data else { panic!("on records") };
+    records.notes = Some(Notes::Nlp(vec![SetIndex(1), SetIndex(2)]));
+    let nlp = "note_id,note_nlp_concept_id,term_exists,term_temporal,term_modifiers";
+    let rows = [
+        "0,20,Y,Present,",
+        "1,20,Y,Past,",
+        "2,30,N,,negated=true",
+        "5,30,,,",
+        "5,30,,,",
+        ",20,Y,,",
+        "999,20,Y,,",
+        "7,10,Y,,",
+    ];
+    tables.push(Text::new("note_nlp", nlp, &rows));
+    let dir = write(&tables);
+    let noted = noted(dir.path(), &study);
+    for (person, expected) in
+        [(0, [1, 0, 0, 0]), (1, [0; 4]), (2, [0, 0, 0, 1]), (5, [0, 0, 1, 0]), (7, [0; 4])]
+    {
+        assert_eq!(noted[&person], expected, "{person}");
+    }
+    let Ok(Extracted { report, .. }) = extracted(dir.path(), &study) else { panic!("reads") };
+    let (_, counts) = report.tables.iter().find(|(table, _)| table.name() == "note_nlp").expect("was read");
+    assert_eq!((counts.rows, counts.events, counts.faults.of(Fault::NotAnId)), (8, 5, 1));
+    let columns = wanted(of_study(&study));
+    assert!(columns.tables().iter().any(|table| table.name() == "note_nlp"));
+    tables.retain(|table| table.name != "note_nlp");
+    let refused = data::check_columns(write(&tables).path(), &study).expect_err("none").to_string();
+    assert!(
+        refused.contains("table note_nlp is missing, which the study reads for what a program has found"),
+        "{refused}"
+    );
+}
+
 /// A server's own errors quote what it could not read.
 #[test]
 fn errors_of_a_server_hold_nothing_of_a_note() {
@@ -174,6 +213,24 @@ fn errors_of_a_server_hold_nothing_of_a_note() {
     let dir = tempfile::tempdir().expect("folder");
     let path = dir.path().join("source.toml");
     fs::write(&path, source(&cluster, "")).expect("written");
+    cluster.sql(&format!("REVOKE ALL ON ALL TABLES IN SCHEMA cdm FROM {READER};"));
+    let refused = data::check_columns(&path, &study).expect_err("not granted").to_string();
+    assert!(
+        refused.contains("may not read") && refused.contains("note (person_id, note_date, note_text)"),
+        "{refused}"
+    );
+    let database = Database::open(&database_at(&path).expect("reads")).expect("opens");
+    let wanted = wanted(of_study(&study));
+    let granted = postgres::grants(&database, &wanted, READER);
+    let columns = r#""person_id", "note_date", "note_text""#;
+    assert!(granted.contains(&format!("GRANT SELECT ({columns}) ON TABLE \"cdm\".\"note\"")), "{granted}");
+    let everything = postgres::grants(&database, &Wanted::all(&Table::ALL), READER);
+    assert!(!everything.contains("note"), "nobody is granted notes without a study: {everything}");
+    let plan = postgres::plan(&database, &wanted);
+    let of_notes = plan.tables.iter().filter(|planned| planned.query.contains(columns)).count();
+    assert_eq!(of_notes, 1, "one query of notes");
+    drop(database);
+    cluster.sql(&granted);
     let folder = write(&tables);
     assert!(noted(&path, &study) == noted(folder.path(), &study), "the same as from files");
     // A view that a note makes fail: "invalid input syntax for type integer: "Zebedee reports …"".
