@@ -365,7 +365,9 @@ fn evaluate(study: &Study, sites: &mut [Site], model: Digest, map: &mut Map) {
         for site in sites.iter_mut() {
             let first = site.state.next_unburnt(&study.digest, earmark).expect("open");
             let reserve = site.append(Body::Release { study: study.digest, earmark, first, count: 1, model });
-            let groups = if declared.name == "overall" { 1 } else { 9 };
+            let values = |name: &str| study.attribute(name).expect("of the study").values.count();
+            let groups: usize =
+                if declared.name == "overall" { 1 } else { declared.name.split('*').map(values).product() };
             let histogram = Histogram {
                 schema: "histogram/1".into(),
                 study: study.digest,

@@ -120,6 +120,7 @@ fn rule(records: &Records, rule: &Rule) -> String {
             let spared = if binding.in_force == InForce::Absent { " (left out here: everybody)" } else { "" };
             format!("seen by binding {} before{spared}", binding.name)
         }
+        Rule::TransferWithin { days: 1 } => "a transfer within 1 day".to_owned(),
         Rule::TransferWithin { days } => format!("a transfer within {days} days"),
     }
 }

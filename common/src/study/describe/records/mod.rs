@@ -184,11 +184,10 @@ fn rule(records: &Records, rule: &Rule) -> String {
             let spared = if binding.optional { " (at sites that leave it out: everybody)" } else { "" };
             format!("people with any contact of binding {} before they are asked about{spared}", binding.name)
         }
-        Rule::TransferWithin { days } => {
-            format!(
-                "people with another such stay that starts within {days} days after the end of this one: a transfer"
-            )
-        }
+        Rule::TransferWithin { days } => format!(
+            "people with another such stay that starts within {} after the end of this one: a transfer",
+            words::days(days.cast_signed())
+        ),
     }
 }
 

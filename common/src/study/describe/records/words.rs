@@ -60,7 +60,7 @@ pub(super) fn window(window: &Window) -> String {
     }
 }
 
-fn days(number: i32) -> String {
+pub(super) fn days(number: i32) -> String {
     if number == 1 { "1 day".to_owned() } else { format!("{number} days") }
 }
 

@@ -52,7 +52,7 @@ fn in_plain_words() {
         "meets every rule here: stay of binding psychiatric_stay",
         "Only: people with any contact of binding psychiatric_service before they are asked about (at sites that leave it \
          out: everybody)",
-        "Not: people with another such stay that starts within 1 days after the end of this one: a transfer",
+        "Not: people with another such stay that starts within 1 day after the end of this one: a transfer",
         "any stay of binding psychiatric_stay that starts at least 2 days after the day of the index, from 1 to 30 days",
         "Subgroups by: ethnicity from person.race_concept_id and binding local_ethnicity: Asian (8515), White (8527), \
          refused, conflicting, unknown",
