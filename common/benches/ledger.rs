@@ -47,6 +47,7 @@ fn entries() -> Vec<Vec<u8>> {
         time: time(0),
         approver: "Caldicott guardian".to_owned(),
         replaces: None,
+        bindings: None,
     };
     let start = [
         Body::Genesis {

@@ -77,7 +77,8 @@ fn answers(events: &[StudyEvent]) -> BTreeMap<SiteName, SiteAnswer> {
             Decision::Approve => None,
             Decision::Decline { reason } => Some(reason),
         };
-        answers.insert(site.clone(), SiteAnswer { declined, approver: statement.approver, time: *time });
+        let (approver, bindings) = (statement.approver, statement.bindings);
+        answers.insert(site.clone(), SiteAnswer { declined, approver, time: *time, bindings });
     }
     answers
 }
@@ -140,6 +141,7 @@ mod tests {
             time: time(second),
             approver: "guardian".into(),
             replaces: None,
+            bindings: None,
         };
         StudyEvent::Decided {
             site,

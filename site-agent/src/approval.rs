@@ -7,6 +7,7 @@ use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::{PublicKey, SecretKey};
 use consilium_common::protocol::{Approval, Decision, Replaced};
 use consilium_common::signed::{InvalidStatement, Signed, Verified};
+use consilium_common::study::bindings::fill_in;
 use consilium_common::study::{self, Study};
 use consilium_common::time::Time;
 
@@ -20,7 +21,7 @@ pub const APPROVER_BYTES_MAX: usize = 200;
 /// What is kept of a study at this site.
 #[derive(Debug)]
 pub struct KeptStudy {
-    /// Parsed from the exact bytes.
+    /// Parsed from the exact bytes; its bindings as the kept approval fills them in.
     pub study: Study,
     /// This site's own decision, verified, if there is one.
     pub decision: Option<(Verified<Approval>, Signed<Approval>)>,
@@ -46,6 +47,9 @@ pub enum KeptError {
     /// The decision's signature does not verify.
     #[error("the kept decision: {0}")]
     Decision(#[from] InvalidStatement),
+    /// What was signed is no answer to the study's bindings.
+    #[error("the kept approval's answer to the study's bindings has mistakes:\n{0}")]
+    Bindings(study::Mistakes),
 }
 
 /// Signs a decision on a study.
@@ -58,16 +62,17 @@ pub fn sign(
     now: Time,
     key: &SecretKey,
 ) -> Signed<Approval> {
-    sign_over(study, site, (decision, approver), now, key, None)
+    sign_over(study, site, (decision, approver), None, now, key, None)
 }
 
-/// As [`sign`], in the place of a decision that was signed before, if there is one: the new one names it, and so it is
+/// As [`sign`], with the text of this site's answer to the study's bindings, and in the place of a decision that was signed before, if there is one: the new one names it, and so it is
 /// in whatever the new one is in, the ledger included.
 #[must_use]
 pub fn sign_over(
     study: &Study,
     site: &SiteName,
     (decision, approver): (Decision, &str),
+    bindings: Option<&str>,
     now: Time,
     key: &SecretKey,
     before: Option<&Approval>,
@@ -85,6 +90,7 @@ pub fn sign_over(
         time: now,
         approver: approver.to_owned(),
         replaces,
+        bindings: bindings.map(str::to_owned),
     };
     Signed::new(&approval, key)
 }
@@ -191,5 +197,65 @@ pub fn kept(home: &Home, digest: &Digest, own: &PublicKey) -> Result<Option<Kept
             }
         }
     };
+    let approved = decision.as_ref().filter(|(approval, _)| approval.decision == Decision::Approve);
+    let study = match approved.and_then(|(approval, _)| approval.bindings.as_deref()) {
+        Some(text) => fill_in(&study, text).map_err(KeptError::Bindings)?,
+        None => study,
+    };
     Ok(Some(KeptStudy { study, decision }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{ANSWER, key, now, own, site, study_with_bindings};
+    use consilium_common::study::bindings::InForce;
+
+    #[test]
+    fn the_kept_study_is_as_the_signed_text_fills_it_in() {
+        let dir = tempfile::tempdir().expect("folder");
+        let home = Home::create(&dir.path().join("agent"), site(0)).expect("made").home;
+        let (text, own) = (study_with_bindings(), own().key);
+        let study = keep_study(&home, Digest::of(text.as_bytes()), text.as_bytes()).expect("kept");
+        let kept_forces = || -> Vec<InForce> {
+            let kept = kept(&home, &study.digest, &own).expect("sound").expect("kept");
+            kept.study.bindings().iter().map(|binding| binding.in_force.clone()).collect()
+        };
+        assert_eq!(kept_forces()[1], InForce::Unanswered, "nobody has decided");
+        let decide = |decision, text: Option<&str>| {
+            let signed = sign_over(&study, &site(0), (decision, "A. Bird"), text, now(), &key(0), None);
+            keep_decision(&home, &study.digest, &signed).expect("kept");
+            signed
+        };
+        let signed = decide(Decision::Approve, Some(ANSWER));
+        let approval = signed.verify(&own).expect("signed");
+        assert_eq!(approval.bindings.as_deref(), Some(ANSWER), "the exact text");
+        let filled: Vec<InForce> = fill_in(&study, ANSWER)
+            .expect("fits")
+            .bindings()
+            .iter()
+            .map(|binding| binding.in_force.clone())
+            .collect();
+        assert_eq!(kept_forces(), filled);
+        // What it says cannot be changed by anybody but who signed.
+        let mut changed = signed.clone();
+        changed.statement = changed.statement.replace("38004285", "38004286");
+        assert_ne!(changed.statement, signed.statement);
+        keep_decision(&home, &study.digest, &changed).expect("written");
+        assert!(matches!(kept(&home, &study.digest, &own), Err(KeptError::Decision(_))));
+        // A signed text that is no answer is never taken for the defaults.
+        decide(Decision::Approve, Some("[binding.other]"));
+        assert!(matches!(kept(&home, &study.digest, &own), Err(KeptError::Bindings(_))));
+        decide(Decision::Decline { reason: consilium_common::protocol::DeclineReason::Other }, None);
+        assert_eq!(kept_forces()[1], InForce::Unanswered);
+    }
+
+    #[test]
+    fn an_approval_without_bindings_has_the_bytes_that_it_always_had() {
+        let study = crate::testing::study(&[]);
+        let signed = sign(&study, &site(0), Decision::Approve, "A. Bird", now(), &key(0));
+        assert!(!signed.statement.contains("bindings"), "{}", signed.statement);
+        let read: Approval = serde_json::from_str(&signed.statement).expect("reads");
+        assert_eq!(read.bindings, None);
+    }
 }

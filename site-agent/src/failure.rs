@@ -118,7 +118,7 @@ table! {
     KeptError => |error| match &error {
         KeptError::File(file) => of_file(file),
         KeptError::Mistakes(_) => Kind::Input,
-        KeptError::OtherBytes { .. } | KeptError::Decision(_) => Kind::Fault,
+        KeptError::OtherBytes { .. } | KeptError::Decision(_) | KeptError::Bindings(_) => Kind::Fault,
     };
     InvalidData => |error| of_data(&error);
     InvalidRecords => |error| of_records(&error);

@@ -92,6 +92,15 @@ pub fn open(
     if approved.decision != Decision::Approve || approved.study != study.digest {
         return refuse("study.not_approved", "this site did not approve this study".into());
     }
+    let mut started = start.approvals.iter().filter(|signed| signed.key == facts.own.key);
+    if started
+        .any(|signed| signed.verify(&facts.own.key).is_ok_and(|ours| ours.bindings != approved.bindings))
+    {
+        return refuse(
+            "study.start",
+            "it has this site's approval with another answer to the bindings than is kept here".into(),
+        );
+    }
     check_in_force(facts)?;
     let earmarks = earmarks(study);
     let violations = decide(study, &earmarks, facts.policy, facts.own, facts.state, facts.now);

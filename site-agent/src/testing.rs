@@ -12,6 +12,7 @@ use consilium_common::study::{self, Study};
 use consilium_common::time::Time;
 
 const STUDY: &str = include_str!("../../common/src/study/testdata/example.toml");
+const BINDINGS: &str = include_str!("../../common/src/study/testdata/bindings.toml");
 
 /// The roster's hospitals; the first is this one.
 pub(crate) const SITES: [&str; 3] = ["st-elsewhere", "county-general", "north-trust"];
@@ -57,6 +58,21 @@ pub(crate) fn study_text(edits: &[(&str, &str)]) -> String {
     }
     text
 }
+
+/// A study on records with bindings, as the guide prints it, with our keys on its roster.
+pub(crate) fn study_with_bindings() -> String {
+    let text = study_text(&[]);
+    let part = |from: &str, to: &str| {
+        let (from, to) = (text.find(from).expect("is in it"), text.find(to).expect("is in it"));
+        &text[from..to]
+    };
+    let after = &text[text.find("[subgroups]").expect("is in it")..];
+    let start = text.find("[data]").expect("is in it");
+    format!("{}{BINDINGS}\n{}{after}", &text[..start], part("[missing]", "[[attribute]]"))
+}
+
+/// An answer to it.
+pub(crate) const ANSWER: &str = include_str!("../../common/src/study/testdata/answer.toml");
 
 /// The default policy, with the other two hospitals known, each `(from, to)` replaced once.
 pub(crate) fn policy(edits: &[(&str, &str)]) -> Policy {

@@ -29,6 +29,11 @@ pub struct Approval {
     /// trace. Left out where there was none, so that statements from before this key have the same bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaced>,
+    /// How the site fills in the study's bindings: its answer's exact text, of at most
+    /// [`crate::study::bindings::ANSWER_BYTES_MAX`]. Left out where the study has none or all keep their defaults, so that
+    /// statements from before this key have the same bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bindings: Option<String>,
 }
 
 /// A decision that was signed before another one on the same bytes.

@@ -115,6 +115,7 @@ mod tests {
             // Each quotation mark takes two bytes in the statement, and four where that is quoted.
             approver: "\"".repeat(200),
             replaces: Some(Replaced { decision, time, approver: "\"".repeat(200) }),
+            bindings: Some("\"".repeat(crate::study::bindings::ANSWER_BYTES_MAX / 4)),
         };
         let grouping = |i: usize| Earmark {
             name: format!("{}{i:02}", "g".repeat(GROUPING_NAME_BYTES_MAX - 2)),

@@ -3,6 +3,7 @@
 //!
 //! [`Study`] is the checked form: past [`parse()`] nothing is optional or unchecked.
 
+pub mod bindings;
 pub mod card;
 pub mod cell;
 pub mod check;
@@ -19,6 +20,7 @@ pub mod secure;
 mod shape;
 #[cfg(test)]
 mod shipped;
+pub mod vocabulary;
 
 pub use check::predict;
 pub use describe::describe;

@@ -150,7 +150,7 @@ fn sections<'a, T>(value: &Value<'a>, mut read: impl FnMut(&Section<'a>) -> Opti
 }
 
 /// Text of one line.
-fn name(value: &Value<'_>) -> Option<String> {
+pub(super) fn name(value: &Value<'_>) -> Option<String> {
     let fits = |text: &str| {
         !text.trim().is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control)
     };

@@ -11,6 +11,8 @@
 //! the index lies in, and up to [`Records::followup_to`]: outcomes and deaths outside it are not known of, as in
 //! PatientLevelPrediction.
 
+use super::bindings::{Binding, BindingIndex, InForce};
+use super::vocabulary::VocabularyRelease;
 use jiff::civil::Date;
 
 /// Most concept sets of a study.
@@ -31,6 +33,11 @@ pub struct Records {
     pub followup_to: Date,
     /// What a date without a time means.
     pub date_only: DateOnly,
+    /// Oldest release of the vocabularies, by the source's own table `vocabulary`; a source with an older one, or without
+    /// that table, refuses.
+    pub min_vocabulary: Option<VocabularyRelease>,
+    /// `[binding.NAME]`, in file order; names are distinct.
+    pub bindings: Vec<Binding>,
     /// `[concept_set.NAME]`, in file order, then those that stand within other tables; names are distinct.
     pub sets: Vec<ConceptSet>,
     /// The task's target.
@@ -118,6 +125,8 @@ pub enum RecordTable {
     Observation,
     /// `death`.
     Death,
+    /// Those of `visit_occurrence` that a binding tells; its criterion has no set.
+    Stay(BindingIndex),
 }
 
 /// Events of one table, by their standard concept.
@@ -197,6 +206,16 @@ pub enum Rule {
     },
     /// The entry event lasts beyond the prediction time, or is not over; for windows within a stay.
     StillThere,
+    /// Any contact of the binding that began up to the prediction time. Everybody meets it at a site that leaves the
+    /// binding out.
+    SeenBy(BindingIndex),
+    /// Another event of the cohort's entry, later in their order than the entry event itself, starts on the day of the
+    /// index or up to this many days after it: the end of the stay was a transfer. The one rule that looks beyond the
+    /// prediction time; it says whom the study is about, and no feature sees it.
+    TransferWithin {
+        /// At least 0.
+        days: u32,
+    },
 }
 
 /// A stretch of time beside the index. It never reaches beyond the prediction time.
@@ -226,6 +245,9 @@ pub struct Outcome {
     /// death is one of them, a death in the time at risk settles it, and one before the time at risk ends observation:
     /// it is never an example without the outcome.
     pub any_of: Vec<Criterion>,
+    /// It starts at least this many days after the day of the index; beside the time at risk, which counts from the
+    /// prediction.
+    pub gap_days_min: u32,
     /// The time at risk.
     pub at_risk: AtRisk,
     /// Whether people with the outcome before the prediction time are asked about.
@@ -354,6 +376,9 @@ pub enum PersonField {
     Ethnicity,
     /// Whole years on the day of the index, from `person.year_of_birth`; only for bands.
     YearOfBirth,
+    /// The value that the site's answer to a binding tells: the last up to the prediction time; nothing where the site
+    /// leaves the binding out.
+    Binding(BindingIndex),
 }
 
 impl Window {
@@ -372,7 +397,7 @@ impl RecordTable {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Visit => "visit_occurrence",
+            Self::Visit | Self::Stay(_) => "visit_occurrence",
             Self::VisitDetail => "visit_detail",
             Self::Condition => "condition_occurrence",
             Self::Drug => "drug_exposure",
@@ -402,11 +427,13 @@ impl Records {
         &self.sets[index.0]
     }
 
-    /// Every criterion that is looked for, the entry's and the outcome's first; the same one may come twice.
+    /// Every criterion that is looked for here, the entry's and the outcome's first; the same one may come twice.
     pub fn criteria(&self) -> impl Iterator<Item = Criterion> {
         let rules = self.cohort.require.iter().chain(&self.cohort.exclude).filter_map(|rule| match rule {
             Rule::Has { events, .. } => Some(*events),
-            Rule::Age { .. } | Rule::DiedBefore | Rule::StillThere => None,
+            Rule::SeenBy(binding) if self.binding(*binding).in_force == InForce::Absent => None,
+            Rule::SeenBy(binding) => Some(Criterion { table: RecordTable::Stay(*binding), set: None }),
+            Rule::Age { .. } | Rule::DiedBefore | Rule::StillThere | Rule::TransferWithin { .. } => None,
         });
         let covariates = self.covariates.iter().filter_map(|covariate| match covariate {
             Covariate::Present { events, .. }

@@ -169,15 +169,35 @@ impl AttributeValues {
         self.index(above.checked_sub(1).filter(|&band| band + 1 < edges.len()))
     }
 
+    /// Labels that something found can mean: without `conflicting` and `unknown`.
+    #[must_use]
+    pub fn levels(&self) -> Vec<String> {
+        let mut labels = self.labels();
+        labels.truncate(self.count() - if matches!(self, Self::Concepts(_)) { 2 } else { 1 });
+        labels
+    }
+
+    /// Place among [`AttributeValues::levels`] of the group that lists a concept.
+    #[must_use]
+    pub fn level_of_concept(&self, concept: i64) -> Option<usize> {
+        let Self::Concepts(levels) = self else { return None };
+        levels.iter().position(|(members, _)| members.contains(&concept))
+    }
+
+    /// The group of all levels that were found: `unknown` where there is none, `conflicting` where they differ.
+    #[must_use]
+    pub fn index_of_levels(&self, found: impl IntoIterator<Item = usize>) -> u16 {
+        let Self::Concepts(levels) = self else { return self.index(None) };
+        let mut found = found.into_iter();
+        let Some(first) = found.next() else { return self.index(None) };
+        self.index(Some(if found.all(|other| other == first) { first } else { levels.len() }))
+    }
+
     /// The group of all concepts that were found: `unknown` where none is listed, `conflicting` where they are of
     /// several groups.
     #[must_use]
     pub fn index_of_concepts(&self, concepts: &[i64]) -> u16 {
-        let Self::Concepts(levels) = self else { return self.index(None) };
-        let listed = |concept: &i64| levels.iter().position(|(members, _)| members.contains(concept));
-        let mut found = concepts.iter().filter_map(listed);
-        let Some(first) = found.next() else { return self.index(None) };
-        self.index(Some(if found.all(|other| other == first) { first } else { levels.len() }))
+        self.index_of_levels(concepts.iter().filter_map(|concept| self.level_of_concept(*concept)))
     }
 
     fn index(&self, found: Option<usize>) -> u16 {

@@ -30,10 +30,21 @@ use consilium_common::time::Time;
 use std::collections::BTreeMap;
 
 pub const STUDY: &str = include_str!("../../../tests/vectors/ledger/study.toml");
+/// How each site fills in [`with_bindings`].
+pub const ANSWER: &str = include_str!("../../src/study/testdata/answer.toml");
 /// Those that take part, by the seed of their key.
 pub const SITES: [(&str, u8); 3] = [("ashford", 1), ("brackley", 2), ("corby", 3)];
 
 pub type Map = BTreeMap<String, Vec<u8>>;
+
+/// The study on records with bindings, of the same sites and at the same cost.
+pub fn with_bindings() -> String {
+    let at = |part: &str| STUDY.find(part).expect("is in the study");
+    let of_records = include_str!("../../src/study/testdata/bindings.toml");
+    let (before, between, after) =
+        (&STUDY[..at("[data]")], &STUDY[at("[missing]")..at("[[attribute]]")], &STUDY[at("[subgroups]")..]);
+    format!("{before}{of_records}\n{between}{after}")
+}
 
 pub fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed(&[seed; 32])
@@ -206,6 +217,7 @@ pub fn approval(study: &Study, site: &str, seed: u8, decision: Decision) -> Sign
         time: time(0),
         approver: "Caldicott guardian".into(),
         replaces: None,
+        bindings: (decision == Decision::Approve && !study.bindings().is_empty()).then(|| ANSWER.to_owned()),
     };
     Signed::new(&approval, &key(seed))
 }
@@ -216,9 +228,14 @@ pub fn json(value: &impl serde::Serialize) -> Vec<u8> {
 
 /// The bundle, and the ledgers in it.
 pub fn make() -> (Map, Vec<Site>) {
-    let study = study::parse(STUDY.as_bytes()).expect("a study");
+    make_of(STUDY)
+}
+
+/// As [`make`], of another study of the same sites.
+pub fn make_of(text: &str) -> (Map, Vec<Site>) {
+    let study = study::parse(text.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let mut map = Map::new();
-    map.insert("study.toml".into(), STUDY.into());
+    map.insert("study.toml".into(), text.into());
     let declined = approval(&study, "dunmore", 4, Decision::Decline { reason: DeclineReason::Capacity });
     map.insert("decisions/dunmore.json".into(), json(&declined));
     let mut sites = begin(&study, &SITES, &mut map);
@@ -345,7 +362,9 @@ fn evaluate(study: &Study, sites: &mut [Site], model: Digest, map: &mut Map) {
         for site in sites.iter_mut() {
             let first = site.state.next_unburnt(&study.digest, earmark).expect("open");
             let reserve = site.append(Body::Release { study: study.digest, earmark, first, count: 1, model });
-            let groups = if declared.name == "overall" { 1 } else { 9 };
+            let values = |name: &str| study.attribute(name).expect("of the study").values.count();
+            let groups: usize =
+                if declared.name == "overall" { 1 } else { declared.name.split('*').map(values).product() };
             let histogram = Histogram {
                 schema: "histogram/1".into(),
                 study: study.digest,

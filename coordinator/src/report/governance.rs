@@ -4,11 +4,19 @@ use super::html::{Html, all, each, fill};
 use super::{ReportData, SiteDecision, lay};
 use consilium_common::protocol::DeclineReason;
 use consilium_common::study::GovernanceApproval;
+use consilium_common::study::bindings::{SideBySide, side_by_side};
 
 pub(super) fn section(data: &ReportData) -> Html {
     fill(
-        "<section id=\"who\"><h2>Who decided, and what for</h2>{}{}{}{}{}</section>",
-        &[&intended_use(data), &sites(data), &refusals(data), &bodies(data), &narrative(data)],
+        "<section id=\"who\"><h2>Who decided, and what for</h2>{}{}{}{}{}{}</section>",
+        &[
+            &intended_use(data),
+            &sites(data),
+            &bindings(data),
+            &refusals(data),
+            &bodies(data),
+            &narrative(data),
+        ],
     )
 }
 
@@ -53,6 +61,41 @@ fn sites(data: &ReportData) -> Html {
          <p class=\"quiet\">Each decision is signed and binds the study file’s exact bytes: <code>{}</code>. \
          Of a hospital that declines, only a code leaves it.</p>",
         &[&all(data.decisions.iter().map(row)), &data.study.digest.to_string()],
+    )
+}
+
+/// How the hospitals that approved fill in what the study asks of each, side by side.
+fn bindings(data: &ReportData) -> Html {
+    let approved: Vec<(&str, Option<&str>)> = data
+        .decisions
+        .iter()
+        .filter_map(|decision| Some((decision.site.as_str(), decision.answer.as_ref()?)))
+        .filter(|(_, answer)| answer.declined.is_none())
+        .map(|(site, answer)| (site, answer.bindings.as_deref()))
+        .collect();
+    let all_bindings = side_by_side(&data.study, &approved);
+    if all_bindings.is_empty() {
+        return Html::none();
+    }
+    let one = |row: &SideBySide| {
+        let site = |(site, words): &(String, String)| {
+            fill("<tr><th scope=\"row\">{}</th><td>{}</td></tr>", &[site, words])
+        };
+        fill(
+            "<p><code>{}</code>: {}</p><div class=\"scroll\"><table><thead><tr><th scope=\"col\">Site</th>\
+             <th scope=\"col\">Fills it in as</th></tr></thead><tbody>{}</tbody></table></div>",
+            &[&row.binding, &row.asked, &all(row.sites.iter().map(site))],
+        )
+    };
+    let text = |(site, text): &(&str, Option<&str>)| {
+        text.map(|text| {
+            fill("<details><summary>{}, word for word</summary><pre>{}</pre></details>", &[site, &text])
+        })
+    };
+    fill(
+        "<h3>What each hospital filled in</h3><p class=\"quiet\">Where records differ from hospital to hospital, each says itself \
+         where in its own they stand, and signs that with its approval.</p>{}{}",
+        &[&all(all_bindings.iter().map(one)), &all(approved.iter().filter_map(text))],
     )
 }
 
@@ -160,5 +203,47 @@ fn reason_code(reason: DeclineReason) -> &'static str {
         DeclineReason::Governance => "governance",
         DeclineReason::Capacity => "capacity",
         DeclineReason::Other => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+    use consilium_common::study;
+
+    const EXAMPLE: &str = include_str!("../../../common/src/study/testdata/example.toml");
+    const BINDINGS: &str = include_str!("../../../common/src/study/testdata/bindings.toml");
+    const ANSWER: &str = include_str!("../../../common/src/study/testdata/answer.toml");
+
+    #[test]
+    fn what_hospitals_filled_in_stands_side_by_side() {
+        let mut data = sample::report();
+        assert_eq!(bindings(&data), Html::none(), "a study on plain tables asks for nothing");
+        let at = |part: &str| EXAMPLE.find(part).expect("is in the example");
+        let (before, after) = (&EXAMPLE[..at("[data]")], &EXAMPLE[at("[subgroups]")..]);
+        let between = &EXAMPLE[at("[missing]")..at("[[attribute]]")];
+        let text = format!("{before}{BINDINGS}\n{between}{after}");
+        data.study = study::parse(text.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let approved =
+            |decision: &&mut SiteDecision| decision.answer.as_ref().is_some_and(|a| a.declined.is_none());
+        for decision in data.decisions.iter_mut().filter(approved) {
+            decision.answer.as_mut().expect("approved").bindings = Some(ANSWER.to_owned());
+        }
+        let page = bindings(&data).into_string();
+        for part in [
+            "What each hospital filled in",
+            "<code>psychiatric_stay</code>: Inpatient stay under a mental-health specialty;",
+            "<td>any visit with visit_concept_id 9201 that has care_site.place_of_service_concept_id 38004285",
+            "<td>left out</td>",
+            "word for word</summary><pre>[binding.psychiatric_stay]",
+        ] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+        let approved = data
+            .decisions
+            .iter()
+            .filter(|decision| decision.answer.as_ref().is_some_and(|a| a.declined.is_none()));
+        assert_eq!(page.matches("word for word").count(), approved.count());
     }
 }

@@ -83,6 +83,8 @@ pub struct SiteAnswer {
     pub approver: String,
     /// When.
     pub time: Time,
+    /// The text by which it fills in the study's bindings.
+    pub bindings: Option<String>,
 }
 
 /// What a person at a site may pay at most.

@@ -69,6 +69,7 @@ pub(crate) fn report() -> ReportData {
             declined: (!sites.contains(&listed.name)).then_some(DeclineReason::Budget),
             approver: "Caldicott guardian and head of informatics".into(),
             time: time("2027-03-01T09:30:00Z"),
+            bindings: None,
         }),
     });
     ReportData {

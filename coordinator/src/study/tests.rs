@@ -55,6 +55,7 @@ fn approval(state: &StudyState, site: &str, decision: Decision, signer: &str) ->
         time: time(0),
         approver: String::new(),
         replaces: None,
+        bindings: None,
     };
     Signed::new(&approval, &key(signer))
 }

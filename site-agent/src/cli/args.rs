@@ -123,9 +123,12 @@ pub(super) struct ApproveArgs {
     /// Who decided, in their own words; it is published with the approval
     #[arg(long, value_name = "NAME", value_parser = approver)]
     pub(super) approver: String,
-    /// Signs in the place of an approval by somebody else; the new one names it
+    /// Signs in the place of an approval by somebody else, or with another answer; the new one names it
     #[arg(long)]
     pub(super) again: bool,
+    /// How this site fills in the study's bindings, by `study bindings`; the exact text is signed and published
+    #[arg(long, value_name = "FILE")]
+    pub(super) bindings: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -134,8 +137,19 @@ pub(super) enum StudyCommand {
     #[command(after_help = "Example:\n  site-agent study list")]
     List,
     /// What a study is for, what it asks for, and what this site's policy says to it
-    #[command(after_help = "Example:\n  site-agent study show self-harm")]
+    #[command(
+        after_help = "Examples:\n  site-agent study show self-harm\n  site-agent study show self-harm --bindings answer.toml"
+    )]
     Show {
+        /// An id or a digest
+        study: String,
+        /// How this site would fill in the study's bindings
+        #[arg(long, value_name = "FILE")]
+        bindings: Option<PathBuf>,
+    },
+    /// Prints what a study asks each site to fill in, as a file to write on
+    #[command(after_help = "Example:\n  site-agent study bindings self-harm > answer.toml")]
+    Bindings {
         /// An id or a digest
         study: String,
     },

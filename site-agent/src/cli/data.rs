@@ -1,6 +1,7 @@
 //! `data check`, `data export` and `synth`.
 
 use super::args::ExportArgs;
+use super::bindings::filled_in_by;
 use super::output::Output;
 use super::records;
 use crate::approval::STUDY_BYTES_MAX;
@@ -19,8 +20,14 @@ use std::path::Path;
 use std::time::Instant;
 
 /// Reads the data as the study would and says, here and nowhere else, what came of it.
-pub(super) fn check(home: &Home, study: &Path, data: Option<&Path>, output: &Output) -> Result<(), Failure> {
-    let study = read_study(study)?;
+pub(super) fn check(
+    home: &Home,
+    study: &Path,
+    bindings: Option<&Path>,
+    data: Option<&Path>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let study = read_study(study, bindings)?;
     let config = home.config()?;
     let path = data.or(config.data.as_deref());
     let path = path.ok_or_else(|| Failure::input("no data: give --data, or `data` in agent.toml"))?;
@@ -100,7 +107,7 @@ pub(super) fn export(home: &Home, args: &ExportArgs, output: &Output) -> Result<
             "data.served: these are the data that this agent serves (agent.toml); they leave through the budget only",
         ));
     }
-    let study = read_study(study)?;
+    let study = read_study(study, args.bindings.as_deref())?;
     export_examples(data, &study, &SplitKey::from_bytes(*home.split_key()?), out)?;
     let human = format!("un-noised examples in {}: treat this file like the table itself", out.display());
     output.result(&human, &json!({ "study": study.id, "out": out }))
@@ -156,7 +163,9 @@ pub(super) fn synth(args: &SynthArgs, output: &Output) -> Result<(), Failure> {
     output.result(&human, &json!(summary))
 }
 
-pub(super) fn read_study(path: &Path) -> Result<Study, Failure> {
+/// A study file, as the site's answer fills it in where one is given.
+pub(super) fn read_study(path: &Path, bindings: Option<&Path>) -> Result<Study, Failure> {
     let bytes = files::read(path, STUDY_BYTES_MAX).map_err(|e| Failure::input(e.to_string()))?;
-    study::parse(&bytes).map_err(|mistakes| Failure::input(format!("{}:\n{mistakes}", path.display())))
+    let mistakes = |mistakes| Failure::input(format!("{}:\n{mistakes}", path.display()));
+    filled_in_by(study::parse(&bytes).map_err(mistakes)?, bindings)
 }

@@ -2,6 +2,7 @@
 //! modules beside.
 
 mod args;
+mod bindings;
 mod data;
 mod init;
 mod lost_key;
@@ -58,7 +59,8 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
             (Some(path), _) => omop::check(path, check.scratch.as_deref(), output),
             (None, study) => {
                 let study = study.as_deref().expect("clap requires it");
-                data::check(&open(args)?, study, check.data.as_deref(), output)
+                let (data, bindings) = (check.data.as_deref(), check.bindings.as_deref());
+                data::check(&open(args)?, study, bindings, data, output)
             }
         },
         Command::Data(DataCommand::Plan(plan)) => omop_source::plan(plan, output),
@@ -79,7 +81,10 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
             (None, _) => data::export(&open(args)?, export, output),
         },
         Command::Study(StudyCommand::List) => study::list(&open(args)?, output),
-        Command::Study(StudyCommand::Show { study }) => study::show(&open(args)?, study, output, clock),
+        Command::Study(StudyCommand::Show { study, bindings }) => {
+            study::show(&open(args)?, study, bindings.as_deref(), output, clock)
+        }
+        Command::Study(StudyCommand::Bindings { study }) => study::template(&open(args)?, study, output),
         Command::Study(StudyCommand::Approve(asked)) => study::approve(&open(args)?, asked, output, clock),
         Command::Study(StudyCommand::Decline { study, reason, approver }) => {
             study::decline(&open(args)?, study, (*reason).into(), approver, output, clock)

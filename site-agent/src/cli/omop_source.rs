@@ -4,7 +4,7 @@
 use super::args::{Cdm, GrantsArgs, PlanArgs};
 use super::data::read_study;
 use super::output::{Output, table};
-use crate::data::extract;
+use crate::data::extract::{self, InvalidRecords};
 use crate::data::omop::postgres::{self, CdmVersion, Database, Plan};
 use crate::data::omop::{Table, Wanted, database_at};
 use crate::failure::Failure;
@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// Says what would be asked of a database.
 pub(super) fn plan(args: &PlanArgs, output: &Output) -> Result<(), Failure> {
-    let wanted = wanted(args.study.as_deref())?;
+    let wanted = wanted(args.study.as_deref(), args.bindings.as_deref())?;
     let database = Database::open(&database_at(&args.omop)?)?;
     let plan = postgres::plan(&database, &wanted);
     output.result(&human(&plan), &json(&plan))
@@ -22,7 +22,7 @@ pub(super) fn plan(args: &PlanArgs, output: &Output) -> Result<(), Failure> {
 
 /// Prints the script that allows it.
 pub(super) fn grants(args: &GrantsArgs, output: &Output) -> Result<(), Failure> {
-    let wanted = wanted(args.study.as_deref())?;
+    let wanted = wanted(args.study.as_deref(), args.bindings.as_deref())?;
     let config = database_at(&args.omop)?;
     let role = args.role.as_deref().unwrap_or(&config.user);
     let script = match args.cdm {
@@ -34,9 +34,12 @@ pub(super) fn grants(args: &GrantsArgs, output: &Output) -> Result<(), Failure> 
 }
 
 /// What a study reads; without one everything that `data check --omop` does.
-fn wanted(study: Option<&Path>) -> Result<Wanted, Failure> {
+fn wanted(study: Option<&Path>, bindings: Option<&Path>) -> Result<Wanted, Failure> {
     let Some(path) = study else { return Ok(Wanted::all(&Table::ALL)) };
-    match &read_study(path)?.data {
+    match &read_study(path, bindings)?.data {
+        Data::Records(records) if !records.unanswered().is_empty() => {
+            Err(InvalidRecords::Unanswered { names: records.unanswered().join(", ") }.into())
+        }
         Data::Records(records) => Ok(extract::wanted(records)),
         Data::Table(_) => Err(Failure::input(format!(
             "{}: the study reads a plain table, and nothing of a database",
@@ -196,9 +199,15 @@ mod tests {
             (&json["tables"][0]["rows_about"], &json["tables"][1]["rows_about"]),
             (&json!(1), &Value::Null)
         );
-        plan(&PlanArgs { omop: path.clone(), study: None }, &output).expect("planned");
+        plan(&PlanArgs { omop: path.clone(), study: None, bindings: None }, &output).expect("planned");
         grants(
-            &GrantsArgs { omop: path.clone(), study: None, role: Some("other".into()), cdm: None },
+            &GrantsArgs {
+                omop: path.clone(),
+                study: None,
+                bindings: None,
+                role: Some("other".into()),
+                cdm: None,
+            },
             &output,
         )
         .expect("printed");
@@ -222,8 +231,11 @@ mod tests {
             fs::write(&path, text).expect("written");
             for failure in [
                 omop::check(&path, None, &Output::new(Format::Text)).expect_err("cannot"),
-                plan(&PlanArgs { omop: path.clone(), study: None }, &Output::new(Format::Text))
-                    .expect_err("cannot"),
+                plan(
+                    &PlanArgs { omop: path.clone(), study: None, bindings: None },
+                    &Output::new(Format::Text),
+                )
+                .expect_err("cannot"),
             ] {
                 assert_eq!(failure.kind.exit_code(), code, "{failure}");
                 assert!(failure.message.contains(part), "{failure}");
@@ -234,7 +246,8 @@ mod tests {
         check(&good, 3, "cannot connect to PostgreSQL");
         check(&format!("{good}sslmode = 'prefer'"), 2, "source.toml:\nline 6: postgres.sslmode");
         check(&format!("{good}password_file = 'absent'"), 2, "absent: ");
-        let args = GrantsArgs { omop: path.clone(), study: None, role: None, cdm: Some(Cdm::V5_4) };
+        let args =
+            GrantsArgs { omop: path.clone(), study: None, bindings: None, role: None, cdm: Some(Cdm::V5_4) };
         fs::write(&path, good).expect("written");
         grants(&args, &Output::new(Format::Text)).expect("needs no connection");
     }

@@ -2,7 +2,7 @@
 
 use super::args::ApproveArgs;
 use super::output::Output;
-use super::{Clock, connect, in_runtime};
+use super::{Clock, bindings, connect, in_runtime};
 use crate::approval::{self, APPROVER_BYTES_MAX, KeptStudy};
 use crate::data::{self, opt_out::OptOuts};
 use crate::failure::Failure;
@@ -19,6 +19,7 @@ use consilium_common::signed::Signed;
 use consilium_common::study::{Study, describe, earmarks};
 use consilium_common::time::Time;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Instant;
 
 pub(super) fn list(home: &Home, output: &Output) -> Result<(), Failure> {
@@ -37,9 +38,18 @@ pub(super) fn list(home: &Home, output: &Output) -> Result<(), Failure> {
     })?
 }
 
-pub(super) fn show(home: &Home, which: &str, output: &Output, clock: Clock) -> Result<(), Failure> {
+pub(super) fn show(
+    home: &Home,
+    which: &str,
+    bindings: Option<&Path>,
+    output: &Output,
+    clock: Clock,
+) -> Result<(), Failure> {
     let site = Site::open(home)?;
-    let kept = in_runtime(site.obtain(which))??;
+    let mut kept = in_runtime(site.obtain(which))??;
+    if let Some(path) = bindings {
+        kept.study = bindings::filled_in(&kept.study, path)?.0;
+    }
     let study = &kept.study;
     let violations = site.violations(study, clock());
     let cost = site.cost(study);
@@ -59,6 +69,7 @@ pub(super) fn show(home: &Home, which: &str, output: &Output, clock: Clock) -> R
             some.iter().map(|violation| format!("  {violation}")).collect::<Vec<_>>().join("\n")
         ),
     });
+    human.extend(bindings::lines(study));
     human.extend(strangers_note(&strangers));
     if let Some((decision, _)) = &kept.decision {
         human.push(format!("this site decided: {}", in_words(decision)));
@@ -72,6 +83,7 @@ pub(super) fn show(home: &Home, which: &str, output: &Output, clock: Clock) -> R
         "epsilon_training": cost.training,
         "epsilon_evaluation": cost.evaluation,
         "delta": site.policy.caps.delta,
+        "bindings": bindings::json(study),
         "violations": violations,
         "unknown_sites": strangers.iter().map(|(name, key)| json!({"site": name, "key": key})).collect::<Vec<_>>(),
         "decision": kept.decision.as_ref().map(|(decision, _)| said(decision.decision)),
@@ -92,34 +104,50 @@ pub(super) fn approve(
         None => shown(home, &asked.study, &site.own.key)?,
     };
     let before = kept.decision.as_ref().map(|(before, signed)| (&**before, signed));
+    let answer = bindings::answer(&kept.study, asked.bindings.as_deref(), before.map(|(before, _)| before))?;
     if let Some((before, signed)) = before
-        && approved_already(before, asked)?
+        && approved_already(before, asked, answer.text.as_deref())?
     {
         return site.send_again(&kept.study, before, signed, output);
     }
+    let is_other = before.is_some_and(|(before, _)| before.bindings != answer.text);
+    if is_other && site.state.study(&kept.study.digest).is_some() {
+        return Err(Failure::refused(
+            "study.open: the study has started here, by the answer to its bindings that was signed before",
+        ));
+    }
+    let study = &answer.study;
     if let Some(path) = &site.config.data {
-        data::check_columns(path, &kept.study)?;
+        data::check_columns(path, study)?;
     }
     OptOuts::default().refresh(&site.policy.opt_outs, Instant::now())?;
-    let mut violations = site.violations(&kept.study, clock());
-    violations.extend(site.strangers(&kept.study).into_iter().map(unknown_site));
+    let mut violations = site.violations(study, clock());
+    violations.extend(site.strangers(study).into_iter().map(unknown_site));
     if !violations.is_empty() {
         return Err(Failure::violations(&violations));
     }
     let before = before.map(|(before, _)| before);
-    site.decide(&kept.study, (Decision::Approve, &asked.approver), before, output, clock())
+    let by = (Decision::Approve, asked.approver.as_str());
+    site.decide(study, by, answer.text.as_deref(), before, output, clock())
 }
 
 /// Whether the approval that is kept is the one that is asked for, and only has to be sent.
 ///
 /// # Errors
-/// Somebody else approved: nobody's signature is taken away in passing.
-fn approved_already(before: &Approval, asked: &ApproveArgs) -> Result<bool, Failure> {
+/// Somebody else approved, or another answer to the study's bindings: nobody's signature is taken away in passing.
+fn approved_already(before: &Approval, asked: &ApproveArgs, bindings: Option<&str>) -> Result<bool, Failure> {
     if before.decision != Decision::Approve || asked.again {
         return Ok(false);
     }
-    if before.approver == asked.approver {
+    if before.approver == asked.approver && before.bindings.as_deref() == bindings {
         return Ok(true);
+    }
+    if before.approver == asked.approver {
+        return Err(Failure::refused(format!(
+            "approve.again: this site has {} these bytes with another answer to the study's bindings; nothing was signed or \
+             sent. To sign this one in its place add --again: the new approval will name the one before",
+            in_words(before)
+        )));
     }
     Err(Failure::refused(format!(
         "approve.again: this site has {} these bytes; nothing was signed or sent. To sign in their place add --again: \
@@ -148,7 +176,13 @@ pub(super) fn decline(
         return Err(Failure::refused("study.open: the study has started here, and its budget is earmarked"));
     }
     let before = kept.decision.as_ref().map(|(before, _)| &**before);
-    site.decide(&kept.study, (Decision::Decline { reason }, approver), before, output, clock())
+    site.decide(&kept.study, (Decision::Decline { reason }, approver), None, before, output, clock())
+}
+
+/// What this site fills in, ready to be written on.
+pub(super) fn template(home: &Home, which: &str, output: &Output) -> Result<(), Failure> {
+    let kept = in_runtime(Site::open(home)?.obtain(which))??;
+    bindings::print_template(&kept.study, output)
 }
 
 /// What a decision at this site looks at.
@@ -257,6 +291,7 @@ impl<'a> Site<'a> {
         &self,
         study: &Study,
         (decision, approver): (Decision, &str),
+        bindings: Option<&str>,
         before: Option<&Approval>,
         output: &Output,
         now: Time,
@@ -267,7 +302,8 @@ impl<'a> Site<'a> {
             )));
         }
         let key = self.home.ledger_key()?;
-        let signed = approval::sign_over(study, &self.own.site, (decision, approver), now, &key, before);
+        let by = (decision, approver);
+        let signed = approval::sign_over(study, &self.own.site, by, bindings, now, &key, before);
         // The coordinator first: a decision that it refuses (the study has started) must not count here.
         // A crash in between is mended by deciding again.
         self.send(&signed)?;
@@ -286,6 +322,7 @@ impl<'a> Site<'a> {
                 cost.training, cost.evaluation, self.policy.caps.delta
             ));
             human.push(format!("approved by:       {approver}"));
+            human.extend(bindings::lines(study));
         }
         human.extend(before.map(|before| format!("replaces:          {}", in_words(before))));
         let made: Approval = serde_json::from_str(&signed.statement).expect("it was made here");
@@ -300,6 +337,7 @@ fn decision_json(study: &Study, made: &Approval) -> Value {
     json!({
         "id": study.id, "version": study.version, "title": study.title, "digest": study.digest,
         "decision": said(made.decision), "approver": made.approver, "time": made.time, "replaces": replaces,
+        "bindings": made.bindings,
     })
 }
 
@@ -381,110 +419,4 @@ fn find(listed: &[Listed], id: &str) -> Result<Digest, Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_approval_by_id_is_of_the_bytes_that_were_shown_last() {
-        use crate::testing::{own, site, study as example};
-        let dir = tempfile::tempdir().expect("folder");
-        let home = Home::create(&dir.path().join("agent"), site(0)).expect("made").home;
-        let own = own().key;
-        let (one, two) = (example(&[]), example(&[("1.0.0", "1.0.1")]));
-        let id = one.id.as_str();
-        let keep = |study: &Study, bytes: &str| approval::keep_study(&home, study.digest, bytes.as_bytes());
-        let texts = [crate::testing::study_text(&[]), crate::testing::study_text(&[("1.0.0", "1.0.1")])];
-        let at = |second: u64| crate::testing::now().plus_ms(second * 1000);
-        let check = |id: &str, expected: Option<&Study>| match (shown(&home, id, &own), expected) {
-            (Ok(kept), Some(expected)) => assert_eq!(kept.study.digest, expected.digest),
-            (Err(failure), None) => {
-                assert_eq!(failure.kind.exit_code(), 1);
-                assert!(failure.message.starts_with("approve.shown:"), "{failure}");
-                assert!(failure.message.contains("site-agent study show"), "{failure}");
-            }
-            (found, _) => panic!("{:?}", found.map(|kept| kept.study.digest)),
-        };
-        check(id, None);
-        keep(&one, &texts[0]).expect("kept");
-        check(id, None);
-        approval::keep_shown(&home, &one.digest, at(1)).expect("noted");
-        check(id, Some(&one));
-        check("another", None);
-        // The coordinator's new version counts from when it was shown, and not before.
-        keep(&two, &texts[1]).expect("kept");
-        check(id, Some(&one));
-        approval::keep_shown(&home, &two.digest, at(2)).expect("noted");
-        check(id, Some(&two));
-        approval::keep_shown(&home, &one.digest, at(3)).expect("noted");
-        check(id, Some(&one));
-        // Bytes that changed on disk are not signed.
-        let path = home.study_dir(&one.digest).join("study.toml");
-        std::fs::write(path, &texts[1]).expect("written");
-        assert!(shown(&home, id, &own).is_err());
-    }
-
-    #[test]
-    fn an_approval_is_not_replaced_in_passing() {
-        use crate::testing::{key, now, site, study as example};
-        let study = example(&[]);
-        let signed = |decision, approver: &str, before: Option<&Approval>| -> Approval {
-            let signed = approval::sign_over(&study, &site(0), (decision, approver), now(), &key(0), before);
-            signed.verify(&key(0).public()).map(|verified| (*verified).clone()).expect("signed")
-        };
-        let yes = signed(Decision::Approve, "A. Bird", None);
-        assert_eq!(yes.replaces, None);
-        let no = signed(Decision::Decline { reason: DeclineReason::Governance }, "A. Bird", None);
-        let asked =
-            |approver: &str, again| ApproveArgs { study: "s".into(), approver: approver.into(), again };
-        let check = |before: &Approval, asked: &ApproveArgs, expected: Result<bool, &str>| match (
-            approved_already(before, asked),
-            expected,
-        ) {
-            (Ok(found), Ok(expected)) => assert_eq!(found, expected),
-            (Err(failure), Err(part)) => {
-                assert_eq!(failure.kind.exit_code(), 1);
-                assert!(failure.message.starts_with("approve.again: ") && failure.message.contains(part));
-            }
-            (found, _) => panic!("{found:?}"),
-        };
-        check(&yes, &asked("A. Bird", false), Ok(true));
-        check(&yes, &asked("C. Fox", false), Err("approved by A. Bird at 20"));
-        check(&yes, &asked("C. Fox", false), Err("--again"));
-        check(&yes, &asked("C. Fox", true), Ok(false));
-        check(&no, &asked("C. Fox", false), Ok(false));
-        // Whoever signs again names who signed before, and how.
-        let again = signed(Decision::Approve, "C. Fox", Some(&no));
-        let replaced = again.replaces.expect("there was one");
-        assert_eq!(
-            (replaced.approver.as_str(), replaced.decision, replaced.time),
-            ("A. Bird", no.decision, no.time)
-        );
-    }
-
-    #[test]
-    fn the_file_says_its_own_id() {
-        let study = crate::testing::study(&[]);
-        assert_eq!(check_id(&study, study.id.as_str()), Ok(()));
-        let refused = check_id(&study, "something-else").expect_err("another id");
-        assert!(refused.kind.exit_code() == 1 && refused.message.starts_with("study.id:"), "{refused}");
-    }
-
-    #[test]
-    fn studies_are_found_by_id_or_digest() {
-        let listed = |id: &str, bytes: &[u8]| Listed {
-            digest: Digest::of(bytes),
-            id: id.into(),
-            title: String::new(),
-            state: "published".into(),
-            decision: String::new(),
-        };
-        let studies = [listed("a", b"1"), listed("b", b"2"), listed("b", b"3")];
-        assert_eq!(find(&studies, "a"), Ok(Digest::of(b"1")));
-        assert_eq!(find(&studies, "b").expect_err("two").kind.exit_code(), 2);
-        assert_eq!(find(&studies, "c").expect_err("none").kind.exit_code(), 1);
-        let digest = Digest::of(b"1");
-        assert_eq!(as_digest(&digest.to_string()), Some(digest));
-        assert_eq!(as_digest(&digest.hex()), Some(digest));
-        assert_eq!(as_digest("a"), None);
-    }
-}
+mod tests;

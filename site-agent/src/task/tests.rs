@@ -114,6 +114,12 @@ fn starts_that_do_not_open_a_study() {
     let mut posing = yes(1);
     posing.statement = posing.statement.replace("county-general", "north-trust");
     check(&start_of(study.digest, vec![yes(0), posing]), "study.start");
+    // This site's own approval, with another answer to the bindings than the one that it keeps.
+    let by = (Decision::Approve, "Dr A. Bird");
+    let other = Some("[binding]");
+    let answered =
+        crate::approval::sign_over(study, &crate::testing::site(0), by, other, now(), &key(0), None);
+    check(&start_of(study.digest, vec![answered, yes(1)]), "study.start");
     // Without this site; with too few.
     check(&start_of(study.digest, vec![yes(1), yes(2)]), "study.participants");
     check(&start_of(study.digest, vec![yes(0)]), "policy.sites_min");

@@ -67,6 +67,7 @@ pub(super) fn approval(study: Digest, decision: Decision, by: &SecretKey) -> Sig
         time: time(0),
         approver: String::new(),
         replaces: None,
+        bindings: None,
     };
     Signed::new(&approval, by)
 }

@@ -382,6 +382,7 @@ fn rule(rule: &Rule, cohort: &Cohort, sets: &[ConceptSet]) -> String {
         }
         Rule::DiedBefore => "{ died_on_or_before = \"index\" }".to_owned(),
         Rule::StillThere => "{ still_there = true }".to_owned(),
+        Rule::SeenBy(_) | Rule::TransferWithin { .. } => unreachable!("no import has rules on bindings"),
         Rule::Has { events, window, count_min } => {
             let window = match window {
                 Window::Days { from, to } => format!("[{from}, {to}]"),

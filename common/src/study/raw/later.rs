@@ -3,12 +3,9 @@
 /// Ends of paths, without the places in lists.
 const LATER: &[&str] = &[
     "attribute.use",
-    "binding",
-    "data.min_vocabulary",
     "disclosure.site_results",
     "evaluation.net_benefit_thresholds",
     "evaluation.recalibrate",
-    "exclude.transfer_within_days",
     "governance.commercial_use",
     "governance.conflicts",
     "governance.funding",
@@ -22,9 +19,6 @@ const LATER: &[&str] = &[
     "notes.lexicon",
     "notes.source",
     "notes.window",
-    "outcome.binding",
-    "outcome.gap_days_min",
-    "require.seen_by",
     "split.holdout",
     "split.report",
 ];
@@ -49,14 +43,12 @@ mod tests {
         fn check(path: &str, expected: bool) {
             assert_eq!(is_later(path), expected, "{path}");
         }
-        check("binding", true);
-        check("task[1].outcome.binding", true);
-        check("cohort.first.require[2].seen_by", true);
+        check("split.holdout", true);
         check("attribute[3].use", true);
         check("features.notes.lexicon", true);
         check("report", false);
         check("split.report", true);
         check("governance.opt_outs", false);
-        check("my_binding", false);
+        check("binding", false);
     }
 }

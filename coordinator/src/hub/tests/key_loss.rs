@@ -22,6 +22,7 @@ fn opened(others: &[(&str, u8)]) -> Body {
         time: now(),
         approver: String::new(),
         replaces: None,
+        bindings: None,
     };
     let participants = [("ashford", 1)].iter().chain(others);
     let participants =

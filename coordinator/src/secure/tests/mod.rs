@@ -95,6 +95,7 @@ fn approval(state: &StudyState, site: &str) -> Signed<Approval> {
         time: now(),
         approver: String::new(),
         replaces: None,
+        bindings: None,
     };
     Signed::new(&approval, &key(site))
 }

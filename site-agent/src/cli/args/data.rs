@@ -82,6 +82,9 @@ pub(in crate::cli) struct DataArgs {
     /// hold patient data, unencrypted, in a private folder that is removed afterwards
     #[arg(long, value_name = "DIR", requires = "omop", conflicts_with_all = ["study", "data"])]
     pub(in crate::cli) scratch: Option<PathBuf>,
+    /// How this site fills in the study's bindings
+    #[arg(long, value_name = "FILE", requires = "study")]
+    pub(in crate::cli) bindings: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -92,6 +95,9 @@ pub(in crate::cli) struct PlanArgs {
     /// The source.toml of a database
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) omop: PathBuf,
+    /// How this site fills in the study's bindings
+    #[arg(long, value_name = "FILE", requires = "study")]
+    pub(in crate::cli) bindings: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -108,6 +114,9 @@ pub(in crate::cli) struct GrantsArgs {
     /// The version of the data model, to print the script without a connection
     #[arg(long, value_enum)]
     pub(in crate::cli) cdm: Option<Cdm>,
+    /// How this site fills in the study's bindings
+    #[arg(long, value_name = "FILE", requires = "study")]
+    pub(in crate::cli) bindings: Option<PathBuf>,
 }
 
 /// A version of the data model.
@@ -141,4 +150,7 @@ pub(in crate::cli) struct ExportArgs {
     /// The file to write; it must not exist
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) out: Option<PathBuf>,
+    /// How this site fills in the study's bindings
+    #[arg(long, value_name = "FILE", requires = "study")]
+    pub(in crate::cli) bindings: Option<PathBuf>,
 }

@@ -3,7 +3,10 @@
 use super::outcome::Found;
 use super::plan::Plan;
 use consilium_common::study::Study;
-use consilium_common::study::records::{AtRisk, Criterion, PriorOutcome, Records, Rule, ShortFollowUp};
+use consilium_common::study::bindings::InForce;
+use consilium_common::study::records::{
+    AtRisk, Criterion, PriorOutcome, RecordTable, Records, Rule, ShortFollowUp,
+};
 
 /// People for each step of the study, in order. Exact counts of patients: they stay at the site, and have no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
@@ -85,6 +88,9 @@ fn words(study: &Study, records: &Records) -> Vec<Option<String>> {
 }
 
 fn criterion(records: &Records, criterion: Criterion) -> String {
+    if let RecordTable::Stay(binding) = criterion.table {
+        return format!("a stay of binding {}", records.binding(binding).name);
+    }
     let table = criterion.table.name();
     criterion
         .set
@@ -100,5 +106,12 @@ fn rule(records: &Records, rule: &Rule) -> String {
             format!("{times}{}, {}", criterion(records, *events), window.words())
         }
         Rule::StillThere => "still there when asked about".to_owned(),
+        Rule::SeenBy(binding) => {
+            let binding = records.binding(*binding);
+            let spared = if binding.in_force == InForce::Absent { " (left out here: everybody)" } else { "" };
+            format!("seen by binding {} before{spared}", binding.name)
+        }
+        Rule::TransferWithin { days: 1 } => "a transfer within 1 day".to_owned(),
+        Rule::TransferWithin { days } => format!("a transfer within {days} days"),
     }
 }

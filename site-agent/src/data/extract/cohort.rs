@@ -21,8 +21,8 @@ pub(super) fn index<'a>(plan: &Plan<'_>, timeline: &Timeline<'a>) -> (Depth, Opt
     };
     let spans = union(timeline.periods);
     let mut deepest = 0;
-    for entry in considered {
-        let (depth, asked) = consider(plan, timeline, &spans, entry);
+    for (at, entry) in considered.iter().enumerate() {
+        let (depth, asked) = consider(plan, timeline, &spans, entry, &entries[at + 1..]);
         deepest = deepest.max(depth);
         if asked.is_some() {
             return (deepest, asked);
@@ -51,6 +51,7 @@ fn consider<'a>(
     timeline: &Timeline<'a>,
     spans: &[(Day, Day)],
     entry: &'a Event,
+    later: &[&Event],
 ) -> (Depth, Option<Asked<'a>>) {
     let cohort = &plan.records.cohort;
     let start = timeline.start(entry);
@@ -74,14 +75,20 @@ fn consider<'a>(
     let rules =
         plan.require.iter().map(|rule| (rule, true)).chain(plan.exclude.iter().map(|rule| (rule, false)));
     for (passed, (rule, wanted)) in rules.enumerate() {
-        if meets(rule, plan, timeline, &asked) != wanted {
+        if meets(rule, plan, timeline, &asked, later) != wanted {
             return (3 + passed, None);
         }
     }
     (3 + plan.require.len() + plan.exclude.len(), Some(asked))
 }
 
-fn meets(rule: &Condition, plan: &Plan<'_>, timeline: &Timeline<'_>, asked: &Asked<'_>) -> bool {
+fn meets(
+    rule: &Condition,
+    plan: &Plan<'_>,
+    timeline: &Timeline<'_>,
+    asked: &Asked<'_>,
+    later: &[&Event],
+) -> bool {
     match rule {
         Condition::Age { min, max } => {
             age::on_day(timeline.person, asked.index.day()).is_some_and(|age| (*min..=*max).contains(&age))
@@ -94,5 +101,14 @@ fn meets(rule: &Condition, plan: &Plan<'_>, timeline: &Timeline<'_>, asked: &Ask
             timeline.within(*events, window, asked).take(*count_min).count() == *count_min
         }
         Condition::StillThere => timeline.end(asked.entry).is_none_or(|end| end > asked.predict),
+        Condition::SeenBy(contacts) => {
+            timeline.of(*contacts).any(|contact| timeline.start(contact) <= asked.predict)
+        }
+        Condition::Spared => true,
+        Condition::TransferWithin { days } => {
+            let day = asked.index.day();
+            let days = day..=day.saturating_add(*days);
+            later.iter().any(|event| days.contains(&event.time.day().epoch_days()))
+        }
     }
 }

@@ -58,6 +58,28 @@ pub enum InvalidRecords {
         /// Each of them; at least one.
         mismatches: Vec<Mismatch>,
     },
+    /// The vocabularies are older than the study allows, or do not say how old.
+    #[error(
+        "{place}: the study asks for vocabularies of {expected} or later (data.min_vocabulary), and {found}: update the \
+         vocabulary tables, or export table vocabulary with the others"
+    )]
+    OldVocabulary {
+        /// Which folder or database.
+        place: String,
+        /// Of the study.
+        expected: String,
+        /// What the source says.
+        found: String,
+    },
+    /// The site has not filled in what the study asks each site for.
+    #[error(
+        "the study asks each site to fill in {names}: write the answer by `site-agent study bindings` and give it with \
+         --bindings"
+    )]
+    Unanswered {
+        /// Names of the bindings.
+        names: String,
+    },
     /// More training people than the study's arithmetic is proven for.
     #[error("more than {people_max} training people, for whom this study's model cannot be trained")]
     TooManyTraining {

@@ -19,6 +19,7 @@ use crate::data::split::SplitKey;
 use crate::data::table::FILE_NAME;
 use crate::data::{Loaded, Whose, training_people_max};
 use consilium_common::examples::Examples;
+use consilium_common::study::bindings::{BoundColumn, InForce, Mark};
 use consilium_common::study::records::{AtRisk, Covariate, Records, Rule};
 use consilium_common::study::{AttributeValues, Study};
 use std::path::Path;
@@ -147,6 +148,10 @@ fn check_tables(source: Source<'_>, study: &Study, records: &Records) -> Result<
     if let Some((table, role)) = tables(study, records).into_iter().find(|(table, _)| !source.has(*table)) {
         return Err(InvalidRecords::MissingTable { place, what: source.lacking(table), role });
     }
+    let unanswered = records.unanswered();
+    if !unanswered.is_empty() {
+        return Err(InvalidRecords::Unanswered { names: unanswered.join(", ") });
+    }
     let of_person = columns_of_person(records);
     if source.meds().is_some_and(|meds| !meds.has_attributes()) && !of_person.is_empty() {
         return Err(InvalidRecords::NoAttributes { place, columns: of_person.join(", ") });
@@ -169,7 +174,10 @@ pub(in crate::data) fn tables(study: &Study, records: &Records) -> Vec<(Table, S
         let table = match rule {
             Rule::Has { events, .. } => clinical(events.table),
             Rule::DiedBefore => Table::Clinical(Domain::Death),
-            Rule::Age { .. } | Rule::StillThere => continue,
+            Rule::SeenBy(binding) if records.binding(*binding).in_force != InForce::Absent => {
+                Table::Clinical(Domain::Visit)
+            }
+            Rule::SeenBy(_) | Rule::Age { .. } | Rule::StillThere | Rule::TransferWithin { .. } => continue,
         };
         tables.push((table, format!("a rule of the cohort {}", records.cohort.name)));
     }
@@ -182,7 +190,27 @@ pub(in crate::data) fn tables(study: &Study, records: &Records) -> Vec<(Table, S
         };
         tables.push((clinical(events.table), format!("the feature {}", feature.name)));
     }
+    for binding in &records.bindings {
+        let of_this = of_answer(&binding.in_force).into_iter();
+        tables.extend(of_this.map(|table| (table, format!("the binding {}", binding.name))));
+    }
     tables
+}
+
+/// Every table that a site's answer to a binding names.
+fn of_answer(in_force: &InForce) -> Vec<Table> {
+    let table = |mark: &Mark| match mark {
+        Mark::Condition(_) => Table::Clinical(Domain::Condition),
+        Mark::Column { column: BoundColumn::VisitDetailConcept, .. } => Table::Clinical(Domain::VisitDetail),
+        Mark::Column { column: BoundColumn::PlaceOfService, .. } => Table::CareSite,
+        Mark::Column { column: BoundColumn::Specialty, .. } => Table::Provider,
+        Mark::Column { .. } => Table::Clinical(Domain::Visit),
+    };
+    match in_force {
+        InForce::Stays(rule) => rule.any_of.iter().map(table).collect(),
+        InForce::Values(_) => vec![Table::Clinical(Domain::Observation)],
+        InForce::Absent | InForce::Unanswered => vec![],
+    }
 }
 
 /// Everybody so far.

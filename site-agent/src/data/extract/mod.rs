@@ -13,6 +13,7 @@
 mod age;
 mod attributes;
 mod attrition;
+mod bound;
 mod clock;
 mod cohort;
 mod covariates;

@@ -73,7 +73,9 @@ fn risk(plan: &Plan<'_>, timeline: &Timeline<'_>, asked: &Asked<'_>) -> Option<R
             unreachable!("a stay has visits")
         };
         let after = |days: u32| i32::try_from(days).map_or(i32::MAX, |days| day.saturating_add(days));
-        return Some(Risk::Days(after(from), after(to)));
+        let gap = i32::try_from(plan.records.outcome.gap_days_min).unwrap_or(i32::MAX);
+        let from = after(from).max(asked.index.day().saturating_add(gap));
+        return Some(Risk::Days(from, after(to)));
     };
     let entry = asked.entry;
     let stay = if entry.domain == Domain::Visit {

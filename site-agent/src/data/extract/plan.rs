@@ -1,13 +1,16 @@
 //! What a study looks for, numbered: each different criterion once, so that an event is looked up once for all.
 
+use super::bound::{self, BoundStay, BoundValues};
 use super::clock::epoch_day;
 use super::resolve::Resolved;
 use crate::data::omop::{ConceptId, Domain, Event};
+use consilium_common::study::bindings::{BindingIndex, InForce, StayRule, Visits};
 use consilium_common::study::records::{
-    AtRisk, Covariate, Criterion, RecordTable, Records, Rule, Take, Window,
+    AtRisk, Covariate, Criterion, RecordTable, Records, Rule, SetIndex, Take, Window,
 };
 use consilium_common::study::{Encoding, Study};
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A criterion by its number.
@@ -29,15 +32,33 @@ pub(super) struct Plan<'a> {
     /// First and last day of an index, days since 1970-01-01.
     pub(super) accrual: (i32, i32),
     pub(super) followup_to: i32,
+    /// What the visits of bindings are held against, by the number of what is looked for.
+    pub(super) stays: Vec<BoundStay>,
+    /// Where the values of bindings stand: for each of [`Records::bindings`], where it is one of values that holds here.
+    pub(super) values: Vec<Option<BoundValues>>,
     lookup: Lookup,
 }
 
 /// A rule of the cohort.
 pub(super) enum Condition {
-    Age { min: u32, max: u32 },
+    Age {
+        min: u32,
+        max: u32,
+    },
     DiedBefore,
-    Has { events: Wanted, window: Window, count_min: usize },
+    Has {
+        events: Wanted,
+        window: Window,
+        count_min: usize,
+    },
     StillThere,
+    /// Any such event up to the prediction time.
+    SeenBy(Wanted),
+    /// A rule that this site does without.
+    Spared,
+    TransferWithin {
+        days: i32,
+    },
 }
 
 /// Where an input comes from.
@@ -64,18 +85,21 @@ pub(super) struct Measured {
 
 impl<'a> Plan<'a> {
     pub(super) fn new(study: &'a Study, records: &'a Records, resolved: &Resolved) -> Self {
-        let mut criteria = Vec::new();
-        let mut number = |criterion: Criterion| {
-            let known = criteria.iter().position(|other| *other == criterion);
-            Wanted(known.unwrap_or_else(|| {
-                criteria.push(criterion);
-                criteria.len() - 1
-            }))
-        };
+        let mut looked = LookedFor::default();
+        let mut number = |criterion: Criterion| looked.number(Looked::of(criterion));
         let mut condition = |rule: &Rule| match rule {
             Rule::Age { min, max } => Condition::Age { min: *min, max: *max },
             Rule::DiedBefore => Condition::DiedBefore,
             Rule::StillThere => Condition::StillThere,
+            Rule::SeenBy(binding) if records.binding(*binding).in_force == InForce::Absent => {
+                Condition::Spared
+            }
+            Rule::SeenBy(binding) => {
+                Condition::SeenBy(number(Criterion { table: RecordTable::Stay(*binding), set: None }))
+            }
+            Rule::TransferWithin { days } => {
+                Condition::TransferWithin { days: i32::try_from(*days).unwrap_or(i32::MAX) }
+            }
             Rule::Has { events, window, count_min } => Condition::Has {
                 events: number(*events),
                 window: *window,
@@ -94,7 +118,9 @@ impl<'a> Plan<'a> {
             .collect();
         let accrual = (epoch_day(records.accrual.0), epoch_day(records.accrual.1));
         let followup_to = epoch_day(records.followup_to);
-        let lookup = Lookup::new(&criteria, resolved);
+        let stays = bound::stays(records, resolved, &mut looked);
+        let values = bound::values(study, records, &mut looked);
+        let lookup = Lookup::new(&looked.0, records, resolved);
         Self {
             study,
             records,
@@ -107,6 +133,8 @@ impl<'a> Plan<'a> {
             covariates,
             accrual,
             followup_to,
+            stays,
+            values,
             lookup,
         }
     }
@@ -174,6 +202,82 @@ fn normal(study: &Study, records: &Records, at: usize) -> Option<(f64, f64)> {
     })
 }
 
+/// What is looked for, each different one once.
+#[derive(Default)]
+pub(super) struct LookedFor(Vec<Looked>);
+
+/// Events of a table by their concept.
+#[derive(PartialEq, Eq)]
+pub(super) struct Looked {
+    pub(super) domain: Domain,
+    pub(super) concepts: Concepts,
+}
+
+/// See [`Looked`].
+#[derive(PartialEq, Eq)]
+pub(super) enum Concepts {
+    /// Every event.
+    All,
+    /// Of a set of the study.
+    Set(SetIndex),
+    /// That a site lists.
+    Listed(Vec<i64>),
+    /// Visits that can be stays of a binding: [`bound::narrow`] takes the others out.
+    Stay(BindingIndex),
+}
+
+impl Looked {
+    pub(super) fn of(criterion: Criterion) -> Self {
+        let concepts = match (criterion.table, criterion.set) {
+            (RecordTable::Stay(binding), _) => Concepts::Stay(binding),
+            (_, Some(set)) => Concepts::Set(set),
+            (_, None) => Concepts::All,
+        };
+        Self { domain: domain_of(criterion.table), concepts }
+    }
+}
+
+impl LookedFor {
+    pub(super) fn number(&mut self, looked: Looked) -> Wanted {
+        let known = self.0.iter().position(|other| *other == looked);
+        Wanted(known.unwrap_or_else(|| {
+            self.0.push(looked);
+            self.0.len() - 1
+        }))
+    }
+
+    /// The stays of bindings that something looks for.
+    pub(super) fn stays(&self) -> Vec<(Wanted, BindingIndex)> {
+        let stay = |(at, looked): (usize, &Looked)| match looked.concepts {
+            Concepts::Stay(binding) => Some((Wanted(at), binding)),
+            _ => None,
+        };
+        self.0.iter().enumerate().filter_map(stay).collect()
+    }
+}
+
+/// None for every concept.
+fn concepts<'a>(
+    concepts: &Concepts,
+    records: &Records,
+    resolved: &'a Resolved,
+) -> Option<Cow<'a, BTreeSet<ConceptId>>> {
+    let listed = |ids: &[i64]| Cow::Owned(ids.iter().copied().map(ConceptId).collect());
+    match concepts {
+        Concepts::All => None,
+        Concepts::Set(set) => Some(Cow::Borrowed(&resolved.sets[set.0])),
+        Concepts::Listed(ids) => Some(listed(ids)),
+        Concepts::Stay(binding) => match &records.binding(*binding).in_force {
+            InForce::Stays(StayRule { visits: Visits::Any, .. }) => None,
+            InForce::Stays(StayRule { visits: Visits::Set(set), .. }) => {
+                Some(Cow::Borrowed(&resolved.sets[set.0]))
+            }
+            InForce::Stays(StayRule { visits: Visits::Listed(ids), .. }) => Some(listed(ids)),
+            InForce::Values(_) | InForce::Absent | InForce::Unanswered => Some(listed(&[])),
+        },
+    }
+}
+
 /// For each table which criteria a concept meets.
 struct Lookup {
     tables: [OfTable; Domain::ALL.len()],
@@ -191,30 +295,28 @@ struct OfTable {
 }
 
 impl Lookup {
-    fn new(criteria: &[Criterion], resolved: &Resolved) -> Self {
+    fn new(looked: &[Looked], records: &Records, resolved: &Resolved) -> Self {
         let mut tables: [OfTable; Domain::ALL.len()] = Default::default();
         let numbered = |domain: Domain| {
-            let of_table = criteria
-                .iter()
-                .enumerate()
-                .filter(move |(_, criterion)| domain_of(criterion.table) == domain);
-            of_table.map(|(at, criterion)| {
-                (u16::try_from(at).expect("a study has fewer criteria"), criterion.set)
+            let of_table = looked.iter().enumerate().filter(move |(_, looked)| looked.domain == domain);
+            of_table.map(|(at, looked)| {
+                let at = u16::try_from(at).expect("a study has fewer criteria");
+                (at, concepts(&looked.concepts, records, resolved))
             })
         };
         for domain in Domain::ALL {
             let table = &mut tables[domain as usize];
             table.named = numbered(domain).next().is_some();
-            table.any = numbered(domain).filter(|(_, set)| set.is_none()).map(|(at, _)| at).collect();
+            table.any = numbered(domain).filter(|(_, all)| all.is_none()).map(|(at, _)| at).collect();
             let mut concepts: HashMap<ConceptId, Vec<u16>> = HashMap::new();
-            for (at, set) in numbered(domain).filter_map(|(at, set)| Some((at, set?))) {
-                for concept in &resolved.sets[set.0] {
+            for (at, of_this) in numbered(domain).filter_map(|(at, all)| Some((at, all?))) {
+                for concept in of_this.iter() {
                     concepts.entry(*concept).or_insert_with(|| table.any.to_vec()).push(at);
                 }
             }
             table.concepts = concepts.into_iter().map(|(concept, at)| (concept, at.into())).collect();
         }
-        Self { tables, criteria: criteria.len() }
+        Self { tables, criteria: looked.len() }
     }
 }
 
@@ -231,7 +333,7 @@ impl OfTable {
 /// The table's name among events.
 pub(super) const fn domain_of(table: RecordTable) -> Domain {
     match table {
-        RecordTable::Visit => Domain::Visit,
+        RecordTable::Visit | RecordTable::Stay(_) => Domain::Visit,
         RecordTable::VisitDetail => Domain::VisitDetail,
         RecordTable::Condition => Domain::Condition,
         RecordTable::Drug => Domain::Drug,

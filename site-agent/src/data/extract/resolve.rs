@@ -5,8 +5,11 @@ use super::error::{InvalidRecords, Mismatch};
 use crate::data::omop::meds::Meds;
 use crate::data::omop::vocabulary::{self, Concept};
 use crate::data::omop::{ConceptId, Source, Table, units};
+use consilium_common::study::bindings::{BoundColumn, InForce, Mark};
 use consilium_common::study::records::{ConceptRef, Covariate, Member, Records};
+use consilium_common::study::vocabulary::VocabularyRelease;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::num::NonZeroI64;
 
 /// The study's words as this source's numbers.
 pub(super) struct Resolved {
@@ -14,8 +17,17 @@ pub(super) struct Resolved {
     pub(super) sets: Vec<BTreeSet<ConceptId>>,
     /// The concepts of each UCUM code that the study names.
     pub(super) units: BTreeMap<String, BTreeSet<ConceptId>>,
+    /// Care sites and providers by the concepts that the site's answers name.
+    pub(super) ids: BTreeMap<(Table, Vec<i64>), BTreeSet<NonZeroI64>>,
     /// What somebody should look at.
     pub(super) notes: Vec<Note>,
+}
+
+impl Resolved {
+    /// See [`Resolved::ids`].
+    pub(super) fn ids_of(&self, table: Table, concepts: &[i64]) -> BTreeSet<NonZeroI64> {
+        self.ids.get(&(table, concepts.to_vec())).cloned().expect("every answer's were looked up")
+    }
 }
 
 /// Something of a concept set that the source's vocabulary does not have: normal where only concepts in use are
@@ -55,6 +67,7 @@ impl Remark {
 /// # Errors
 /// A name that is not the source's, a hierarchy or vocabulary that is not there, a file that cannot be read.
 pub(super) fn resolve(source: Source<'_>, records: &Records) -> Result<Resolved, InvalidRecords> {
+    check_release(source, records)?;
     if !records.sets.is_empty() && !source.has(Table::Concept) {
         return Err(InvalidRecords::MissingTable {
             place: source.place(),
@@ -76,8 +89,51 @@ pub(super) fn resolve(source: Source<'_>, records: &Records) -> Result<Resolved,
         Some(BTreeMap::new())
     };
     let has_ids = source.meds().is_none_or(Meds::has_concept_ids);
-    meant(records, &concepts, below.as_ref(), has_ids)
-        .map_err(|mismatches| InvalidRecords::Vocabulary { place: source.place(), mismatches })
+    let mut resolved = meant(records, &concepts, below.as_ref(), has_ids)
+        .map_err(|mismatches| InvalidRecords::Vocabulary { place: source.place(), mismatches })?;
+    for (table, concepts) in places(records) {
+        let ids = vocabulary::ids_of(source, table, concepts)?;
+        resolved.ids.insert((table, concepts.to_vec()), ids);
+    }
+    Ok(resolved)
+}
+
+/// What the answers in force ask of care sites and providers.
+pub(super) fn places(records: &Records) -> impl Iterator<Item = (Table, &[i64])> {
+    let marks = records.bindings.iter().flat_map(|binding| match &binding.in_force {
+        InForce::Stays(rule) => rule.any_of.as_slice(),
+        InForce::Values(_) | InForce::Absent | InForce::Unanswered => &[],
+    });
+    marks.filter_map(|mark| match mark {
+        Mark::Column { column: BoundColumn::PlaceOfService, concepts } => {
+            Some((Table::CareSite, concepts.as_slice()))
+        }
+        Mark::Column { column: BoundColumn::Specialty, concepts } => {
+            Some((Table::Provider, concepts.as_slice()))
+        }
+        Mark::Column { .. } | Mark::Condition(_) => None,
+    })
+}
+
+/// Whether the source's vocabularies are as late as the study asks.
+fn check_release(source: Source<'_>, records: &Records) -> Result<(), InvalidRecords> {
+    let Some(oldest) = records.min_vocabulary else { return Ok(()) };
+    let refuse = |found: String| {
+        Err(InvalidRecords::OldVocabulary { place: source.place(), expected: oldest.to_string(), found })
+    };
+    if !source.has(Table::Vocabulary) {
+        return refuse(source.lacking(Table::Vocabulary));
+    }
+    match vocabulary::release(source)? {
+        None => refuse("table vocabulary has no vocabulary_version in its row 'None'".to_owned()),
+        Some(found) => match found.parse::<VocabularyRelease>() {
+            Ok(release) if release >= oldest => Ok(()),
+            Ok(release) => refuse(format!("table vocabulary says {release}")),
+            Err(_) => refuse(
+                "what table vocabulary says in its row 'None' is no release as v5.0 27-FEB-25".to_owned(),
+            ),
+        },
+    }
 }
 
 /// The study's words by what was found in the vocabulary; `below` is none where there is no hierarchy, and `has_ids` says
@@ -127,7 +183,7 @@ pub(super) fn meant(
             (code.clone(), all)
         })
         .collect();
-    Ok(Resolved { sets, units, notes })
+    Ok(Resolved { sets, units, ids: BTreeMap::new(), notes })
 }
 
 /// What the study looks up.

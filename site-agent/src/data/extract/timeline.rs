@@ -1,5 +1,6 @@
 //! One person's events by what the study looks for, and the windows beside an index.
 
+use super::bound;
 use super::clock::Instant;
 use super::plan::{Plan, Wanted};
 use crate::data::omop::{Event, History, Period, Person};
@@ -41,6 +42,7 @@ impl Lists {
                 self.0[usize::from(*wanted)].push(at);
             }
         }
+        bound::narrow(&mut self.0, plan, history.events);
         let History { person, periods, events } = *history;
         Timeline { person, periods, events, lists: &self.0, date_only: plan.records.date_only }
     }

@@ -3,6 +3,7 @@
 use super::plan::domain_of;
 use super::resolve::is_hierarchical;
 use crate::data::omop::{Domain, Part, Table, Wanted};
+use consilium_common::study::bindings::{BoundColumn, InForce, Mark};
 use consilium_common::study::records::{AtRisk, Covariate, PersonField, Records, Rule};
 
 /// The columns that a study reads, of tables that a site may have or not: what `data plan --study` and
@@ -32,6 +33,12 @@ pub fn wanted(records: &Records) -> Wanted {
             has_units = true;
         }
     }
+    for binding in &records.bindings {
+        of_binding(&binding.in_force, &mut wanted);
+    }
+    if records.min_vocabulary.is_some() {
+        wanted.add(Table::Vocabulary, &[]);
+    }
     if has_units || !records.sets.is_empty() {
         wanted.add(Table::Concept, &[]);
     }
@@ -39,6 +46,43 @@ pub fn wanted(records: &Records) -> Wanted {
         wanted.add(Table::ConceptAncestor, &[]);
     }
     wanted
+}
+
+/// What the answer in force names, and nothing else of what an answer may use.
+fn of_binding(in_force: &InForce, wanted: &mut Wanted) {
+    let visit = Table::Clinical(Domain::Visit);
+    match in_force {
+        InForce::Absent | InForce::Unanswered => {}
+        InForce::Values(rule) => {
+            let part: &[Part] = match rule.column {
+                BoundColumn::ObservationValueConcept => &[Part::Coded],
+                BoundColumn::ObservationValueNumber => &[Part::BareNumber],
+                _ => &[],
+            };
+            wanted.need(Table::Clinical(Domain::Observation), part);
+        }
+        InForce::Stays(rule) => {
+            for mark in &rule.any_of {
+                let (part, other): (&[Part], Option<Table>) = match mark {
+                    Mark::Condition(_) => (&[Part::Visit], Some(Table::Clinical(Domain::Condition))),
+                    Mark::Column { column: BoundColumn::VisitDetailConcept, .. } => {
+                        (&[Part::Visit], Some(Table::Clinical(Domain::VisitDetail)))
+                    }
+                    Mark::Column { column: BoundColumn::PlaceOfService, .. } => {
+                        (&[Part::CareSite], Some(Table::CareSite))
+                    }
+                    Mark::Column { column: BoundColumn::Specialty, .. } => {
+                        (&[Part::Provider], Some(Table::Provider))
+                    }
+                    Mark::Column { .. } => (&[], None),
+                };
+                wanted.need(visit, part);
+                if let Some(other) = other {
+                    wanted.need(other, part);
+                }
+            }
+        }
+    }
 }
 
 /// What a study reads of a person that is nowhere but among the attributes.
@@ -56,11 +100,12 @@ fn of_person(records: &Records) -> Vec<Part> {
         Covariate::Sex { .. } => Some(Part::Gender),
         Covariate::Present { .. } | Covariate::Count { .. } | Covariate::Measured { .. } => None,
     });
-    let of_attributes = records.attributes.iter().flatten().map(|field| match field {
-        PersonField::Gender => Part::Gender,
-        PersonField::Race => Part::Race,
-        PersonField::Ethnicity => Part::Ethnicity,
-        PersonField::YearOfBirth => Part::Birth,
+    let of_attributes = records.attributes.iter().flatten().filter_map(|field| match field {
+        PersonField::Gender => Some(Part::Gender),
+        PersonField::Race => Some(Part::Race),
+        PersonField::Ethnicity => Some(Part::Ethnicity),
+        PersonField::YearOfBirth => Some(Part::Birth),
+        PersonField::Binding(_) => None,
     });
     of_rules.chain(of_covariates).chain(of_attributes).collect()
 }

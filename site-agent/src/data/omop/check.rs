@@ -107,9 +107,12 @@ pub fn check<'a>(source: impl Into<Source<'a>>, reading: &Reading<'_>) -> Result
             Table::Person => people.person_counts.clone(),
             Table::ObservationPeriod => people.period_counts.clone(),
             Table::Clinical(domain) => clinical.remove(&domain).unwrap_or_default(),
-            Table::CareSite | Table::Location | Table::Concept | Table::ConceptAncestor => {
-                count(source, table)?
-            }
+            Table::CareSite
+            | Table::Provider
+            | Table::Location
+            | Table::Concept
+            | Table::ConceptAncestor
+            | Table::Vocabulary => count(source, table)?,
         };
         tables.push((table, counts));
     }

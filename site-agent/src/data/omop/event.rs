@@ -133,6 +133,8 @@ pub struct Event {
     pub status: ConceptId,
     /// The ward or hospital of a visit or visit detail.
     pub care_site: Option<NonZeroI64>,
+    /// Who treated at a visit or visit detail.
+    pub provider: Option<NonZeroI64>,
 }
 
 impl Event {
@@ -163,6 +165,7 @@ pub(super) mod tests {
             provenance: ConceptId::NONE,
             status: ConceptId::NONE,
             care_site: None,
+            provider: None,
         }
     }
 
@@ -170,7 +173,7 @@ pub(super) mod tests {
 
     /// An event's parts as plain numbers, which proptest can show: an event has no `Debug`.
     pub(in super::super) type RawEvent =
-        ((i64, RawMoment, usize, i64, Option<RawMoment>), (u8, i64, i64, i64, i64, i64, i64));
+        ((i64, RawMoment, usize, i64, Option<RawMoment>), (u8, i64, i64, i64, i64, i64, i64, i64));
 
     /// Few different values in each field, so that ties go deep; and extreme ones.
     pub(in super::super) fn raw_event() -> impl Strategy<Value = RawEvent> {
@@ -183,13 +186,15 @@ pub(super) mod tests {
         };
         (
             (id(), moment(), 0..8_usize, id(), proptest::option::of(moment())),
-            (0..7_u8, id(), id(), id(), id(), id(), id()),
+            (0..7_u8, id(), id(), id(), id(), id(), id(), id()),
         )
     }
 
     pub(in super::super) fn cooked(raw: &RawEvent) -> Event {
-        let ((person, time, domain, concept, end), (value, coded, unit, visit, provenance, status, site)) =
-            *raw;
+        let (
+            (person, time, domain, concept, end),
+            (value, coded, unit, visit, provenance, status, site, provider),
+        ) = *raw;
         let moment = |(day, micros): RawMoment| {
             let day = super::super::moment::Day::from_epoch_days(day).expect("within the years");
             micros.map_or(Moment::on(day), |at| Moment::at(day, at * 28_800_000_001).expect("within a day"))
@@ -211,6 +216,7 @@ pub(super) mod tests {
             provenance: ConceptId(provenance),
             status: ConceptId(status),
             care_site: NonZeroI64::new(site),
+            provider: NonZeroI64::new(provider),
         }
     }
 

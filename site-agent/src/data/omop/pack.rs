@@ -35,12 +35,25 @@ const VISIT: u16 = 1 << 8;
 const PROVENANCE: u16 = 1 << 9;
 const STATUS: u16 = 1 << 10;
 const CARE_SITE: u16 = 1 << 11;
+const PROVIDER: u16 = 1 << 12;
 
 impl Packer {
     /// Appends an event.
     pub fn pack(&mut self, event: &Event, into: &mut Vec<u8>) {
-        let Event { person, time, domain, concept, end, value, unit, visit, provenance, status, care_site } =
-            *event;
+        let Event {
+            person,
+            time,
+            domain,
+            concept,
+            end,
+            value,
+            unit,
+            visit,
+            provenance,
+            status,
+            care_site,
+            provider,
+        } = *event;
         let same_person = person.0 == self.before.person;
         let mut flags = domain as u16 | if same_person { SAME_PERSON } else { 0 };
         flags |= match value {
@@ -56,6 +69,7 @@ impl Packer {
             (PROVENANCE, provenance.is_some()),
             (STATUS, status.is_some()),
             (CARE_SITE, care_site.is_some()),
+            (PROVIDER, provider.is_some()),
         ];
         flags |= there.iter().filter(|(_, there)| *there).fold(0, |flags, (flag, _)| flags | flag);
         into.extend(flags.to_le_bytes());
@@ -82,8 +96,8 @@ impl Packer {
                 write(into, number);
             }
         }
-        if let Some(care_site) = care_site {
-            write(into, care_site.get());
+        for id in [care_site, provider].into_iter().flatten() {
+            write(into, id.get());
         }
     }
 }
@@ -115,9 +129,22 @@ impl Unpacker {
         let mut field = |flag| if flags & flag == 0 { Some(0) } else { read(from) };
         let (unit, visit) = (ConceptId(field(UNIT)?), NonZeroI64::new(field(VISIT)?));
         let (provenance, status) = (ConceptId(field(PROVENANCE)?), ConceptId(field(STATUS)?));
-        let care_site = NonZeroI64::new(field(CARE_SITE)?);
+        let (care_site, provider) = (NonZeroI64::new(field(CARE_SITE)?), NonZeroI64::new(field(PROVIDER)?));
         let person = PersonId(self.before.person);
-        Some(Event { person, time, domain, concept, end, value, unit, visit, provenance, status, care_site })
+        Some(Event {
+            person,
+            time,
+            domain,
+            concept,
+            end,
+            value,
+            unit,
+            visit,
+            provenance,
+            status,
+            care_site,
+            provider,
+        })
     }
 }
 

@@ -122,7 +122,12 @@ pub(super) fn of_meds<'a>(
         Table::ObservationPeriod if meds.has(table) => Ok(shards(meds::AsTable::ObservationPeriod)),
         Table::Concept => file(&Meds::main_file(meds.root()), &meds::OF_CODES),
         Table::ConceptAncestor => meds.ancestors.as_ref().map_or(Ok(vec![]), |path| file(path, columns)),
-        Table::ObservationPeriod | Table::CareSite | Table::Location | Table::Clinical(_) => Ok(vec![]),
+        Table::ObservationPeriod
+        | Table::CareSite
+        | Table::Provider
+        | Table::Location
+        | Table::Vocabulary
+        | Table::Clinical(_) => Ok(vec![]),
     }
 }
 

@@ -82,6 +82,7 @@ pub(super) struct Row {
     pub(super) unit_text: Cell<i64>,
     pub(super) visit: Cell<i64>,
     pub(super) care_site: Cell<i64>,
+    pub(super) provider: Cell<i64>,
     /// Of a drug: how many days it was supplied for.
     pub(super) days: Cell<f64>,
 }
@@ -103,6 +104,7 @@ impl Row {
             unit_text: batch.id(at::UNIT_TEXT, row),
             visit: batch.id(at::VISIT, row),
             care_site: batch.id(at::CARE_SITE, row),
+            provider: batch.id(at::PROVIDER, row),
             days: batch.number(at::DAYS, row),
         }
     }
@@ -136,6 +138,7 @@ impl Row {
         let provenance = ConceptId(id(self.provenance));
         let status = ConceptId(id(self.status));
         let care_site = NonZeroI64::new(id(self.care_site));
+        let provider = NonZeroI64::new(id(self.provider));
         if let (ConceptId::NONE, Cell::Is(by_text)) = (unit, self.unit_text) {
             faults.note(Fault::UnitByText);
             unit = ConceptId(by_text);
@@ -156,7 +159,20 @@ impl Row {
             faults.note(Fault::NoUnit);
         }
         let end = self.end(time, faults);
-        Some(Event { person, time, domain, concept, end, value, unit, visit, provenance, status, care_site })
+        Some(Event {
+            person,
+            time,
+            domain,
+            concept,
+            end,
+            value,
+            unit,
+            visit,
+            provenance,
+            status,
+            care_site,
+            provider,
+        })
     }
 
     /// The end that is recorded; for a drug without one the last day that its supply covers, the first being the day it

@@ -14,17 +14,21 @@ pub enum Table {
     Clinical(Domain),
     /// Wards and hospitals.
     CareSite,
+    /// Who treats.
+    Provider,
     /// Places.
     Location,
     /// The vocabulary.
     Concept,
     /// Its hierarchy.
     ConceptAncestor,
+    /// Its releases.
+    Vocabulary,
 }
 
 impl Table {
     /// All, in the order that they are shown.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Person,
         Self::ObservationPeriod,
         Self::Clinical(Domain::Visit),
@@ -36,9 +40,11 @@ impl Table {
         Self::Clinical(Domain::Observation),
         Self::Clinical(Domain::Death),
         Self::CareSite,
+        Self::Provider,
         Self::Location,
         Self::Concept,
         Self::ConceptAncestor,
+        Self::Vocabulary,
     ];
 
     /// Its name in the data model.
@@ -56,9 +62,11 @@ impl Table {
             Self::Clinical(Domain::Observation) => "observation",
             Self::Clinical(Domain::Death) => "death",
             Self::CareSite => "care_site",
+            Self::Provider => "provider",
             Self::Location => "location",
             Self::Concept => "concept",
             Self::ConceptAncestor => "concept_ancestor",
+            Self::Vocabulary => "vocabulary",
         }
     }
 
@@ -92,6 +100,7 @@ pub(super) mod at {
     pub(in super::super) const CARE_SITE: usize = 12;
     pub(in super::super) const DAYS: usize = 13;
     pub(in super::super) const UNIT_TEXT: usize = 14;
+    pub(in super::super) const PROVIDER: usize = 15;
 }
 
 /// The columns of a table that are read. They live as long as the program.
@@ -102,9 +111,11 @@ pub(super) fn columns(table: Table) -> &'static [Column] {
                 Table::Person => &PERSON,
                 Table::ObservationPeriod => &OBSERVATION_PERIOD,
                 Table::CareSite => &CARE_SITE,
+                Table::Provider => &PROVIDER,
                 Table::Location => &LOCATION,
                 Table::Concept => &CONCEPT,
                 Table::ConceptAncestor => &CONCEPT_ANCESTOR,
+                Table::Vocabulary => &VOCABULARY,
                 $(Table::Clinical(Domain::$domain) => {
                     static COLUMNS: [Column; CLINICAL_COLUMNS] = clinical(Domain::$domain);
                     &COLUMNS
@@ -118,7 +129,7 @@ pub(super) fn columns(table: Table) -> &'static [Column] {
 const PERSON_ID: Column = Column::required(&["person_id"], Kind::Id);
 
 /// How many columns a clinical table is read by.
-const CLINICAL_COLUMNS: usize = 15;
+const CLINICAL_COLUMNS: usize = 16;
 
 /// The columns of a clinical table, by [`at`].
 const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
@@ -126,6 +137,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
     const NONE: Column = Column::absent();
     const VISIT: Column = Column::optional(&["visit_occurrence_id"], Id);
     const CARE_SITE: Column = Column::optional(&["care_site_id"], Id);
+    const PROVIDER: Column = Column::optional(&["provider_id"], Id);
     const UNIT: Column = Column::optional(&["unit_concept_id"], Id);
     const UNIT_TEXT: Column = Column::optional(&["unit_source_value"], Unit);
     const NUMBER: Column = Column::optional(&["value_as_number"], Number);
@@ -147,6 +159,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             CARE_SITE,
             NONE,
             NONE,
+            PROVIDER,
         ],
         Domain::VisitDetail => [
             PERSON_ID,
@@ -164,6 +177,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             CARE_SITE,
             NONE,
             NONE,
+            PROVIDER,
         ],
         Domain::Condition => [
             PERSON_ID,
@@ -178,6 +192,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             NONE,
             NONE,
             VISIT,
+            NONE,
             NONE,
             NONE,
             NONE,
@@ -198,6 +213,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             NONE,
             Column::optional(&["days_supply"], Number),
             NONE,
+            NONE,
         ],
         Domain::Procedure => [
             PERSON_ID,
@@ -212,6 +228,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             NONE,
             NONE,
             VISIT,
+            NONE,
             NONE,
             NONE,
             NONE,
@@ -232,6 +249,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             NONE,
             NONE,
             UNIT_TEXT,
+            NONE,
         ],
         Domain::Observation => [
             PERSON_ID,
@@ -249,6 +267,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             NONE,
             NONE,
             UNIT_TEXT,
+            NONE,
         ],
         Domain::Death => [
             PERSON_ID,
@@ -258,6 +277,7 @@ const fn clinical(domain: Domain) -> [Column; CLINICAL_COLUMNS] {
             NONE,
             NONE,
             Column::optional(&["death_type_concept_id"], Id),
+            NONE,
             NONE,
             NONE,
             NONE,
@@ -291,8 +311,15 @@ const OBSERVATION_PERIOD: [Column; 3] = [
     Column::required(&["observation_period_end_date"], Kind::Date),
 ];
 
-/// `care_site`: its id.
-const CARE_SITE: [Column; 1] = [Column::required(&["care_site_id"], Kind::Id)];
+/// `care_site`: its id, what kind of place it is.
+const CARE_SITE: [Column; 2] = [
+    Column::required(&["care_site_id"], Kind::Id),
+    Column::optional(&["place_of_service_concept_id"], Kind::Id),
+];
+
+/// `provider`: its id, specialty. Names and numbers of staff are never read.
+const PROVIDER: [Column; 2] =
+    [Column::required(&["provider_id"], Kind::Id), Column::optional(&["specialty_concept_id"], Kind::Id)];
 
 /// `location`: its id.
 const LOCATION: [Column; 1] = [Column::required(&["location_id"], Kind::Id)];
@@ -313,3 +340,7 @@ const CONCEPT_ANCESTOR: [Column; 3] = [
     Column::required(&["descendant_concept_id"], Kind::Id),
     Column::optional(&["min_levels_of_separation"], Kind::Id),
 ];
+
+/// `vocabulary`: its name, its release.
+const VOCABULARY: [Column; 2] =
+    [Column::required(&["vocabulary_id"], Kind::Text), Column::optional(&["vocabulary_version"], Kind::Text)];

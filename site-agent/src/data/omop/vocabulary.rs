@@ -8,6 +8,7 @@ use super::event::ConceptId;
 use super::schema::Table;
 use super::source::Source;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroI64;
 
 /// A row of `concept`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +93,49 @@ pub fn descendants<'a>(
         Ok(())
     })?;
     Ok((rows > 0).then_some(below))
+}
+
+/// What table `vocabulary` says the release of all vocabularies together is (its row `None`); none where the table, the row
+/// or the cell is not there.
+///
+/// # Errors
+/// A file or a table cannot be used.
+pub fn release<'a>(source: impl Into<Source<'a>>) -> Result<Option<String>, InvalidOmop> {
+    let source = source.into();
+    let mut release = None;
+    source.read(Table::Vocabulary, &mut |batch| {
+        for row in (0..batch.rows).filter(|row| batch.text(0, *row).trim().eq_ignore_ascii_case("none")) {
+            let text = batch.text(1, row).trim();
+            if release.is_none() && !text.is_empty() {
+                release = Some(text.to_owned());
+            }
+        }
+        Ok(())
+    })?;
+    Ok(release)
+}
+
+/// The ids of the rows of `care_site` or `provider` with one of some concepts; nothing else of the table is kept.
+///
+/// # Errors
+/// A file or a table cannot be used.
+pub fn ids_of<'a>(
+    source: impl Into<Source<'a>>,
+    table: Table,
+    concepts: &[i64],
+) -> Result<BTreeSet<NonZeroI64>, InvalidOmop> {
+    let mut ids = BTreeSet::new();
+    source.into().read(table, &mut |batch| {
+        for row in 0..batch.rows {
+            if let (Cell::Is(id), Cell::Is(concept)) = (batch.id(0, row), batch.id(1, row))
+                && concepts.contains(&concept)
+            {
+                ids.extend(NonZeroI64::new(id));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(ids)
 }
 
 #[cfg(test)]

@@ -19,6 +19,14 @@ pub enum Part {
     End,
     /// A number and its unit.
     Number,
+    /// A number, whatever its unit.
+    BareNumber,
+    /// A coded result.
+    Coded,
+    /// The care site of a visit; of a care site what kind of place it is.
+    CareSite,
+    /// The provider of a visit; of a provider the specialty.
+    Provider,
     /// The visit that it belongs to, or is.
     Visit,
     /// A person's gender.
@@ -48,6 +56,16 @@ impl Wanted {
         }
     }
 
+    /// As [`Wanted::add`], where a source that lacks one of these columns cannot be used: without it rows would be passed
+    /// over in silence.
+    pub fn need(&mut self, table: Table, parts: &[Part]) {
+        self.add(table, parts);
+        let columns = self.0.get_mut(&table).expect("added");
+        for place in parts.iter().flat_map(|part| places(table, *part)) {
+            columns[*place].required = true;
+        }
+    }
+
     /// The tables, in the order that they are shown.
     #[must_use]
     pub fn tables(&self) -> Vec<Table> {
@@ -63,14 +81,14 @@ impl Wanted {
 /// What makes rows of a table.
 const fn always(table: Table) -> &'static [usize] {
     match table {
-        Table::Person | Table::CareSite | Table::Location => &[0],
+        Table::Person | Table::CareSite | Table::Provider | Table::Location => &[0],
         Table::ObservationPeriod => &[0, 1, 2],
         // The cause of a death is nobody's to read: studies ask whether and when.
         Table::Clinical(Domain::Death) => &[at::PERSON, at::DATE, at::DATETIME],
         Table::Clinical(_) => &[at::PERSON, at::CONCEPT, at::DATE, at::DATETIME],
         // Number, name, vocabulary, code, whether it is standard.
         Table::Concept => &[0, 1, 3, 4, 5],
-        Table::ConceptAncestor => &[0, 1],
+        Table::ConceptAncestor | Table::Vocabulary => &[0, 1],
     }
 }
 
@@ -78,7 +96,12 @@ const fn places(table: Table, part: Part) -> &'static [usize] {
     match (table, part) {
         (Table::Clinical(_), Part::End) => &[at::END_DATE, at::END_DATETIME, at::DAYS],
         (Table::Clinical(_), Part::Number) => &[at::NUMBER, at::UNIT, at::UNIT_TEXT],
+        (Table::Clinical(_), Part::BareNumber) => &[at::NUMBER],
+        (Table::Clinical(_), Part::Coded) => &[at::VALUE_CONCEPT],
         (Table::Clinical(_), Part::Visit) => &[at::VISIT],
+        (Table::Clinical(_), Part::CareSite) => &[at::CARE_SITE],
+        (Table::Clinical(_), Part::Provider) => &[at::PROVIDER],
+        (Table::CareSite, Part::CareSite) | (Table::Provider, Part::Provider) => &[1],
         (Table::Person, Part::Gender) => &[1],
         (Table::Person, Part::Race) => &[2],
         (Table::Person, Part::Ethnicity) => &[3],

@@ -6,6 +6,7 @@ use super::lay::paragraphs;
 use super::page::minute;
 use crate::figures::{grouped, one_in};
 use consilium_common::protocol::{Decision, Replaced};
+use consilium_common::study::bindings::{SideBySide, side_by_side};
 use consilium_common::study::{Mode, SplitBy};
 
 pub(super) fn section(audited: &Audited<'_>) -> Html {
@@ -53,7 +54,7 @@ fn approved(audited: &Audited<'_>) -> Html {
          <p><strong>For:</strong> {}</p><p><strong>Never for:</strong></p><ul>{}</ul>\
          <p>{} answers for it; purpose “{}”; valid {} to {}. Started by the coordinator at {}.</p>\
          <p class=\"quiet\">Every approval is a signature over this exact file: <code>{}</code></p>\
-         <h3>Decisions of the hospitals, signed</h3>{}\
+         <h3>Decisions of the hospitals, signed</h3>{}{}\
          <h3>Approvals by others, as the study’s file names them</h3>{}</section>",
         &[
             &paragraphs(&governance.lay_summary),
@@ -66,8 +67,38 @@ fn approved(audited: &Audited<'_>) -> Html {
             &report.started.map_or_else(|| "–".to_owned(), minute),
             &study.digest.to_string(),
             &table(&["Hospital", "Decision", "Signed by", "When", "Took part"], decisions),
+            &bindings(audited),
             &outside,
         ],
+    )
+}
+
+/// How the hospitals that approved fill in what the study asks of each, side by side and word for word.
+fn bindings(audited: &Audited<'_>) -> Html {
+    let approved: Vec<(&str, Option<&str>)> = audited
+        .report
+        .decisions
+        .iter()
+        .filter(|approval| approval.decision == Decision::Approve)
+        .map(|approval| (approval.site.as_str(), approval.bindings.as_deref()))
+        .collect();
+    let all_bindings = side_by_side(audited.study, &approved);
+    if all_bindings.is_empty() {
+        return Html::default();
+    }
+    let one = |row: &SideBySide| {
+        let sites = row.sites.iter().map(|(site, words)| vec![text(site), text(words)]);
+        let sites = table(&["Hospital", "Fills it in as"], sites);
+        fill("<p><code>{}</code>: {}</p>{}", &[&row.binding, &row.asked, &sites])
+    };
+    let word_for_word = |(site, text): &(&str, Option<&str>)| {
+        text.map(|text| {
+            fill("<details><summary>{}, word for word</summary><pre>{}</pre></details>", &[site, &text])
+        })
+    };
+    fill(
+        "<h3>What each hospital filled in, signed with its approval</h3>{}{}",
+        &[&all(all_bindings.iter().map(one)), &all(approved.iter().filter_map(word_for_word))],
     )
 }
 

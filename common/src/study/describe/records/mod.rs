@@ -5,14 +5,15 @@ mod words;
 
 pub use words::{concepts, covariate, outcome};
 
+use super::super::bindings::{self, Binding, Mark};
 use super::super::records::{
-    Anchor, AtRisk, DateOnly, Limit, PersonField, RecordTable, Records, Rule, ShortFollowUp,
+    Anchor, AtRisk, Criterion, DateOnly, Limit, PersonField, RecordTable, Records, Rule, ShortFollowUp,
 };
 use super::super::{Attribute, AttributeValues, Study};
 use super::paragraph;
 use jiff::ToSpan;
 use std::collections::BTreeSet;
-use words::{any_of, column, concept_set, criterion, is_one_concept, window};
+use words::{any_of, concept_set, criterion, field, is_one_concept, window};
 
 pub(super) fn write(out: &mut String, study: &Study, records: &Records) {
     for (label, text) in paragraphs(study, records) {
@@ -32,6 +33,9 @@ fn paragraphs(study: &Study, records: &Records) -> Paragraphs {
     add("Asked about", asked_about(records));
     let (from, to) = records.accrual;
     add("Time", format!("index from {from} to {to}; outcomes until {}", records.followup_to));
+    if let Some(oldest) = records.min_vocabulary {
+        add("Vocabulary", format!("{oldest} or later"));
+    }
     let observed = match cohort.prior_observation_days {
         0 => "people observed on the day of the index".to_owned(),
         days => {
@@ -48,7 +52,10 @@ fn paragraphs(study: &Study, records: &Records) -> Paragraphs {
     lines.extend(predictors::paragraphs(study, records));
     let mut add = |label: &str, text: String| lines.push((label.to_owned(), text));
     for (attribute, fields) in study.attributes.iter().zip(&records.attributes) {
-        add("Subgroups by", subgroups(attribute, fields));
+        add("Subgroups by", subgroups(records, attribute, fields));
+    }
+    for binding in &records.bindings {
+        add(&format!("Binding {}", binding.name), bindings::asked(records, binding));
     }
     for set in records.sets.iter().filter(|set| !is_one_concept(set)) {
         add(&format!("Concepts of {}", set.name), concept_set(set));
@@ -66,7 +73,14 @@ fn paragraphs(study: &Study, records: &Records) -> Paragraphs {
 
 /// Which tables are opened.
 fn source(records: &Records) -> String {
-    let mut tables: BTreeSet<RecordTable> = records.criteria().map(|one| one.table).collect();
+    let table = |one: Criterion| match one.table {
+        RecordTable::Stay(_) => RecordTable::Visit,
+        table => table,
+    };
+    let mut tables: BTreeSet<RecordTable> = records.criteria().map(table).collect();
+    if records.bindings.iter().any(has_conditions) {
+        tables.insert(RecordTable::Condition);
+    }
     // Deaths end an observation, or are what no outcome can follow.
     tables.insert(RecordTable::Death);
     if records.outcome.at_risk == AtRisk::Stay {
@@ -79,7 +93,16 @@ fn source(records: &Records) -> String {
     if members.any(|member| member.descendants) {
         names.push("concept_ancestor");
     }
+    if records.min_vocabulary.is_some() {
+        names.push("vocabulary");
+    }
     format!("{}: {}", records.formats.join(" or "), names.join(", "))
+}
+
+/// What an answer reads beyond it, its own paragraph says.
+fn has_conditions(binding: &Binding) -> bool {
+    let mark = |mark: &Mark| matches!(mark, Mark::Condition(_));
+    binding.default.as_ref().is_some_and(|rule| rule.any_of.iter().any(mark))
 }
 
 fn who(records: &Records) -> String {
@@ -129,6 +152,15 @@ fn rule(records: &Records, rule: &Rule) -> String {
                              not over"
                 .to_owned()
         }
+        Rule::SeenBy(binding) => {
+            let binding = records.binding(*binding);
+            let spared = if binding.optional { " (at sites that leave it out: everybody)" } else { "" };
+            format!("people with any contact of binding {} before they are asked about{spared}", binding.name)
+        }
+        Rule::TransferWithin { days } => format!(
+            "people with another such stay that starts within {} after the end of this one: a transfer",
+            words::days(days.cast_signed())
+        ),
     }
 }
 
@@ -146,12 +178,14 @@ fn cut_short(records: &Records) -> Option<String> {
     })
 }
 
-fn subgroups(attribute: &Attribute, fields: &[PersonField]) -> String {
-    let from: Vec<&str> = fields.iter().map(|field| column(*field)).collect();
+fn subgroups(records: &Records, attribute: &Attribute, fields: &[PersonField]) -> String {
+    let from: Vec<String> = fields.iter().map(|one| field(records, *one)).collect();
     let labels = match &attribute.values {
         AttributeValues::Concepts(levels) => {
             let mut labels = attribute.values.labels();
-            for (label, (concepts, _)) in labels.iter_mut().zip(levels) {
+            for (label, (concepts, _)) in
+                labels.iter_mut().zip(levels).filter(|(_, (listed, _))| !listed.is_empty())
+            {
                 let concepts: Vec<String> = concepts.iter().map(i64::to_string).collect();
                 *label += &format!(" ({})", concepts.join(" "));
             }

@@ -13,6 +13,9 @@ pub(super) fn any_of(records: &Records, events: &[Criterion]) -> String {
 
 /// As `condition psychosis`.
 pub(super) fn criterion(records: &Records, criterion: Criterion) -> String {
+    if let RecordTable::Stay(binding) = criterion.table {
+        return format!("stay of binding {}", records.binding(binding).name);
+    }
     let noun = noun(criterion.table);
     criterion.set.map_or_else(|| noun.to_owned(), |set| format!("{noun} {}", records.set(set).name))
 }
@@ -27,6 +30,7 @@ pub(super) const fn noun(table: RecordTable) -> &'static str {
         RecordTable::Measurement => "measurement",
         RecordTable::Observation => "observation",
         RecordTable::Death => "death",
+        RecordTable::Stay(_) => "stay",
     }
 }
 
@@ -56,7 +60,7 @@ pub(super) fn window(window: &Window) -> String {
     }
 }
 
-fn days(number: i32) -> String {
+pub(super) fn days(number: i32) -> String {
     if number == 1 { "1 day".to_owned() } else { format!("{number} days") }
 }
 
@@ -86,7 +90,13 @@ pub fn outcome(study: &Study, records: &Records) -> String {
             "who is not observed to the end of that time is left out, unless it happened before"
         }
     };
-    let any = any_of(records, &outcome.any_of);
+    let mut any = any_of(records, &outcome.any_of);
+    if outcome.gap_days_min > 0 {
+        any += &format!(
+            " that starts at least {} after the day of the index,",
+            days(outcome.gap_days_min.cast_signed())
+        );
+    }
     let mut text = format!("{}: any {any} {when}; {prior}; {short}", study.task.name);
     // A death that is itself the outcome comes before none.
     if !outcome.any_of.iter().any(|one| one.table == RecordTable::Death) {
@@ -155,12 +165,21 @@ pub(super) const fn take(take: Take) -> &'static str {
     }
 }
 
+/// As study files write it.
+pub(super) fn field(records: &Records, field: PersonField) -> String {
+    match field {
+        PersonField::Binding(binding) => format!("binding {}", records.binding(binding).name),
+        _ => column(field).to_owned(),
+    }
+}
+
 pub(super) const fn column(field: PersonField) -> &'static str {
     match field {
         PersonField::Gender => "person.gender_concept_id",
         PersonField::Race => "person.race_concept_id",
         PersonField::Ethnicity => "person.ethnicity_concept_id",
         PersonField::YearOfBirth => "person.year_of_birth",
+        PersonField::Binding(_) => "the site's answer to a binding",
     }
 }
 

@@ -3,6 +3,7 @@
 use super::super::evaluation::{EDGES, attribute_name, edges};
 use super::super::people::distinct;
 use super::super::{distinct_cells, name, sections};
+use super::bindings::Bindings;
 use crate::study::limits::LEVELS_MAX;
 use crate::study::raw::{Ask, Section, Value, ask};
 use crate::study::records::PersonField;
@@ -21,12 +22,12 @@ const NOT_ASKED: &str = "not asked";
 /// Concepts of a group, and its label.
 type Level = (Vec<i64>, String);
 
-pub(super) fn read(top: &Section<'_>) -> Option<Vec<(Attribute, Vec<PersonField>)>> {
+pub(super) fn read(top: &Section<'_>, bindings: &Bindings) -> Option<Vec<(Attribute, Vec<PersonField>)>> {
     const ATTRIBUTES: Ask = ask("attribute", "tables [[attribute]]", "[[attribute]]");
     let attributes = top.optional(ATTRIBUTES, |value| {
         let mut names = Vec::new();
         sections(value, |section| {
-            let attribute = attribute(section)?;
+            let attribute = attribute(section, bindings)?;
             distinct(section, "name", &mut names, attribute.0.name.clone());
             Some(attribute)
         })
@@ -34,20 +35,23 @@ pub(super) fn read(top: &Section<'_>) -> Option<Vec<(Attribute, Vec<PersonField>
     Some(attributes?.unwrap_or_default())
 }
 
-fn attribute(section: &Section<'_>) -> Option<(Attribute, Vec<PersonField>)> {
+/// How `from` names a binding.
+const OF_BINDING: &str = "binding:";
+/// Most fields of an attribute.
+const FIELDS_MAX: usize = 8;
+
+fn attribute(section: &Section<'_>, bindings: &Bindings) -> Option<(Attribute, Vec<PersonField>)> {
     const FROM: Ask = ask(
         "from",
-        "a list of person.gender_concept_id, person.race_concept_id and person.ethnicity_concept_id, or \
-         person.year_of_birth alone (bindings are not in this version)",
+        "a list of person.gender_concept_id, person.race_concept_id, person.ethnicity_concept_id and binding:NAME, or \
+         person.year_of_birth alone",
         r#"from = ["person.gender_concept_id"]"#,
     );
     let attribute = attribute_name(section);
     let fields = section.required(FROM, |v| {
-        let words =
-            v.list(1..=FIELDS.len(), |item| item.word(&FIELDS.map(|(word, _)| word)).map(str::to_owned))?;
+        let (words, fields): (Vec<String>, Vec<PersonField>) =
+            v.list(1..=FIELDS_MAX, |item| field(item, bindings))?.into_iter().unzip();
         distinct_cells(v, &words)?;
-        let field = |word: &String| FIELDS.iter().find(|(known, _)| known == word).map(|(_, field)| *field);
-        let fields: Vec<PersonField> = words.iter().filter_map(field).collect();
         if fields.len() > 1 && fields.contains(&PersonField::YearOfBirth) {
             let expected = "person.year_of_birth alone: bands of ages mix with no concepts";
             return v.wrong_because(expected, &format!("{} fields", fields.len()), "write two attributes");
@@ -60,12 +64,22 @@ fn attribute(section: &Section<'_>) -> Option<(Attribute, Vec<PersonField>)> {
             None
         }
         Some([PersonField::YearOfBirth]) => section.required(EDGES, edges).map(AttributeValues::Bands),
-        Some(_) => concepts(section),
+        Some(fields) => concepts(section, fields),
     };
     Some((Attribute { name: attribute?, values: values? }, fields?))
 }
 
-fn concepts(section: &Section<'_>) -> Option<AttributeValues> {
+/// As written, and what it means.
+fn field(item: &Value<'_>, bindings: &Bindings) -> Option<(String, PersonField)> {
+    let word = item.text_where(|_| true)?;
+    if let Some(name) = word.strip_prefix(OF_BINDING) {
+        return bindings.field(item, name).map(|field| (word.clone(), field));
+    }
+    item.word(&FIELDS.map(|(word, _)| word))?;
+    FIELDS.iter().find(|(known, _)| *known == word).map(|(_, field)| (word.clone(), *field))
+}
+
+fn concepts(section: &Section<'_>, fields: &[PersonField]) -> Option<AttributeValues> {
     const LEVELS: Ask = ask(
         "levels",
         "1 to 254 of { concepts, label }, labels distinct",
@@ -80,12 +94,17 @@ fn concepts(section: &Section<'_>) -> Option<AttributeValues> {
         "true: who is not recorded is a group, so that it shows whom the records leave out",
         "keep_unknown = true",
     );
+    let told_by = ToldBy::of(fields);
     // Which group has it, of those before.
     let mut seen: Vec<(i64, String)> = Vec::new();
     let levels = section.required(LEVELS, |v| {
-        let levels = v.list(1..=LEVELS_MAX - 2, |item| level(item, &mut seen))?;
+        let levels = v.list(1..=LEVELS_MAX - 2, |item| level(item, told_by, &mut seen))?;
         let mut labels: Vec<String> = levels.iter().map(|(_, label)| label.clone()).collect();
-        labels.extend([REFUSED, NOT_ASKED, CONFLICTING, UNKNOWN].map(str::to_owned));
+        labels.extend([CONFLICTING, UNKNOWN].map(str::to_owned));
+        // Where a site tells the values, the study lists no concepts of these two: they are labels like others.
+        let own = [(REFUSED, REFUSED), (NOT_ASKED, "not_asked")];
+        let is_taken = |(_, key): &&(&str, &str)| told_by == ToldBy::Concepts || section.has(key);
+        labels.extend(own.iter().filter(is_taken).map(|(label, _)| (*label).to_owned()));
         distinct_cells(v, &labels)?;
         Some(levels)
     });
@@ -99,12 +118,41 @@ fn concepts(section: &Section<'_>) -> Option<AttributeValues> {
     Some(AttributeValues::Concepts(levels))
 }
 
-fn level(item: &Value<'_>, seen: &mut Vec<(i64, String)>) -> Option<Level> {
+/// Who says what means a group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ToldBy {
+    /// The study, by concepts of table `person`.
+    Concepts,
+    /// Each site, by its answer to a binding.
+    Sites,
+    /// Either.
+    Both,
+}
+
+impl ToldBy {
+    fn of(fields: &[PersonField]) -> Self {
+        let bound = fields.iter().filter(|field| matches!(field, PersonField::Binding(_))).count();
+        match bound {
+            0 => Self::Concepts,
+            all if all == fields.len() => Self::Sites,
+            _ => Self::Both,
+        }
+    }
+}
+
+fn level(item: &Value<'_>, told_by: ToldBy, seen: &mut Vec<(i64, String)>) -> Option<Level> {
+    const NO_CONCEPTS: Ask =
+        ask("concepts", "nothing: the site's answer to the binding says them", r#"{ label = "White" }"#);
     const LABEL: Ask = ask("label", "what to print", r#"label = "male""#);
     const CONCEPTS: Ask = ask("concepts", "a list of concept ids above 0, at least one", "concepts = [8507]");
     let section = item.section()?;
     let label = section.required(LABEL, name);
-    let concepts = section.required(CONCEPTS, |v| ids(v, label.as_deref().unwrap_or("another"), seen));
+    let mut read = |v: &Value<'_>| ids(v, label.as_deref().unwrap_or("another"), seen);
+    let concepts = match told_by {
+        ToldBy::Concepts => section.required(CONCEPTS, &mut read),
+        ToldBy::Both => section.optional(CONCEPTS, &mut read).map(Option::unwrap_or_default),
+        ToldBy::Sites => section.optional(NO_CONCEPTS, |v| v.wrong()).map(Option::unwrap_or_default),
+    };
     section.finish();
     Some((concepts?, label?))
 }

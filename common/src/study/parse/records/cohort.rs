@@ -1,7 +1,8 @@
 //! `[cohort.NAME]`: who is asked about, and when.
 
 use super::super::is_label;
-use super::sets::{Sets, listed};
+use super::Named;
+use super::sets::listed;
 use super::windows::{self, Windows};
 use crate::study::raw::{Ask, Section, Value, ask};
 use crate::study::records::{Anchor, Cohort, Criterion, Limit, RecordTable, Rule};
@@ -12,6 +13,7 @@ pub(super) const CRITERIA_MAX: usize = 64;
 pub(super) const DAYS_MAX: u64 = 36_500;
 const HOURS_MAX: u64 = 365 * 24;
 const AGE_MAX: u64 = 150;
+const TRANSFER_DAYS_MAX: u64 = 365;
 const COUNT_MAX: u64 = 10_000;
 
 /// Words for the tables that events are in.
@@ -29,14 +31,14 @@ const EVENTS: [(&str, RecordTable); 8] = [
 /// Each cohort of the file by name; none where it has a mistake.
 pub(super) type Cohorts = Vec<(String, Option<Cohort>)>;
 
-pub(super) fn read(top: &Section<'_>, sets: &Sets, windows: &Windows) -> Cohorts {
+pub(super) fn read(top: &Section<'_>, named: Named<'_>, windows: &Windows) -> Cohorts {
     const COHORT: Ask = ask("cohort", "a table [cohort.NAME]", "[cohort.first_episode]");
     let mut cohorts = Vec::new();
     top.required(COHORT, |value| {
         let section = value.section()?;
         for (name, value) in section.entries(COHORT) {
             let cohort = value.section().and_then(|section| {
-                let cohort = cohort(&section, &name, sets, windows);
+                let cohort = cohort(&section, &name, named, windows);
                 section.finish();
                 cohort
             });
@@ -65,7 +67,7 @@ pub(super) fn choose(top: &Section<'_>, cohorts: Cohorts, target: Option<&str>) 
     cohorts.into_iter().find(|(name, _)| name == target)?.1
 }
 
-fn cohort(section: &Section<'_>, name: &str, sets: &Sets, windows: &Windows) -> Option<Cohort> {
+fn cohort(section: &Section<'_>, name: &str, named: Named<'_>, windows: &Windows) -> Option<Cohort> {
     const ENTRY: Ask = ask(
         "entry",
         "a list of { event, set }, at least one",
@@ -95,15 +97,16 @@ fn cohort(section: &Section<'_>, name: &str, sets: &Sets, windows: &Windows) -> 
     );
     const REQUIRE: Ask = ask(
         "require",
-        "a list of rules: { age = { min, max } }, { event, set, window, at_least }, { still_there = true }",
+        "a list of rules: { age = { min, max } }, { event, set, window, at_least }, { still_there = true }, { seen_by, optional }",
         "require = [{ age = { min = 18, max = 65 } }]",
     );
     const EXCLUDE: Ask = ask(
         "exclude",
-        "a list of rules: { age = { min, max } }, { event, set, window, at_least }, { died_on_or_before = \"index\" }",
+        "a list of rules: { age = { min, max } }, { event, set, window, at_least }, { died_on_or_before = \"index\" }, \
+         { transfer_within_days }",
         r#"exclude = [{ died_on_or_before = "index" }]"#,
     );
-    let entry = section.required(ENTRY, |v| v.list(1..=CRITERIA_MAX, |item| criterion(item, sets)));
+    let entry = section.required(ENTRY, |v| v.list(1..=CRITERIA_MAX, |item| criterion(item, named)));
     let limit = section.required(LIMIT, |v| {
         Some(match v.word(&["first-ever", "first-in-accrual"])? {
             "first-ever" => Limit::FirstEver,
@@ -116,7 +119,7 @@ fn cohort(section: &Section<'_>, name: &str, sets: &Sets, windows: &Windows) -> 
     let hours = section.optional(AFTER, |v| v.small(0..=HOURS_MAX)).map(Option::unwrap_or_default);
     let prior = section.required(PRIOR, |v| v.small(0..=DAYS_MAX));
     let episodes = section.required(EPISODES, |v| v.integer(1..=1));
-    let rules = Rules { sets, windows, hours };
+    let rules = Rules { named, windows, hours, entry: entry.as_deref(), index };
     let require = section.optional(REQUIRE, |v| v.list(0..=CRITERIA_MAX, |item| rules.required(item)));
     let exclude = section.optional(EXCLUDE, |v| v.list(0..=CRITERIA_MAX, |item| rules.excluded(item)));
     episodes?;
@@ -132,27 +135,41 @@ fn cohort(section: &Section<'_>, name: &str, sets: &Sets, windows: &Windows) -> 
     })
 }
 
-/// An event on its own: `{ event, set }`.
-pub(super) fn criterion(item: &Value<'_>, sets: &Sets) -> Option<Criterion> {
+/// An event on its own: `{ event, set }`, or `{ event = "binding", name }`.
+pub(super) fn criterion(item: &Value<'_>, named: Named<'_>) -> Option<Criterion> {
     let section = item.section()?;
-    let criterion = criterion_of(&section, sets);
+    let criterion = criterion_of(&section, named);
     section.finish();
     criterion
 }
 
-fn criterion_of(section: &Section<'_>, sets: &Sets) -> Option<Criterion> {
+fn criterion_of(section: &Section<'_>, named: Named<'_>) -> Option<Criterion> {
     const EVENT: Ask = ask(
         "event",
-        "\"condition\", \"observation\", \"drug\", \"procedure\", \"measurement\", \"visit\", \"visit-detail\" or \
-         \"death\"",
+        "\"condition\", \"observation\", \"drug\", \"procedure\", \"measurement\", \"visit\", \"visit-detail\", \
+         \"death\" or \"binding\"",
         r#"event = "condition""#,
     );
     const SET: Ask = ask("set", "the name of a concept set", r#"set = "self_harm""#);
     const NONE: Ask = ask("set", "nothing: a death has no concept", r#"{ event = "death" }"#);
-    let table = section.required(EVENT, |v| {
-        let word = v.word(&EVENTS.map(|(word, _)| word))?;
-        EVENTS.iter().find(|(known, _)| *known == word).map(|(_, table)| *table)
+    const NAME: Ask = ask("name", "the name of a binding", r#"name = "psychiatric_stay""#);
+    const NO_SET: Ask = ask(
+        "set",
+        "nothing: the binding says which visits",
+        r#"{ event = "binding", name = "psychiatric_stay" }"#,
+    );
+    let word = section.required(EVENT, |v| {
+        let mut words = EVENTS.map(|(word, _)| word).to_vec();
+        words.push("binding");
+        v.word(&words)
     });
+    if word == Some("binding") {
+        let binding = section.required(NAME, |v| named.bindings.stays(v));
+        section.optional(NO_SET, |v| v.wrong::<()>())?;
+        return binding.map(|binding| Criterion { table: RecordTable::Stay(binding), set: None });
+    }
+    let table =
+        word.and_then(|word| EVENTS.iter().find(|(known, _)| *known == word).map(|(_, table)| *table));
     let Some(table) = table else {
         // Which keys an event has, the event says.
         section.ignore(&["set", "name"]);
@@ -161,23 +178,31 @@ fn criterion_of(section: &Section<'_>, sets: &Sets) -> Option<Criterion> {
     let set = if table == RecordTable::Death {
         section.optional(NONE, |v| v.wrong())
     } else {
-        section.optional(SET, |v| sets.named(v))
+        section.optional(SET, |v| named.sets.named(v))
     };
     Some(Criterion { table, set: set? })
 }
 
 /// What rules are read with.
 struct Rules<'a> {
-    sets: &'a Sets,
+    named: Named<'a>,
     windows: &'a Windows,
-    /// Of the same cohort.
+    /// These are of the same cohort.
     hours: Option<u32>,
+    entry: Option<&'a [Criterion]>,
+    index: Option<Anchor>,
 }
 
 const DIED: Ask = ask(
     "died_on_or_before",
     "\"index\", or \"prediction\" where predict_after_hours is above 0",
     r#"died_on_or_before = "index""#,
+);
+const SEEN_BY: Ask = ask("seen_by", "the name of a binding", r#"seen_by = "psychiatric_service""#);
+const TRANSFER: Ask = ask(
+    "transfer_within_days",
+    "a whole number of days from 0 to 365, from the end of the stay to the start of another one",
+    "transfer_within_days = 1",
 );
 const STILL_THERE: Ask =
     ask("still_there", "true: the entry event lasts beyond the prediction time", "still_there = true");
@@ -192,8 +217,10 @@ impl Rules<'_> {
             section.ignore(&[DIED.key]);
             let expected = "a rule that people can meet";
             item.wrong_because(expected, "people who died", "write died_on_or_before in exclude")
+        } else if section.has(SEEN_BY.key) {
+            self.seen_by(&section)
         } else {
-            self.either(item, &section, &["age", "event", STILL_THERE.key])
+            self.either(item, &section, &["age", "event", STILL_THERE.key, SEEN_BY.key])
         };
         section.finish();
         rule
@@ -208,11 +235,45 @@ impl Rules<'_> {
             section.ignore(&[STILL_THERE.key]);
             let instead = "write still_there = true in require";
             item.wrong_because("a rule for whom to leave out", "people who are still there", instead)
+        } else if section.has(TRANSFER.key) {
+            section.required(TRANSFER, |v| self.transfer(v))
         } else {
-            self.either(item, &section, &["age", "event", DIED.key])
+            self.either(item, &section, &["age", "event", DIED.key, TRANSFER.key])
         };
         section.finish();
         rule
+    }
+
+    fn seen_by(&self, section: &Section<'_>) -> Option<Rule> {
+        const SPARED: Ask = ask(
+            "optional",
+            "true: a site that leaves the binding out does without the rule, and that is public",
+            "optional = true",
+        );
+        let spared = section.optional(SPARED, Value::boolean);
+        let spares_absent = spared.flatten().unwrap_or(false);
+        let binding = section.required(SEEN_BY, |v| self.named.bindings.seen_by(v, spares_absent));
+        spared?;
+        binding.map(Rule::SeenBy)
+    }
+
+    /// Only a stay that ended can have been a transfer.
+    fn transfer(&self, value: &Value<'_>) -> Option<Rule> {
+        let days = value.small(0..=TRANSFER_DAYS_MAX)?;
+        let is_stay = |one: &Criterion| matches!(one.table, RecordTable::Visit | RecordTable::Stay(_));
+        let found = if self.index == Some(Anchor::Start) {
+            "index = \"start\""
+        } else if !self.entry.is_none_or(|entry| entry.iter().all(is_stay)) {
+            "entry events of other tables"
+        } else {
+            return Some(Rule::TransferWithin { days });
+        };
+        let expected = "a cohort of visits or stays of a binding, with index = \"end\"";
+        value.wrong_because(
+            expected,
+            found,
+            "write index = \"end\" and entry events that are visits, or remove it",
+        )
     }
 
     fn died(&self, value: &Value<'_>) -> Option<()> {
@@ -235,7 +296,7 @@ impl Rules<'_> {
             return super::super::section(section, AGE, age);
         }
         if section.has("event") {
-            let events = criterion_of(section, self.sets);
+            let events = criterion_of(section, self.named);
             let window = section.required(WINDOW, |v| windows::used(v, self.windows, self.hours));
             let count_min = section.optional(AT_LEAST, |v| v.small(1..=COUNT_MAX));
             return Some(Rule::Has { events: events?, window: window?, count_min: count_min?.unwrap_or(1) });

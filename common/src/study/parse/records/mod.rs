@@ -2,6 +2,7 @@
 //! checked form of [`super::super::records`].
 
 mod attributes;
+mod bindings;
 mod cohort;
 mod features;
 mod measured;
@@ -11,6 +12,7 @@ mod windows;
 
 use super::super::raw::{Ask, Section, Value, ask};
 use super::super::records::{DateOnly, Records};
+use super::super::vocabulary::VocabularyRelease;
 use super::super::{Data, Study, Task};
 use super::{Parts, distinct_cells, section};
 use jiff::civil::Date;
@@ -48,25 +50,30 @@ pub(super) fn parts(top: &Section<'_>) -> Parts {
     whole_people_split(top);
     let sets = sets::read(top);
     let windows = windows::read(top);
-    let cohorts = cohort::read(top, &sets, &windows);
-    let task = task::read(top, &sets, &cohorts);
+    let bindings = bindings::read(top, &sets);
+    let named = Named { sets: &sets, bindings: &bindings };
+    let cohorts = cohort::read(top, named, &windows);
+    let task = task::read(top, named, &cohorts);
     let cohort = cohort::choose(top, cohorts, task.target.as_deref());
     let hours = cohort.as_ref().map(|cohort| cohort.predict_after_hours);
     windows::check(top, &windows, hours);
     let features = features::read(top, &sets, &windows, hours);
-    let attributes = attributes::read(top);
+    let attributes = attributes::read(top, &bindings);
     let (attributes, fields) = unzipped(attributes);
     let (features, covariates) = unzipped(features);
     let records = || {
         let (source, cohort, outcome) = (source?, cohort?, task.outcome?);
         let (covariates, attributes) = (covariates?, fields?);
+        let bindings = bindings.finish(top);
         let sets = sets.finish(top)?;
-        let Source { formats, accrual, followup_to, date_only } = source;
+        let Source { formats, accrual, followup_to, date_only, min_vocabulary } = source;
         Some(Records {
             formats,
             accrual,
             followup_to,
             date_only,
+            min_vocabulary,
+            bindings: bindings?,
             sets,
             cohort,
             outcome,
@@ -76,6 +83,13 @@ pub(super) fn parts(top: &Section<'_>) -> Parts {
     };
     let data = records().map(|records| Data::Records(Box::new(records)));
     Parts { data, task: task.name.map(|name| Task { name }), features, attributes }
+}
+
+/// What events are named by.
+#[derive(Clone, Copy)]
+struct Named<'a> {
+    sets: &'a sets::Sets,
+    bindings: &'a bindings::Bindings,
 }
 
 fn unzipped<A, B>(both: Option<Vec<(A, B)>>) -> (Option<Vec<A>>, Option<Vec<B>>) {
@@ -88,6 +102,7 @@ struct Source {
     accrual: (Date, Date),
     followup_to: Date,
     date_only: DateOnly,
+    min_vocabulary: Option<VocabularyRelease>,
 }
 
 fn source(top: &Section<'_>) -> Option<Source> {
@@ -113,6 +128,11 @@ fn source(top: &Section<'_>) -> Option<Source> {
         "\"standard\": source codes differ from hospital to hospital",
         r#"code_system = "standard""#,
     );
+    const VOCABULARY: Ask = ask(
+        "min_vocabulary",
+        "the oldest release of the OMOP vocabularies",
+        r#"min_vocabulary = "v5.0 2025-02-27""#,
+    );
     section(top, DATA, |section| {
         let formats = section.required(FORMAT, |v| {
             let word = |item: &Value<'_>| {
@@ -136,12 +156,14 @@ fn source(top: &Section<'_>) -> Option<Source> {
             })
         });
         let codes = section.optional(CODES, |v| v.word(&["standard"]));
+        let min_vocabulary = section.optional(VOCABULARY, Value::parsed);
         codes?;
         Some(Source {
             formats: formats?,
             accrual: accrual?,
             followup_to: followup_to?,
             date_only: date_only?,
+            min_vocabulary: min_vocabulary?,
         })
     })
 }

@@ -192,7 +192,7 @@ impl Sets {
     /// All of them, in the order of their indices.
     pub(super) fn finish(self, top: &Section<'_>) -> Option<Vec<ConceptSet>> {
         // A mistake elsewhere may be why nothing names a set.
-        if !top.source.has_mistakes_in(&["concept_set", "cohort", "task", "features"]) {
+        if !top.source.has_mistakes_in(&["concept_set", "binding", "cohort", "task", "features"]) {
             let used = self.used.into_inner();
             for (_, name) in self.names.iter().enumerate().filter(|(i, _)| !used.contains(i)) {
                 let path = format!("concept_set.{name}");

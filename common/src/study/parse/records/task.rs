@@ -1,16 +1,18 @@
 //! The one `[[task]]`: the outcome, when it counts, and for whom.
 
 use super::super::{label, sections};
+use super::Named;
 use super::cohort::{CRITERIA_MAX, Cohorts, DAYS_MAX, criterion};
-use super::sets::{Sets, listed};
+use super::sets::listed;
 use crate::study::raw::{Ask, Section, Value, ask, nearest};
-use crate::study::records::{AtRisk, Death, Outcome, PriorOutcome, ShortFollowUp};
+use crate::study::records::{AtRisk, Criterion, Death, Outcome, PriorOutcome, RecordTable, ShortFollowUp};
 
 const HORIZONS: Ask = ask(
     "horizons_days",
     "one whole number of days from 1 to 36500: this version trains one model for one horizon",
     "horizons_days = [365]",
 );
+const BINDING: Ask = ask("binding", "the name of a binding", r#"binding = "psychiatric_stay""#);
 const AT_RISK_START: Ask = ask(
     "time_at_risk_start_day",
     "a whole number from 1 to 36500: what is on the day of the prediction is a predictor",
@@ -26,16 +28,16 @@ pub(super) struct TaskParts {
     pub(super) outcome: Option<Outcome>,
 }
 
-pub(super) fn read(top: &Section<'_>, sets: &Sets, cohorts: &Cohorts) -> TaskParts {
+pub(super) fn read(top: &Section<'_>, named: Named<'_>, cohorts: &Cohorts) -> TaskParts {
     const TASK: Ask = ask("task", "one [[task]]: this version trains one model per study", "[[task]]");
     let tasks = top.required(TASK, |value| {
-        let tasks = sections(value, |section| Some(task(section, sets, cohorts)))?;
+        let tasks = sections(value, |section| Some(task(section, named, cohorts)))?;
         <[_; 1]>::try_from(tasks).ok().or_else(|| value.wrong())
     });
     tasks.map_or_else(TaskParts::default, |[task]| task)
 }
 
-fn task(section: &Section<'_>, sets: &Sets, cohorts: &Cohorts) -> TaskParts {
+fn task(section: &Section<'_>, named: Named<'_>, cohorts: &Cohorts) -> TaskParts {
     const NAME: Ask = ask("name", "one word", r#"name = "self_harm""#);
     const TARGET: Ask = ask("target", "the name of a cohort", r#"target = "first_episode""#);
     let name = section.required(NAME, label);
@@ -52,13 +54,13 @@ fn task(section: &Section<'_>, sets: &Sets, cohorts: &Cohorts) -> TaskParts {
         };
         v.wrong_because(&format!("the name of a cohort: {}", listed(known)), &format!("{target:?}"), &instead)
     });
-    TaskParts { name, target, outcome: outcome(section, sets) }
+    TaskParts { name, target, outcome: outcome(section, named) }
 }
 
-fn outcome(section: &Section<'_>, sets: &Sets) -> Option<Outcome> {
+fn outcome(section: &Section<'_>, named: Named<'_>) -> Option<Outcome> {
     const OUTCOME: Ask = ask(
         "outcome",
-        "a table of any_of",
+        "a table of any_of, or of binding",
         r#"outcome = { any_of = [{ event = "condition", set = "self_harm" }] }"#,
     );
     const ANY_OF: Ask = ask(
@@ -88,12 +90,18 @@ fn outcome(section: &Section<'_>, sets: &Sets) -> Option<Outcome> {
     );
     // Whether it is over with the stay; none where that is not known.
     let mut until_stay_end = None;
-    let any_of = super::super::section(section, OUTCOME, |outcome| {
+    let events = super::super::section(section, OUTCOME, |outcome| {
         let until = outcome.optional(UNTIL, |v| v.word(&["stay-end"]));
         until_stay_end = until.map(|until| until.is_some());
-        let any_of = outcome.required(ANY_OF, |v| v.list(1..=CRITERIA_MAX, |item| criterion(item, sets)));
+        let events = if outcome.has(BINDING.key) {
+            of_binding(outcome, named)
+        } else {
+            let any_of =
+                outcome.required(ANY_OF, |v| v.list(1..=CRITERIA_MAX, |item| criterion(item, named)));
+            any_of.map(|any_of| (any_of, 0))
+        };
         until?;
-        any_of
+        events
     });
     let at_risk = match until_stay_end {
         Some(false) => days_at_risk(section),
@@ -118,13 +126,46 @@ fn outcome(section: &Section<'_>, sets: &Sets) -> Option<Outcome> {
             _ => Death::Censoring,
         })
     });
-    Some(Outcome {
-        any_of: any_of?,
-        at_risk: at_risk?,
-        prior: prior?,
-        short_follow_up: short?,
-        death: death?,
-    })
+    let ((any_of, gap_days_min), at_risk) = (events?, at_risk?);
+    check_gap(section, gap_days_min, at_risk)?;
+    Some(Outcome { any_of, gap_days_min, at_risk, prior: prior?, short_follow_up: short?, death: death? })
+}
+
+/// A stay of a binding, some days after the index.
+fn of_binding(outcome: &Section<'_>, named: Named<'_>) -> Option<(Vec<Criterion>, u32)> {
+    const NO_ANY_OF: Ask = ask(
+        "any_of",
+        "nothing beside binding",
+        r#"outcome = { binding = "psychiatric_stay", gap_days_min = 1 }"#,
+    );
+    const GAP: Ask = ask(
+        "gap_days_min",
+        "a whole number of days from 0 to 36500, from the day of the index to the start of the stay",
+        "gap_days_min = 1",
+    );
+    let binding = outcome.required(BINDING, |v| named.bindings.stays(v));
+    let gap = outcome.optional(GAP, |v| v.small(0..=DAYS_MAX));
+    outcome.optional(NO_ANY_OF, |v| v.wrong::<()>())?;
+    let events = vec![Criterion { table: RecordTable::Stay(binding?), set: None }];
+    Some((events, gap?.unwrap_or(0)))
+}
+
+/// A stay that has to start after the time at risk is over is no outcome.
+fn check_gap(section: &Section<'_>, gap: u32, at_risk: AtRisk) -> Option<()> {
+    let expected = match at_risk {
+        AtRisk::Days { to, .. } if gap > to => format!("at most the horizon, {to}"),
+        AtRisk::Stay if gap > 0 => {
+            "nothing with until = \"stay-end\": nobody is admitted to the stay they are in".to_owned()
+        }
+        AtRisk::Days { .. } | AtRisk::Stay => return Some(()),
+    };
+    section.wrong(
+        "outcome.gap_days_min",
+        &expected,
+        &gap.to_string(),
+        "write gap_days_min = 1, or remove it",
+    );
+    None
 }
 
 fn days_at_risk(section: &Section<'_>) -> Option<AtRisk> {

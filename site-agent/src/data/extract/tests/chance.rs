@@ -4,6 +4,9 @@ use super::super::outcome::Found;
 use super::hand::{ask, of, of_study, study};
 use super::naive::{Naive, civil};
 use crate::data::omop::{ConceptId, Day, Domain, Event, Moment, Period, Person, PersonId, Value};
+use consilium_common::study::bindings::{
+    Binding, BindingIndex, BoundColumn, InForce, Mark, StayRule, ValueIs, ValueRule, Visits,
+};
 use consilium_common::study::records::*;
 use consilium_common::study::{Attribute, AttributeValues, Encoding, Study};
 use jiff::civil::{Date, date};
@@ -40,9 +43,10 @@ impl Chance {
     }
 
     fn criterion(&mut self) -> Criterion {
-        use RecordTable::{Condition, Death, Measurement, Visit, VisitDetail};
-        let table = self.any(&[Condition, Condition, Measurement, Visit, VisitDetail, Death]);
-        let set = (table != Death && !self.one_in(3))
+        use RecordTable::{Condition, Death, Measurement, Stay, Visit, VisitDetail};
+        let stay = Stay(BindingIndex(0));
+        let table = self.any(&[Condition, Condition, Measurement, Visit, VisitDetail, Death, stay, stay]);
+        let set = (![Death, stay].contains(&table) && !self.one_in(3))
             .then(|| SetIndex(usize::try_from(self.below(3)).expect("small")));
         Criterion { table, set }
     }
@@ -60,10 +64,12 @@ impl Chance {
 
     fn rules(&mut self, after_hours: u32) -> Vec<Rule> {
         (0..self.below(4) / 2 * self.below(3))
-            .map(|_| match self.below(4) {
+            .map(|_| match self.below(6) {
                 0 => Rule::Age { min: 20, max: 50 },
                 1 => Rule::DiedBefore,
                 2 => Rule::StillThere,
+                3 => Rule::SeenBy(BindingIndex(1)),
+                4 => Rule::TransferWithin { days: u32::try_from(self.below(4)).expect("small") },
                 _ => Rule::Has {
                     events: self.criterion(),
                     window: self.window(after_hours),
@@ -73,8 +79,70 @@ impl Chance {
             .collect()
     }
 
+    /// Of stays: visits and marks of every kind.
+    fn stays(&mut self) -> InForce {
+        let visits = match self.below(3) {
+            0 => Visits::Any,
+            1 => Visits::Set(SetIndex(0)),
+            _ => Visits::Listed(vec![10, 20]),
+        };
+        let any_of = (0..self.below(4))
+            .map(|_| match self.below(5) {
+                0 => Mark::Condition(SetIndex(usize::try_from(self.below(3)).expect("small"))),
+                1 => Mark::Column { column: BoundColumn::VisitConcept, concepts: vec![20, 30] },
+                2 => Mark::Column { column: BoundColumn::VisitDetailConcept, concepts: vec![10, 30] },
+                3 => Mark::Column { column: BoundColumn::PlaceOfService, concepts: vec![500, 502] },
+                _ => Mark::Column { column: BoundColumn::Specialty, concepts: vec![601] },
+            })
+            .collect();
+        InForce::Stays(StayRule { visits, any_of })
+    }
+
+    /// Of values, in every column.
+    fn values(&mut self) -> InForce {
+        let label = |white: bool| (if white { "White" } else { "Asian" }).to_owned();
+        let concepts = |ids: &[i64], white| (ValueIs::Concepts(ids.to_vec()), label(white));
+        let rule = match self.below(3) {
+            0 => ValueRule {
+                column: BoundColumn::ObservationConcept,
+                of: vec![],
+                levels: vec![concepts(&[10], true), concepts(&[30], false), concepts(&[20], true)],
+            },
+            1 => ValueRule {
+                column: BoundColumn::ObservationValueConcept,
+                of: vec![10, 20],
+                levels: vec![concepts(&[1, 2], false), concepts(&[3], true)],
+            },
+            _ => ValueRule {
+                column: BoundColumn::ObservationValueNumber,
+                of: vec![10, 30],
+                levels: vec![
+                    (ValueIs::Numbers(0.0, 3.0), label(false)),
+                    (ValueIs::Numbers(5.0, 9.0), label(true)),
+                ],
+            },
+        };
+        InForce::Values(rule)
+    }
+
+    fn bindings(&mut self) -> Vec<Binding> {
+        let binding = |name: &str, in_force| Binding {
+            name: name.to_owned(),
+            describe: "for a test".to_owned(),
+            may_use: BoundColumn::ALL.to_vec(),
+            optional: true,
+            default: None,
+            in_force,
+        };
+        let stays = self.stays();
+        let service = if self.one_in(3) { InForce::Absent } else { self.stays() };
+        let values = if self.one_in(5) { InForce::Absent } else { self.values() };
+        vec![binding("stay", stays), binding("service", service), binding("values", values)]
+    }
+
     fn study(&mut self) -> Study {
         let mut records = super::hand::records();
+        records.bindings = self.bindings();
         let two = |chance: &mut Self| {
             let (one, other) = (chance.date(), chance.date());
             if one < other { (one, other) } else { (other, one) }
@@ -93,6 +161,7 @@ impl Chance {
         let (from, length) = (self.any(&[1, 1, 3]), self.any(&[0, 2, 6]));
         records.outcome = Outcome {
             any_of: (0..=self.below(2)).map(|_| self.criterion()).collect(),
+            gap_days_min: self.any(&[0, 0, 0, 1, 2, 4]),
             at_risk: if !self.one_in(3) { AtRisk::Days { from, to: from + length } } else { AtRisk::Stay },
             prior: self.any(&[
                 PriorOutcome::Keep,
@@ -120,8 +189,10 @@ impl Chance {
             measured.clone(),
             measured,
         ];
+        let bound = PersonField::Binding(BindingIndex(2));
+        let told = if self.one_in(2) { vec![bound] } else { vec![PersonField::Race, bound] };
         records.attributes =
-            vec![vec![PersonField::Race, PersonField::Ethnicity], vec![PersonField::YearOfBirth]];
+            vec![vec![PersonField::Race, PersonField::Ethnicity], vec![PersonField::YearOfBirth], told];
         let encodings = [
             Encoding::Number { low: 18.0, high: 90.0 },
             Encoding::Category { levels: vec!["female".to_owned(), "male".to_owned()] },
@@ -134,8 +205,9 @@ impl Chance {
         let groups = vec![(vec![8515], "Asian".to_owned()), (vec![8527], "White".to_owned())];
         let attribute = |name: &str, values| Attribute { name: name.to_owned(), values };
         study.attributes = vec![
-            attribute("ethnicity", AttributeValues::Concepts(groups)),
+            attribute("ethnicity", AttributeValues::Concepts(groups.clone())),
             attribute("age_band", AttributeValues::Bands(vec![18.0, 35.0, 65.0])),
+            attribute("told", AttributeValues::Concepts(groups)),
         ];
         study
     }
@@ -172,13 +244,14 @@ impl Chance {
     }
 
     fn event(&mut self) -> Event {
-        use Domain::{Condition, Death, Measurement, Visit, VisitDetail};
+        use Domain::{Condition, Death, Measurement, Observation, Visit, VisitDetail};
         let time = self.moment();
-        let domain = match self.below(20) {
+        let domain = match self.below(24) {
             0 => Death,
-            1..4 => Visit,
-            4..6 => VisitDetail,
-            6..12 => Condition,
+            1..6 => Visit,
+            6..8 => VisitDetail,
+            8..14 => Condition,
+            14..17 => Observation,
             _ => Measurement,
         };
         // As the reader has them: an end is never on an earlier day, nor earlier where both have times.
@@ -191,12 +264,17 @@ impl Chance {
             domain,
             concept: ConceptId(self.any(&[10, 10, 20, 30, 0])),
             end: (is_sound && !self.one_in(4)).then_some(end),
-            value: if self.one_in(5) { Value::None } else { Value::Number(self.below(10) as f64) },
+            value: match self.below(10) {
+                0 | 1 => Value::None,
+                2..5 if domain == Observation => Value::Concept(ConceptId(self.below(5))),
+                _ => Value::Number(self.below(10) as f64),
+            },
             unit: ConceptId(self.any(&[0, 8876, 8876, 8753])),
             visit: NonZeroI64::new(self.below(3)),
             provenance: ConceptId(self.below(2)),
             status: ConceptId::NONE,
-            care_site: None,
+            care_site: NonZeroI64::new(self.below(4)).filter(|_| domain == Visit),
+            provider: NonZeroI64::new(self.below(4)).filter(|_| domain == Visit),
         }
     }
 }

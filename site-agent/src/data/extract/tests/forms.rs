@@ -31,7 +31,7 @@ fn examples(path: &Path, study: &Study) -> [Vec<u8>; 2] {
 }
 
 /// Also as MEDS.
-fn in_any_form(mut study: Study) -> Study {
+pub(super) fn in_any_form(mut study: Study) -> Study {
     let Data::Records(records) = &mut study.data else { panic!("on records") };
     records.formats.push("meds-0.4".to_owned());
     study
@@ -43,19 +43,19 @@ fn as_meds(folder: &Path, out: &Path) {
 }
 
 /// Tables in CSV, in every form.
-struct Forms {
+pub(super) struct Forms {
     dir: tempfile::TempDir,
     cluster: Option<Cluster>,
 }
 
 impl Forms {
-    fn of(csv: &Path, tables: &[Text]) -> Self {
+    pub(super) fn of(csv: &Path, tables: &[Text]) -> Self {
         let dir = tempfile::tempdir().expect("folder");
         let parquet = dir.path().join("parquet");
         std::fs::create_dir(&parquet).expect("folder");
         for table in tables {
             match table.name {
-                "concept" | "concept_ancestor" => {
+                "concept" | "concept_ancestor" | "vocabulary" => {
                     table.write_gz(&parquet.join(format!("{}.csv.gz", table.name)));
                 }
                 name => table.write_parquet(&parquet.join(format!("{name}.parquet")), 777),
@@ -72,7 +72,7 @@ impl Forms {
         Self { dir, cluster }
     }
 
-    fn paths(&self) -> Vec<PathBuf> {
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
         let of_cluster: &[&str] =
             if self.cluster.is_some() { &["source.toml", "meds-of-database"] } else { &[] };
         ["parquet", "meds"].iter().chain(of_cluster).map(|name| self.dir.path().join(name)).collect()
@@ -80,7 +80,7 @@ impl Forms {
 }
 
 #[track_caller]
-fn same(csv: &Path, forms: &[PathBuf], study: &Study, bytes_min: usize) {
+pub(super) fn same(csv: &Path, forms: &[PathBuf], study: &Study, bytes_min: usize) {
     let expected = examples(csv, study);
     assert!(expected.iter().all(|bytes| bytes.len() >= bytes_min), "{:?}", expected.each_ref().map(Vec::len));
     for path in forms {

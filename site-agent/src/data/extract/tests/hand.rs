@@ -6,7 +6,9 @@ use super::super::plan::Plan;
 use super::super::resolve::{self, Resolved};
 use super::super::timeline::Lists;
 use super::super::{attributes, cohort, covariates, outcome};
-use crate::data::omop::{ConceptId, Day, Domain, Event, History, Moment, Period, Person, PersonId, Value};
+use crate::data::omop::{
+    ConceptId, Day, Domain, Event, History, Moment, Period, Person, PersonId, Table, Value,
+};
 use consilium_common::study::records::*;
 use consilium_common::study::{self, Data, Encoding, Feature, SplitBy, Study, Task};
 use std::collections::BTreeMap;
@@ -30,6 +32,8 @@ pub(super) fn records() -> Records {
         accrual: (jiff::civil::date(2015, 1, 1), jiff::civil::date(2015, 12, 31)),
         followup_to: jiff::civil::date(2016, 12, 31),
         date_only: DateOnly::End,
+        min_vocabulary: None,
+        bindings: vec![],
         sets: vec![set("entry", 10), set("outcome", 20), set("pulse", 30)],
         cohort: Cohort {
             name: "first".to_owned(),
@@ -43,6 +47,7 @@ pub(super) fn records() -> Records {
         },
         outcome: Outcome {
             any_of: vec![condition(OUTCOME)],
+            gap_days_min: 0,
             at_risk: AtRisk::Days { from: 1, to: 30 },
             prior: PriorOutcome::Keep,
             short_follow_up: ShortFollowUp::Drop,
@@ -112,8 +117,24 @@ pub(super) fn of_study(study: &Study) -> &Records {
 /// The sets as their own concepts alone.
 pub(super) fn resolved(records: &Records) -> Resolved {
     match resolve::meant(records, &BTreeMap::new(), Some(&BTreeMap::new()), true) {
-        Ok(resolved) => resolved,
+        Ok(mut resolved) => {
+            for (table, concepts) in resolve::places(records) {
+                let of_concepts = (1..9).filter(|id| concepts.contains(&kind_of(table, *id)));
+                let ids = of_concepts.filter_map(NonZeroI64::new).collect();
+                resolved.ids.insert((table, concepts.to_vec()), ids);
+            }
+            resolved
+        }
         Err(mismatches) => panic!("{mismatches:?}"),
+    }
+}
+
+/// What stands in tables `care_site` and `provider` beside an id.
+pub(super) fn kind_of(table: Table, id: i64) -> i64 {
+    match table {
+        Table::CareSite => 500 + id % 3,
+        Table::Provider => 600 + id % 2,
+        other => panic!("{other} is no place"),
     }
 }
 
@@ -157,6 +178,7 @@ pub(super) fn event(text: &str) -> Event {
         "detail" => Domain::VisitDetail,
         "condition" => Domain::Condition,
         "measurement" => Domain::Measurement,
+        "observation" => Domain::Observation,
         "death" => Domain::Death,
         other => panic!("no table {other}"),
     };
@@ -173,6 +195,7 @@ pub(super) fn event(text: &str) -> Event {
         provenance: ConceptId::NONE,
         status: ConceptId::NONE,
         care_site: None,
+        provider: None,
     };
     while let Some(key) = words.next() {
         let value = words.next().unwrap_or_else(|| panic!("a word more: {text}"));
@@ -181,6 +204,9 @@ pub(super) fn event(text: &str) -> Event {
             "in" => event.visit = NonZeroI64::new(number(value)),
             "value" => event.value = Value::Number(value.parse().expect("a number")),
             "unit" => event.unit = ConceptId(number(value)),
+            "coded" => event.value = Value::Concept(ConceptId(number(value))),
+            "at" => event.care_site = NonZeroI64::new(number(value)),
+            "by" => event.provider = NonZeroI64::new(number(value)),
             other => panic!("no key {other}"),
         }
     }

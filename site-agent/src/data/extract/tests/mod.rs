@@ -1,4 +1,6 @@
 mod aces;
+#[cfg(unix)]
+mod bound;
 mod chance;
 #[cfg(unix)]
 mod database;

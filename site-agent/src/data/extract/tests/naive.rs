@@ -1,7 +1,10 @@
 //! A second implementation, straight from the words of `study::records`: loops over all of a person's events, calendar
 //! arithmetic by `jiff`, and nothing shared with the first.
 
+mod bound;
+
 use crate::data::omop::{ConceptId, Day, Domain, Event, Moment, Person, Value};
+use consilium_common::study::bindings::InForce;
 use consilium_common::study::records::*;
 use consilium_common::study::{AttributeValues, Encoding, Study};
 use jiff::SignedDuration;
@@ -36,6 +39,9 @@ impl Naive<'_> {
     }
 
     fn is(&self, event: &Event, criterion: &Criterion) -> bool {
+        if let RecordTable::Stay(binding) = criterion.table {
+            return self.is_stay(event, binding);
+        }
         let table = match event.domain {
             Domain::Visit => RecordTable::Visit,
             Domain::VisitDetail => RecordTable::VisitDetail,
@@ -103,7 +109,13 @@ impl Naive<'_> {
             }
     }
 
-    fn meets(&self, rule: &Rule, entry: &Event, index: DateTime, predict: DateTime) -> bool {
+    fn meets(
+        &self,
+        rule: &Rule,
+        entry: &Event,
+        later: &[&Event],
+        (index, predict): (DateTime, DateTime),
+    ) -> bool {
         match rule {
             Rule::Age { min, max } => self.age(index.date()).is_some_and(|age| {
                 let age = u32::try_from(age).expect("not negative");
@@ -126,6 +138,17 @@ impl Naive<'_> {
                 count >= *count_min
             }
             Rule::StillThere => entry.end.is_none() || self.end(entry) > predict,
+            Rule::SeenBy(binding) => {
+                self.records.bindings[binding.0].in_force == InForce::Absent
+                    || self
+                        .events
+                        .iter()
+                        .any(|event| self.is_stay(event, *binding) && self.at(event.time) <= predict)
+            }
+            Rule::TransferWithin { days } => later.iter().any(|event| {
+                let day = civil(event.time.day());
+                index.date() <= day && day <= days_after(index.date(), (*days).into())
+            }),
         }
     }
 
@@ -143,17 +166,15 @@ impl Naive<'_> {
                 }
             }
         }
-        if cohort.limit == Limit::FirstEver {
-            entries.truncate(1);
-        }
-        for entry in entries {
+        let considered = if cohort.limit == Limit::FirstEver { 1 } else { entries.len() };
+        for (at, entry) in entries.iter().copied().enumerate().take(considered) {
             let index = if cohort.index == Anchor::Start { self.at(entry.time) } else { self.end(entry) };
             let predict = index + SignedDuration::from_hours(cohort.predict_after_hours.into());
             let day = index.date();
             let in_accrual = self.records.accrual.0 <= day && day <= self.records.accrual.1;
             let observed = (0..=i64::from(cohort.prior_observation_days))
                 .all(|ago| self.observed(days_after(day, -ago)));
-            let meets = |rule: &Rule| self.meets(rule, entry, index, predict);
+            let meets = |rule: &Rule| self.meets(rule, entry, &entries[at + 1..], (index, predict));
             if in_accrual && observed && cohort.require.iter().all(meets) && !cohort.exclude.iter().any(meets)
             {
                 return Some((entry, index, predict));
@@ -171,7 +192,7 @@ impl Naive<'_> {
         }
         let mut groups = Vec::new();
         for (attribute, fields) in self.study.attributes.iter().zip(&self.records.attributes) {
-            groups.push(self.group(&attribute.values, fields, index));
+            groups.push(self.group(&attribute.values, fields, index, predict));
         }
         Some((label, inputs, groups))
     }
@@ -219,7 +240,8 @@ impl Naive<'_> {
         };
         let counts = |event: &Event| match outcome.at_risk {
             AtRisk::Days { from, to } => {
-                days_after(predict.date(), from.into()) <= day(event)
+                days_after(index.date(), outcome.gap_days_min.into()) <= day(event)
+                    && days_after(predict.date(), from.into()) <= day(event)
                     && day(event) <= days_after(predict.date(), to.into())
             }
             AtRisk::Stay => {
@@ -234,7 +256,10 @@ impl Naive<'_> {
             }
         };
         let before = |event: &Event| match outcome.at_risk {
-            AtRisk::Days { from, .. } => day(event) < days_after(predict.date(), from.into()),
+            AtRisk::Days { from, .. } => {
+                day(event) < days_after(predict.date(), from.into())
+                    || day(event) < days_after(index.date(), outcome.gap_days_min.into())
+            }
             AtRisk::Stay => self.at(event.time) <= predict,
         };
         // Whoever died earlier than they are asked about is dead all the time.
@@ -378,7 +403,13 @@ impl Naive<'_> {
         }
     }
 
-    fn group(&self, values: &AttributeValues, fields: &[PersonField], index: DateTime) -> u16 {
+    fn group(
+        &self,
+        values: &AttributeValues,
+        fields: &[PersonField],
+        index: DateTime,
+        predict: DateTime,
+    ) -> u16 {
         match values {
             AttributeValues::Bands(edges) => {
                 let bands = edges.len() - 1;
@@ -388,13 +419,26 @@ impl Naive<'_> {
                 u16::try_from(band.unwrap_or(bands)).expect("few")
             }
             AttributeValues::Concepts(groups) => {
-                assert_eq!(fields, [PersonField::Race, PersonField::Ethnicity]);
                 let of =
                     |concept: ConceptId| groups.iter().position(|(listed, _)| listed.contains(&concept.0));
-                let group = match (of(self.person.race), of(self.person.ethnicity)) {
-                    (Some(one), Some(two)) if one != two => groups.len(),
-                    (Some(one), _) | (None, Some(one)) => one,
-                    (None, None) => groups.len() + 1,
+                let mut found = Vec::new();
+                for field in fields {
+                    found.extend(match field {
+                        PersonField::Race => of(self.person.race),
+                        PersonField::Ethnicity => of(self.person.ethnicity),
+                        PersonField::Binding(binding) => {
+                            let told = self.told(*binding, predict);
+                            groups.iter().position(|(_, label)| Some(label.as_str()) == told)
+                        }
+                        other => unreachable!("{other:?} is in no such attribute"),
+                    });
+                }
+                found.sort_unstable();
+                found.dedup();
+                let group = match found[..] {
+                    [] => groups.len() + 1,
+                    [one] => one,
+                    _ => groups.len(),
                 };
                 u16::try_from(group).expect("few")
             }

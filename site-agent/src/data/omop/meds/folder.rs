@@ -123,7 +123,7 @@ impl Meds {
         match table {
             Table::Person | Table::Concept => true,
             Table::ConceptAncestor => self.ancestors.is_some() || self.codes.has_parents(),
-            Table::CareSite | Table::Location => false,
+            Table::CareSite | Table::Provider | Table::Location | Table::Vocabulary => false,
             Table::ObservationPeriod | Table::Clinical(_) => match &self.tables {
                 Some(tables) => tables.contains(&table),
                 None => match table {
@@ -139,6 +139,9 @@ impl Meds {
     #[must_use]
     pub fn lacking(&self, table: Table) -> String {
         match table {
+            Table::CareSite | Table::Provider | Table::Location | Table::Vocabulary => {
+                format!("MEDS has no table {table}")
+            }
             _ if self.tables.is_some() => format!("table {table} was not in what this MEDS was written from"),
             Table::ObservationPeriod => {
                 "no events OBS_START and OBS_END (metadata/codes.parquet lists none)".to_owned()

@@ -7,7 +7,7 @@ use super::super::cells::{Batch, Cell, Column, Kind};
 use super::super::event::{Domain, Event};
 use super::super::moment::Moment;
 use super::super::rows::{Row, TableCounts};
-use super::super::schema::{Table, at};
+use super::super::schema::{self, Table, at};
 use super::super::source::Source;
 use super::super::units::by_text;
 use super::codes::Codes;
@@ -21,15 +21,15 @@ pub(super) const CONCEPT: usize = at::CONCEPT;
 
 /// Places beyond those of a clinical table.
 pub(super) mod place {
-    pub(in super::super) const CODE: usize = 15;
-    pub(in super::super) const DOMAIN: usize = 16;
-    pub(in super::super) const TIME_PRECISION: usize = 17;
-    pub(in super::super) const END_PRECISION: usize = 18;
-    pub(in super::super) const EXACT: usize = 19;
+    pub(in super::super) const CODE: usize = 16;
+    pub(in super::super) const DOMAIN: usize = 17;
+    pub(in super::super) const TIME_PRECISION: usize = 18;
+    pub(in super::super) const END_PRECISION: usize = 19;
+    pub(in super::super) const EXACT: usize = 20;
 }
 
 /// As a clinical table's columns ([`at`]), then [`place`]'s. Texts are kept as numbers (see [`by_text`]).
-pub(super) const COLUMNS: [Column; 20] = [
+pub(super) const COLUMNS: [Column; 21] = [
     Column::required(&["subject_id"], Kind::Id),
     Column::optional(&["concept_id"], Kind::Id),
     Column::absent(),
@@ -45,6 +45,7 @@ pub(super) const COLUMNS: [Column; 20] = [
     Column::optional(&["care_site_id"], Kind::Id),
     Column::absent(),
     Column::optional(&["unit"], Kind::Unit),
+    Column::absent(),
     Column::required(&["code"], Kind::Unit),
     Column::optional(&["domain", "table"], Kind::Unit),
     Column::optional(&["time_precision"], Kind::Unit),
@@ -76,18 +77,26 @@ pub(in super::super) struct Mixed<'a> {
     codes: Option<&'a Codes>,
     /// By domain: none where its events are not wanted, else which of [`at`]'s columns are.
     wanted: [Option<[bool; PLACES]>; Domain::ALL.len()],
+    /// Without which of them a folder cannot be used.
+    needed: [bool; PLACES],
 }
 
-const PLACES: usize = 15;
+const PLACES: usize = 16;
 
 impl<'a> Mixed<'a> {
     pub(in super::super) fn new(meds: &'a Meds, source: Source<'a>, domains: &[Domain]) -> Self {
         let mut wanted = [None; Domain::ALL.len()];
+        let mut needed = [false; PLACES];
         for domain in domains {
             let columns = source.columns(Table::Clinical(*domain));
+            // What makes a row of OMOP's table one, MEDS may lack: a study's own words ask for it.
+            let always = schema::columns(Table::Clinical(*domain));
+            for place in [at::VISIT, at::NUMBER, at::VALUE_CONCEPT] {
+                needed[place] |= columns[place].required && !always[place].required;
+            }
             wanted[*domain as usize] = Some(std::array::from_fn(|place| !columns[place].names.is_empty()));
         }
-        Self { codes: meds.concept_of_code(), wanted }
+        Self { codes: meds.concept_of_code(), wanted, needed }
     }
 
     /// The columns that have to be read.
@@ -102,7 +111,11 @@ impl<'a> Mixed<'a> {
             place => any(place),
         };
         let column = |(place, column): (usize, &Column)| {
-            if is_read(place) { *column } else { Column::absent() }
+            let needed = self.needed.get(place).copied().unwrap_or(false);
+            match is_read(place) {
+                true => Column { required: column.required || needed, ..*column },
+                false => Column::absent(),
+            }
         };
         COLUMNS.iter().enumerate().map(column).collect()
     }
@@ -161,6 +174,7 @@ impl<'a> Mixed<'a> {
             unit_text: id(at::UNIT_TEXT),
             visit: id(at::VISIT),
             care_site: id(at::CARE_SITE),
+            provider: Cell::Missing,
             days: Cell::Missing,
         }
     }

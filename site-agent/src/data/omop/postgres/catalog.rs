@@ -110,7 +110,7 @@ pub(super) fn look(session: &Session, config: &Config) -> Result<BTreeMap<Table,
 /// Where a table is looked for.
 pub(super) fn schema_of(table: Table, config: &Config) -> &str {
     match table {
-        Table::Concept | Table::ConceptAncestor => &config.vocabulary_schema,
+        Table::Concept | Table::ConceptAncestor | Table::Vocabulary => &config.vocabulary_schema,
         _ => &config.schema,
     }
 }

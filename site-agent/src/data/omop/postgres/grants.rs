@@ -86,7 +86,7 @@ mod tests {
             "GRANT USAGE ON SCHEMA \"cdm\" TO \"re\"\"ader\";\nGRANT USAGE ON SCHEMA \"vocab\" TO",
             "GRANT SELECT (\"ancestor_concept_id\", \"descendant_concept_id\", \"min_levels_of_separation\") ON TABLE \
              \"vocab\".\"concept_ancestor\" TO \"re\"\"ader\";\n",
-            "\"visit_occurrence_id\", \"care_site_id\") ON TABLE \"cdm\".\"visit_occurrence\"",
+            "\"visit_occurrence_id\", \"care_site_id\", \"provider_id\") ON TABLE \"cdm\".\"visit_occurrence\"",
         ] {
             assert!(older.contains(part) && newer.contains(part), "{part} in\n{newer}");
         }

@@ -219,7 +219,7 @@ fn every_key_of_an_attribute_has_its_rule() {
             "\"person.ethnicity_concept_id\"]",
             "\"binding:local_ethnicity\"]",
             "attribute[2].from[2]",
-            "not in this version",
+            "add [binding.local_ethnicity]",
         ),
         ("concepts = [8532]", "concepts = [0]", "attribute[1].levels[1].concepts[1]", "above 0"),
         (

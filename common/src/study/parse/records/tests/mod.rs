@@ -1,3 +1,4 @@
+mod bindings;
 mod inputs;
 mod who;
 
@@ -25,6 +26,10 @@ pub(in crate::study) static OF_RECORDS: LazyLock<String> = LazyLock::new(|| {
     let after = &EXAMPLE[EXAMPLE.find("[subgroups]").expect("is in the text")..];
     format!("{before}{RECORDS}\n{between}{after}")
 });
+
+/// The same with bindings; the guide prints what is of them.
+pub(in crate::study) static OF_BINDINGS: LazyLock<String> =
+    LazyLock::new(|| OF_RECORDS.replacen(RECORDS, include_str!("../../../testdata/bindings.toml"), 1));
 
 fn records(study: &Study) -> &Records {
     let Data::Records(records) = &study.data else { panic!("a study on records") };
@@ -186,11 +191,15 @@ fn other_spellings() {
 
 /// One slip in the example must give one mistake, at the line of `from`, with that key and message; what is wrong with
 /// that, if anything.
-fn fault((from, to, key, expected): (&str, &str, &str, &str)) -> Option<String> {
-    let text = replaced(&OF_RECORDS, from, to);
+fn fault(slip: (&str, &str, &str, &str)) -> Option<String> {
+    fault_of(&OF_RECORDS, slip)
+}
+
+fn fault_of(example: &str, (from, to, key, expected): (&str, &str, &str, &str)) -> Option<String> {
+    let text = replaced(example, from, to);
     let Err(mistakes) = parse(text.as_bytes()) else { return Some(format!("{to:?} was let through")) };
     let [mistake] = mistakes.list() else { return Some(format!("not one mistake for {to:?}: {mistakes}")) };
-    let line = 1 + OF_RECORDS[..OF_RECORDS.find(from)?].matches('\n').count();
+    let line = 1 + example[..example.find(from)?].matches('\n').count();
     let placed = ["nothing", "neither"].contains(&mistake.found.as_str())
         || (line..=line + to.matches('\n').count()).contains(&mistake.line);
     let told = mistake.key == key && mistake.to_string().contains(expected) && !mistake.instead.is_empty();

@@ -30,7 +30,7 @@ fn every_key_of_the_source_has_its_rule() {
             "code_system ",
             "min_vocabulary = \"v5\"\ncode_system ",
             "data.min_vocabulary",
-            "not in this version",
+            "the oldest release",
         ),
         (
             "type = \"site-hash\" }  ",
@@ -38,7 +38,6 @@ fn every_key_of_the_source_has_its_rule() {
             "split.internal.type",
             "no column that says who trains",
         ),
-        ("[missing]", "[binding.stay]\ndescribe = \"a\"\n[missing]", "binding", "not in this version"),
         (
             "[governance]",
             "[governance.withdrawal]\n[governance]",
@@ -148,8 +147,8 @@ fn every_key_of_a_cohort_has_its_rule() {
         (
             "[{ event = \"condition\", set = \"psychosis\" }, {",
             "[{ event = \"binding\", name = \"stay\" }, {",
-            "cohort.first_episode.entry[1].event",
-            "came \"binding\"",
+            "cohort.first_episode.entry[1].name",
+            "the name of a binding: there is none",
         ),
         (
             "[{ event = \"condition\", set = \"psychosis\" }, {",
@@ -214,7 +213,7 @@ fn every_key_of_a_cohort_has_its_rule() {
             "require = [",
             "require = [{ seen_by = \"psychiatric_service\" },",
             "cohort.first_episode.require[1].seen_by",
-            "not in this version",
+            "add [binding.psychiatric_service]",
         ),
         ("require = [", "require = [{},", "cohort.first_episode.require[1]", "an empty table"),
         (
@@ -251,7 +250,7 @@ fn every_key_of_a_cohort_has_its_rule() {
             "exclude = [{ died",
             "exclude = [{ transfer_within_days = 1 }, { died",
             "cohort.first_episode.exclude[1].transfer_within_days",
-            "not in this version",
+            "with index = \"end\"",
         ),
         (
             "[[task]]",
@@ -289,7 +288,7 @@ fn every_key_of_the_task_has_its_rule() {
             "\"suicide_attempt\" }] }",
             "\"suicide_attempt\" }], gap_days_min = 1 }",
             "task[1].outcome.gap_days_min",
-            "not in this version",
+            "an unknown key",
         ),
         (
             "horizons_days          = [365]",

@@ -151,7 +151,7 @@ fn synthea() {
         .filter_map(|table| read(table.name(), &root.join(format!("{}.csv", table.name().to_uppercase()))))
         .collect();
     let (vocabulary, clinical): (Vec<Text>, Vec<Text>) =
-        tables.into_iter().partition(|table| table.name.starts_with("concept"));
+        tables.into_iter().partition(|table| table.name.starts_with("concept") || table.name == "vocabulary");
     cluster.sql(&script("cdm", &clinical, &|column| model(column).to_owned()));
     cluster.sql(&script("vocab", &vocabulary, &|column| model(column).to_owned()));
     let database = Database::open(&config(&cluster, "vocabulary_schema = 'vocab'")).expect("opens");

@@ -118,7 +118,7 @@ fn the_plan_names_every_query_and_about_how_many_rows() {
     let (rows, plan) = planned(&Table::ALL);
     assert_eq!(rows, Some(100));
     assert_eq!((plan.rows(), plan.seconds(), plan.time_zone.as_str()), (763, 1, "Europe/London"));
-    assert_eq!(plan.missing.len(), 4);
+    assert_eq!(plan.missing.len(), 6);
     assert_eq!(plan.begin[0], "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     // Another list of tables, another plan.
     let (_, less) = planned(&[Table::Person, Table::Clinical(Domain::Measurement)]);
