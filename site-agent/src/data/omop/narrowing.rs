@@ -26,7 +26,8 @@ pub struct Narrowing {
 
 impl Narrowing {
     /// The concepts that rows of a table must have; none where every row matters.
-    pub(super) fn of(&self, table: Table) -> Option<&BTreeSet<ConceptId>> {
+    #[must_use]
+    pub fn of(&self, table: Table) -> Option<&BTreeSet<ConceptId>> {
         match table {
             Table::Clinical(domain) => named(self.matter.get(&domain)?),
             _ => None,
@@ -35,7 +36,8 @@ impl Narrowing {
 
     /// For each table by which a person comes into the study, the concepts of such rows. None where every row of a table is
     /// one: whoever has rows at all then comes in, as good as.
-    pub(super) fn entry(&self) -> Option<Vec<(Table, &BTreeSet<ConceptId>)>> {
+    #[must_use]
+    pub fn entry(&self) -> Option<Vec<(Table, &BTreeSet<ConceptId>)>> {
         let tables = self.entry.iter().map(|(domain, rows)| Some((Table::Clinical(*domain), named(rows)?)));
         tables.collect::<Option<Vec<_>>>().filter(|tables| !tables.is_empty())
     }

@@ -7,7 +7,8 @@ use super::super::resolve::{self, Resolved};
 use super::super::timeline::Lists;
 use super::super::{attributes, cohort, covariates, outcome};
 use crate::data::omop::{
-    ConceptId, Day, Domain, Event, History, Moment, Period, Person, PersonId, Table, Value,
+    ConceptId, Concepts, Day, Domain, Event, History, Moment, Narrowing, Period, Person, PersonId, Table,
+    Value,
 };
 use consilium_common::study::records::*;
 use consilium_common::study::{self, Data, Encoding, Feature, SplitBy, Study, Task};
@@ -228,6 +229,21 @@ pub(super) struct Answer {
     pub(super) found: Option<Found>,
     pub(super) inputs: Vec<f32>,
     pub(super) groups: Vec<u16>,
+}
+
+/// The events that come of a source which leaves out what it may.
+pub(super) fn narrowed(study: &Study, events: &[Event]) -> Vec<Event> {
+    let records = of_study(study);
+    let Narrowing { matter, entry } = Plan::new(study, records, &resolved(records)).narrowing();
+    let among = |rows: &BTreeMap<Domain, Concepts>, event: &Event| match rows.get(&event.domain) {
+        None => false,
+        Some(Concepts::All) => true,
+        Some(Concepts::These(concepts)) => concepts.contains(&event.concept),
+    };
+    if !events.iter().any(|event| among(&entry, event)) {
+        return Vec::new();
+    }
+    events.iter().filter(|event| among(&matter, event)).copied().collect()
 }
 
 pub(super) fn ask(study: &Study, person: &Person, periods: &[Period], events: &[Event]) -> Answer {

@@ -42,6 +42,8 @@ pub(super) enum Trouble {
     Data,
     /// With its memory.
     Memory,
+    /// It sees other ones.
+    Files,
     /// It waited for too long.
     Slow,
     /// With something else.

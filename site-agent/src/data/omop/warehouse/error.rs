@@ -83,6 +83,17 @@ pub enum InvalidWarehouse {
         /// The limit.
         timeout_s: u64,
     },
+    /// The engine and this agent do not look at the same files.
+    #[error(
+        "table {table}: {place} sees other files of it than this agent does: both have to see the same folder at this path, and \
+         nothing may write to it meanwhile"
+    )]
+    OtherFiles {
+        /// Which table was read.
+        table: Table,
+        /// Where.
+        place: String,
+    },
     /// The engine gave the table up, and its files are sound, or were not looked at.
     #[error(
         "table {table}: {place} gave it up; why is not repeated here, since it may quote a record. Perhaps an index in a file is \

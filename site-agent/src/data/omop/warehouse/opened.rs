@@ -67,6 +67,12 @@ impl Warehouse {
         let paths = Paths::of(scan)?;
         let context = &self.engine.context;
         let gave_up = |trouble| self.gave_up(scan, trouble);
+        for (files, paths) in paths.groups(scan) {
+            let rows = self.engine.wait(query::rows(context, files, paths)).map_err(gave_up)?;
+            if rows != files.rows {
+                return Err(gave_up(Trouble::Files));
+            }
+        }
         let begin = async { query::plan(context, scan, &paths)?.execute_stream().await };
         let mut rows = self.engine.wait(begin).map_err(gave_up)?;
         let read = query::columns(&scan.files);
@@ -106,6 +112,9 @@ impl Warehouse {
             }
             (Trouble::Data, _) => {
                 damage(scan).err().unwrap_or_else(|| InvalidWarehouse::GivenUp { table, place }.into())
+            }
+            (Trouble::Files, _) => {
+                damage(scan).err().unwrap_or_else(|| InvalidWarehouse::OtherFiles { table, place }.into())
             }
             (Trouble::Memory | Trouble::Other, _) => InvalidWarehouse::GivenUp { table, place }.into(),
         }

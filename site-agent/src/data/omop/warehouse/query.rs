@@ -70,6 +70,16 @@ pub(super) fn plan(
     people.distinct()?.join_on(rows, JoinType::RightSemi, [ident(ENTERED).eq(person(&scan.files))])
 }
 
+/// How many rows an engine finds in some files. Asked before anything is read of them: of a file that it does not see, an
+/// engine makes an empty one, without a word.
+pub(super) async fn rows(
+    context: &SessionContext,
+    files: &Files,
+    paths: &[ListingTableUrl],
+) -> Result<u64, DataFusionError> {
+    Ok(table(context, files, paths)?.count().await? as u64)
+}
+
 fn of_entry(
     context: &SessionContext,
     entry: &Entry,
@@ -136,6 +146,16 @@ pub(super) struct Paths {
 }
 
 impl Paths {
+    /// All files of a scan, by their groups, with their paths.
+    pub(super) fn groups<'a>(
+        &'a self,
+        scan: &'a Scan,
+    ) -> impl Iterator<Item = (&'a Files, &'a [ListingTableUrl])> {
+        let entries = scan.entered.as_deref().unwrap_or_default().iter().map(|entry| &entry.files);
+        let of_entries = entries.zip(&self.of_entries);
+        of_entries.chain([(&scan.files, &self.of_scan)]).map(|(files, paths)| (files, paths.as_slice()))
+    }
+
     /// # Errors
     /// A name that is no UTF-8.
     pub(super) fn of(scan: &Scan) -> Result<Self, InvalidOmop> {

@@ -29,7 +29,8 @@ pub(super) struct Files {
     pub(super) columns: Vec<Column>,
     /// For each of them its name and type in the files.
     pub(super) fields: Vec<Option<(String, DataType)>>,
-    rows: u64,
+    /// As their footers say.
+    pub(super) rows: u64,
 }
 
 /// Rows by which people come into a study.

@@ -258,6 +258,27 @@ fn what_is_wrong_with_a_file_is_said_as_of_a_folder() {
     assert!(of_engine.contains("measurement.parquet: not a Parquet file"), "{of_engine}");
 }
 
+/// An engine reads a file that it does not see as an empty one: as a scheduler on another machine would, without the folder.
+#[test]
+fn an_engine_that_sees_other_files_is_refused() {
+    let tables = hospital(60, 300);
+    let dir = written(&tables, as_parquet);
+    let path = dir.path().join("measurement.parquet");
+    let table = tables.iter().find(|table| table.name == "measurement").expect("there");
+    let warehouse = open(dir.path());
+    let measurement = Table::Clinical(Domain::Measurement);
+    let scans = warehouse.scans(measurement, schema::columns(measurement), None).expect("finds");
+    let read = || warehouse.read(&scans[0], &mut |_| Ok(())).map_err(|error| error.to_string());
+    assert_eq!((scans.len(), read()), (1, Ok(())));
+    // Sound, and not what the agent saw.
+    Text { rows: table.rows[..299].to_vec(), ..table.clone() }.write_parquet(&path, 40);
+    let said = read().expect_err("refused");
+    assert!(said.contains("sees other files of it than this agent does"), "{said}");
+    fs::remove_file(&path).expect("removed");
+    let said = read().expect_err("refused");
+    assert!(said.contains("measurement.parquet: "), "{said}");
+}
+
 #[test]
 fn memory_has_a_limit_and_intermediate_files_a_place() {
     let dir = written(&hospital(200, 600), as_parquet);
