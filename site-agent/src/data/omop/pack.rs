@@ -39,7 +39,7 @@ const VISIT: u16 = 1 << 8;
 const PROVENANCE: u16 = 1 << 9;
 const STATUS: u16 = 1 << 10;
 const CARE_SITE: u16 = 1 << 11;
-const PROVIDER: u16 = 1 << 12;
+const PROVIDER: u16 = 1 << 13;
 
 impl Packer {
     /// Appends an event.

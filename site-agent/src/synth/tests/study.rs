@@ -154,7 +154,11 @@ fn the_mental_health_study_finds_both_truths() {
     let out = home.path().join("out");
     run(&SynthArgs { no_notes: true, form: Form::Parquet, ..args(&out, 6, 3000, 13) }).expect("writes");
     let sites = plan(6, 3000).expect("within bounds");
-    let study = filled(MENTAL_HEALTH, &sites);
+    // The truth counts whoever comes back from the next day on; the study takes such a stay for the same one.
+    let template = MENTAL_HEALTH.replacen(", { transfer_within_days = 1 }", "", 1);
+    let template = template.replacen("gap_days_min = 2", "gap_days_min = 1", 1);
+    assert_ne!(template, MENTAL_HEALTH);
+    let study = filled(&template, &sites);
     let names: Vec<String> = study.predicted().into_iter().map(|predicted| predicted.name).collect();
     assert_eq!(names, ["self_harm@30", "self_harm@365", "readmission@30", "readmission@365"]);
     let mut with = [0_u64; 4];

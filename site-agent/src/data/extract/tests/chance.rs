@@ -161,7 +161,8 @@ impl Chance {
         let to = horizons.into_iter().map(|further| from + length + further).collect();
         let outcome = Outcome {
             any_of: (0..=self.below(2)).map(|_| self.criterion()).collect(),
-            gap_days_min: self.any(&[0, 0, 0, 1, 2, 4]),
+            // A file with a longer one is refused: no stay could be the outcome.
+            gap_days_min: self.any(&[0, 0, 0, 1, 2, 4]).min(from + length),
             at_risk: if self.one_in(3) { AtRisk::Stay } else { AtRisk::Days { from, to } },
             prior: self.any(&[
                 PriorOutcome::Keep,

@@ -207,7 +207,12 @@ fn every_key_that_names_a_binding_has_its_rule() {
             "cohort.psych_discharge.exclude[2].transfer_within_days",
             "0 to 365",
         ),
-        ("gap_days_min = 2", "gap_days_min = 31", "task[1].outcome.gap_days_min", "at most the horizon, 30"),
+        (
+            "gap_days_min = 2",
+            "gap_days_min = 31",
+            "task[1].outcome.gap_days_min",
+            "at most the first horizon, 30",
+        ),
         ("gap_days_min = 2", "gap_days_min = -1", "task[1].outcome.gap_days_min", "from 0 to 36500"),
         (
             "gap_days_min = 2",
