@@ -85,7 +85,7 @@ fn who_opted_out_is_passed_over() {
     let without = |examples: &Examples, ids: &crate::data::PersonIds, out: &str| {
         let mut kept = Examples::new(examples.width());
         for (person, _) in ids.iter().enumerate().filter(|(_, id)| *id != out) {
-            kept.push_from(&examples, person);
+            kept.push_from(examples, person);
         }
         kept
     };
