@@ -13,7 +13,7 @@ pub const PERSON_UNITS: i64 = 1 << 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grouping {
     /// `overall`, or attribute names joined with `*`: `sex*age_band`. Where the study has several predictions,
-    /// after the prediction's own name: `self_harm@365.sex`.
+    /// after the prediction's own name: `self_harm.365d.sex`.
     pub name: String,
     /// The prediction whose examples are counted.
     pub output: u8,

@@ -176,7 +176,7 @@ pub struct Task {
 /// What one output of the model predicts: a task, at one of its horizons.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predicted {
-    /// The task's name; where the task has several horizons, with the horizon, as `self_harm@365`.
+    /// The task's name; where the task has several horizons, with the horizon, as `self_harm.365d`.
     pub name: String,
     /// Index into [`Study::tasks`].
     pub task: usize,

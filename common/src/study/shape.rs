@@ -82,7 +82,7 @@ impl Study {
             };
             for (horizon_days, prevalence_public) in horizons.iter().zip(&task.prevalence_public) {
                 let name = match horizon_days {
-                    Some(days) if horizons.len() > 1 => format!("{}@{days}", task.name),
+                    Some(days) if horizons.len() > 1 => format!("{}.{days}d", task.name),
                     _ => task.name.clone(),
                 };
                 predicted.push(Predicted {
@@ -157,7 +157,7 @@ impl Study {
     }
 
     /// A grouping of one prediction: its own name (`sex`) where the study has one, else after the prediction's,
-    /// as `self_harm@365.sex`.
+    /// as `self_harm.365d.sex`.
     #[must_use]
     pub fn grouping_name(&self, predicted: &Predicted, grouping: &str) -> String {
         if self.predicted().len() == 1 {

@@ -53,7 +53,7 @@ pub struct Report {
 
 /// What came of a source under one prediction. Exact counts of patients: as [`Report`].
 pub struct PredictionReport {
-    /// As `self_harm`, or `self_harm@365` where the task has several horizons.
+    /// As `self_harm`, or `self_harm.365d` where the task has several horizons.
     pub name: String,
     /// People for each step.
     pub attrition: Attrition,

@@ -160,7 +160,7 @@ fn the_mental_health_study_finds_both_truths() {
     assert_ne!(template, MENTAL_HEALTH);
     let study = filled(&template, &sites);
     let names: Vec<String> = study.predicted().into_iter().map(|predicted| predicted.name).collect();
-    assert_eq!(names, ["self_harm@30", "self_harm@365", "readmission@30", "readmission@365"]);
+    assert_eq!(names, ["self_harm.30d", "self_harm.365d", "readmission.30d", "readmission.365d"]);
     let mut with = [0_u64; 4];
     let mut of_both = 0;
     for site in &sites {

@@ -46,7 +46,7 @@ fn the_guide_prints_the_second_task() {
 fn every_task_at_every_horizon_is_an_output() {
     let study = parsed(&TWO);
     let names: Vec<String> = study.predicted().into_iter().map(|predicted| predicted.name).collect();
-    assert_eq!(names, ["self_harm", "readmission@30", "readmission@365"]);
+    assert_eq!(names, ["self_harm", "readmission.30d", "readmission.365d"]);
     let inputs = study.input_names().len();
     assert_eq!(study.architecture(), Architecture { inputs, hidden: vec![], outputs: 3 });
     let tasks = &records(&study).tasks;
@@ -68,7 +68,7 @@ fn the_price_is_one_for_all() {
     let names = study.groupings();
     assert_eq!(names.len(), 3 * own.len());
     for (at, name) in names.iter().enumerate() {
-        let of = ["self_harm", "readmission@30", "readmission@365"][at / own.len()];
+        let of = ["self_harm", "readmission.30d", "readmission.365d"][at / own.len()];
         assert_eq!(*name, format!("{of}.{}", own[at % own.len()]));
         assert_eq!(is_overall(name), at % own.len() == 0, "{name}");
     }
