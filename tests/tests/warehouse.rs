@@ -50,7 +50,7 @@ fn the_same_examples_from_an_engine_and_from_a_cluster() {
 }
 
 #[test]
-fn an_executor_that_dies_on_the_way() {
+fn a_cluster_whose_executor_dies_on_the_way() {
     let hospital = Hospital::invented(20_000);
     let parquet = hospital.records("parquet");
     let Ok(expected) = hospital.examples(parquet.to_str().expect("UTF-8")) else { panic!("Parquet is read") };
@@ -88,7 +88,7 @@ fn an_executor_that_dies_on_the_way() {
 }
 
 #[test]
-fn addresses_that_are_wrong() {
+fn a_cluster_at_a_wrong_address() {
     let hospital = Hospital::invented(100);
     let parquet = hospital.records("parquet");
     let nobody = format!("ballista://127.0.0.1:{}", free_port());
@@ -114,7 +114,7 @@ fn addresses_that_are_wrong() {
 
 /// The records of an agent leave through its budget only, whichever way leads to them.
 #[test]
-fn served_tables_have_no_other_door() {
+fn served_tables_have_no_door_through_a_cluster() {
     let hospital = Hospital::invented(100);
     let parquet = hospital.records("parquet");
     let source = hospital.source("embedded", &parquet, "");
@@ -131,7 +131,7 @@ fn served_tables_have_no_other_door() {
 /// Bytes of a table are changed, one place after another: where the folder is refused, an engine says the same of file and row
 /// and not a word of its own; or it had no need of that place.
 #[test]
-fn a_damaged_table() {
+fn a_damaged_table_on_a_cluster() {
     let hospital = Hospital::invented(300);
     let parquet = hospital.records("parquet");
     let folder = parquet.to_str().expect("UTF-8").to_owned();
