@@ -244,15 +244,17 @@ pub struct Memory {
 }
 
 impl Model {
-    /// The study's model, judged on the sum of the sites' `overall` histograms.
+    /// The study's model, judged on the sum of the sites' `overall` histograms. No AUROC is given where its interval is
+    /// all that there can be: noise alone would speak.
     #[must_use]
     pub fn released(of: Option<Of>, performance: &Performance) -> Self {
         let value = |estimate: Option<Estimate>| estimate.map(|e| e.value);
+        let auroc = performance.auroc.filter(|auroc| auroc.interval.0 > 0.0 || auroc.interval.1 < 1.0);
         Self {
             name: FEDERATED.into(),
             of,
-            auroc: value(performance.auroc),
-            auroc_interval: ends(performance.auroc),
+            auroc: value(auroc),
+            auroc_interval: ends(auroc),
             auprc: value(performance.auprc),
             brier: value(performance.brier),
             calibration_slope: value(performance.calibration_slope),
@@ -261,7 +263,7 @@ impl Model {
             calibration_slope_interval: ends(performance.calibration_slope),
             calibration_in_the_large_interval: ends(performance.calibration_in_the_large),
             accuracy: value(performance.accuracy),
-            auroc_standard_error: performance.auroc.map(|e| StandardError {
+            auroc_standard_error: auroc.map(|e| StandardError {
                 all: finite(e.se),
                 people: finite(e.se_sampling),
                 noise: finite(e.se_noise),
@@ -359,6 +361,9 @@ fn finite(value: f64) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::report::sample;
+    use consilium_common::evaluation::bins::Bins;
+    use consilium_common::evaluation::metrics::Counts;
+    use consilium_common::evaluation::performance::performance;
     use serde_json::{Value, json};
 
     #[test]
@@ -396,6 +401,22 @@ mod tests {
         let expected = json!({"group": hidden.group, "auroc": null, "interval": null, "suppressed": true,
             "grouping": hidden.grouping, "reason": hidden.reason});
         assert_eq!(written, expected);
+    }
+
+    /// A figure between 0 and 1, give or take 1, is none.
+    #[test]
+    fn an_auroc_that_says_nothing_is_not_given() {
+        let mut study = sample::report().study;
+        study.evaluation.bin_edges = vec![0.1];
+        let settings = consilium_common::evaluation::performance::Settings::of(&study);
+        let of = |with: Vec<f64>| {
+            let counts = Counts { without: vec![900.0, 300.0], with, noise_sd: 6.0 };
+            let bins = Bins::fitted(&study.evaluation.bin_edges, &counts);
+            Model::released(None, &performance(&counts, &bins, &settings, 1))
+        };
+        let (nobody, some) = (of(vec![2.0, -1.0]), of(vec![60.0, 140.0]));
+        assert_eq!((nobody.auroc, nobody.auroc_interval, nobody.too_few_people), (None, None, true));
+        assert!(some.auroc.is_some_and(|auroc| auroc > 0.6) && some.auroc_interval.is_some());
     }
 
     #[test]

@@ -25,11 +25,10 @@ struct BatchRow {
 /// A person's gradient is the sum over the study's predictions of the mean over their examples of it,
 /// clipped once over all parameters. NaN or infinity anywhere in it makes that person contribute zero.
 /// `ceil(max(padded_people × outputs, rows) / BLOCK)` blocks are computed, and everybody has a row for each of
-/// the model's outputs, zeros where they have no example of it: with at most one example per person and
-/// prediction the time depends on the public `padded_people` and on how many people are in the batch alone, and
-/// not on the latter either where the model has one output and the batch does not surpass it. A person with
-/// several examples of one prediction costs extra time beyond that. Memory: a few copies of the parameters, and
-/// a fixed number of rows.
+/// the model's outputs, zeros where they have no example of it, and so has everybody who is missing from
+/// `padded_people`: with at most one example per person and prediction the time depends on the public
+/// `padded_people` alone unless a batch surpasses it. A person with several examples of one prediction costs
+/// extra time beyond that. Memory: a few copies of the parameters, and a fixed number of rows.
 ///
 /// # Privacy
 /// Unit: one person, all their examples. Neighbours: add or remove one person. L2 sensitivity: at
@@ -63,7 +62,7 @@ pub fn clipped_sum(
     );
     let network = Network::new(architecture, parameters);
     let outputs = architecture.outputs;
-    let rows = batch_rows(examples, people, outputs);
+    let rows = batch_rows(examples, people, outputs, padded_people);
     let mut total = GradientSum::new(architecture);
     // The sum of one person with several examples; made only if there is one.
     let mut person: Option<GradientSum> = None;
@@ -109,10 +108,12 @@ pub fn clipped_sum(
     lattice.truncate(total.total())
 }
 
-/// The rows of everybody in the batch, in order. With several outputs a person's rows are ordered by prediction, and a
-/// prediction without one has an empty row.
-fn batch_rows(examples: &Examples, people: &[u32], outputs: usize) -> Vec<BatchRow> {
-    let mut rows = Vec::with_capacity(people.len() * outputs);
+/// The rows of everybody in the batch, in order. With several outputs a person's rows are ordered by prediction, a
+/// prediction without one has an empty row, and people without any fill the batch up to `padded_people`: summing a
+/// person apart is work that has to be public, too.
+fn batch_rows(examples: &Examples, people: &[u32], outputs: usize, padded_people: usize) -> Vec<BatchRow> {
+    let mut rows = Vec::with_capacity(people.len().max(padded_people) * outputs);
+    let none = BatchRow { row: None, of: 0, alone: false, last: false };
     for &person in people {
         let own = examples.rows_of(person as usize);
         let start = rows.len();
@@ -120,7 +121,7 @@ fn batch_rows(examples: &Examples, people: &[u32], outputs: usize) -> Vec<BatchR
             let of_output = |row: &usize| outputs == 1 || usize::from(examples.output(*row)) == output;
             let of = own.clone().filter(of_output).count();
             if of == 0 && outputs > 1 {
-                rows.push(BatchRow { row: None, of: 0, alone: false, last: false });
+                rows.push(none);
             }
             #[cfg(feature = "mutants")]
             let of = super::mutated::records(of);
@@ -129,6 +130,11 @@ fn batch_rows(examples: &Examples, people: &[u32], outputs: usize) -> Vec<BatchR
         }
         if let Some(last) = rows[start..].last_mut() {
             last.last = true;
+        }
+    }
+    if outputs > 1 {
+        for _ in people.len()..padded_people {
+            rows.extend((1..=outputs).map(|output| BatchRow { last: output == outputs, ..none }));
         }
     }
     rows

@@ -426,19 +426,22 @@ fn a_person_that_is_not_finite_contributes_zero() {
 
 #[test]
 fn padding_changes_nothing() {
-    let mut draw = Draw::new(21);
-    let architecture = shape(7, &[6]);
-    let parameters = draw.parameters(&architecture);
-    let examples = draw.people(7, &[1, 2, 1]);
-    let lattice = Lattice::for_dimension(architecture.parameters());
-    let sum = |people: &[u32], padded| {
-        clipped_sum(&architecture, &parameters, &examples, people, 1.0, &lattice, padded)
-    };
-    let expected = sum(&[0, 1, 2], 0);
-    for padded in [1, 63, 64, 65, 1000] {
-        assert_eq!(sum(&[0, 1, 2], padded), expected);
+    fn check(architecture: &Architecture, examples: &Examples) {
+        let parameters = Draw::new(21).parameters(architecture);
+        let lattice = Lattice::for_dimension(architecture.parameters());
+        let sum = |people: &[u32], padded| {
+            clipped_sum(architecture, &parameters, examples, people, 1.0, &lattice, padded)
+        };
+        let expected = sum(&[0, 1, 2], 0);
+        for padded in [1, 63, 64, 65, 1000] {
+            assert_eq!(sum(&[0, 1, 2], padded), expected);
+        }
+        assert_eq!(sum(&[], 100), vec![0; architecture.parameters()], "nobody is a legal batch");
     }
-    assert_eq!(sum(&[], 100), vec![0; architecture.parameters()], "nobody is a legal batch");
+    check(&shape(7, &[6]), &Draw::new(22).people(7, &[1, 2, 1]));
+    let of_several = Draw::new(23).people_of(7, &[&[1, 1, 1], &[0, 0, 1], &[0, 2, 0]]);
+    check(&with_outputs(7, &[6], 3), &of_several);
+    check(&with_outputs(7, &[], 3), &of_several);
 }
 
 #[test]

@@ -74,11 +74,11 @@ pub fn outcome(name: &str, records: &Records, task: &RecordTask) -> String {
     let outcome = &task.outcome;
     let when = match &outcome.at_risk {
         AtRisk::Days { from, to } => {
-            let to: Vec<String> = to.iter().map(u32::to_string).collect();
-            let each = if to.len() > 1 { ", each predicted for itself," } else { "" };
-            let to = to.join(" and to ");
+            let spans: Vec<String> = to.iter().map(|to| format!("from {from} to {to}")).collect();
+            let each = if spans.len() > 1 { "each predicted for itself; " } else { "" };
             format!(
-                "from {from} to {to} days{each} after the day of the prediction (what happens on that day is a predictor)"
+                "{} days after the day of the prediction ({each}what happens on that day is a predictor)",
+                spans.join(" and ")
             )
         }
         AtRisk::Stay => "after the prediction, until the end of that hospital stay".to_owned(),
