@@ -14,6 +14,7 @@ mod disk;
 mod recovery;
 mod rotation;
 mod snapshot;
+mod taken_over;
 mod together;
 
 use consilium_common::id::Digest;
