@@ -20,8 +20,8 @@ const EXAMPLE: &str = r#"Example: 200 training steps, then five histograms
   END
 
 Mechanisms: gaussian, poisson_gaussian, laplace and poisson_laplace (with "scale"), and
-mixture_gaussian (with "sites": a person known to so many sites of one secure sum). Noise is per unit
-of sensitivity, that of adding or removing one person. With --epsilon instead of --delta, delta is
+mixture_gaussian (with "sites": a person known to so many sites of one secure sum). Noise is per
+unit of sensitivity, that of adding or removing one person. With --epsilon instead of --delta, delta is
 computed."#;
 
 /// Compute epsilon, or delta, of a list of events
