@@ -17,21 +17,24 @@ pub struct Example {
     pub output: u8,
     /// Its outcome, 0 or 1.
     pub label: f32,
+    /// How much it counts, above 0 and at most 1: less than 1 only where a study weighs by a public curve.
+    pub weight: f32,
     /// The index of the person's value in each attribute of the study, when they were asked about.
     pub groups: Vec<u16>,
 }
 
 /// Rows of encoded inputs with their outcome, grouped by person.
 ///
-/// Invariants: `inputs.len() == labels.len() * width`; `outputs.len() == labels.len()`; `person_rows` is
-/// non-decreasing, starts at 0 and ends at `labels.len()`; person `i` owns rows
-/// `person_rows[i]..person_rows[i + 1]`; `groups.len() == labels.len()`.
+/// Invariants: `inputs.len() == labels.len() * width`; `outputs`, `weights` and `groups` are as long as `labels`;
+/// every weight is above 0 and at most 1; `person_rows` is non-decreasing, starts at 0 and ends at
+/// `labels.len()`; person `i` owns rows `person_rows[i]..person_rows[i + 1]`.
 #[derive(Clone, PartialEq)]
 pub struct Examples {
     width: usize,
     inputs: Vec<f32>,
     outputs: Vec<u8>,
     labels: Vec<f32>,
+    weights: Vec<f32>,
     person_rows: Vec<usize>,
     groups: Vec<Vec<u16>>,
 }
@@ -45,6 +48,7 @@ impl Examples {
             inputs: Vec::new(),
             outputs: Vec::new(),
             labels: Vec::new(),
+            weights: Vec::new(),
             person_rows: vec![0],
             groups: Vec::new(),
         }
@@ -56,17 +60,17 @@ impl Examples {
     /// # Panics
     /// A row of another width, which is a bug of the caller.
     pub fn push_person(&mut self, rows: &[(Vec<f32>, f32)], groups: Vec<u16>) {
-        rows.iter().for_each(|(inputs, label)| self.push_row(inputs, 0, *label, groups.clone()));
+        rows.iter().for_each(|(inputs, label)| self.push_row(inputs, 0, (*label, 1.0), groups.clone()));
         self.person_rows.push(self.labels.len());
     }
 
     /// Adds one person with their examples of any prediction.
     ///
     /// # Panics
-    /// As [`Examples::push_person`].
+    /// As [`Examples::push_person`]; a weight that is not above 0 and at most 1.
     pub fn push_examples(&mut self, examples: Vec<Example>) {
-        for Example { inputs, output, label, groups } in examples {
-            self.push_row(&inputs, output, label, groups);
+        for Example { inputs, output, label, weight, groups } in examples {
+            self.push_row(&inputs, output, (label, weight), groups);
         }
         self.person_rows.push(self.labels.len());
     }
@@ -77,16 +81,19 @@ impl Examples {
     /// As [`Examples::push_person`]; a person that `other` does not have.
     pub fn push_from(&mut self, other: &Self, person: usize) {
         for row in other.rows_of(person) {
-            self.push_row(other.row(row), other.output(row), other.label(row), other.groups_of(row).to_vec());
+            let outcome = (other.label(row), other.weight(row));
+            self.push_row(other.row(row), other.output(row), outcome, other.groups_of(row).to_vec());
         }
         self.person_rows.push(self.labels.len());
     }
 
-    fn push_row(&mut self, inputs: &[f32], output: u8, label: f32, groups: Vec<u16>) {
+    fn push_row(&mut self, inputs: &[f32], output: u8, (label, weight): (f32, f32), groups: Vec<u16>) {
         assert_eq!(inputs.len(), self.width, "a row has the study's width");
+        assert!(weight > 0.0 && weight <= 1.0, "nobody counts for more than one");
         self.inputs.extend_from_slice(inputs);
         self.outputs.push(output);
         self.labels.push(label);
+        self.weights.push(weight);
         self.groups.push(groups);
     }
 
@@ -132,6 +139,12 @@ impl Examples {
         self.labels[row]
     }
 
+    /// How much one row counts, above 0 and at most 1.
+    #[must_use]
+    pub fn weight(&self, row: usize) -> f32 {
+        self.weights[row]
+    }
+
     /// The prediction that one row is an example of.
     #[must_use]
     pub fn output(&self, row: usize) -> u8 {
@@ -159,6 +172,7 @@ impl Examples {
         self.inputs.extend_from_slice(&other.inputs);
         self.outputs.extend_from_slice(&other.outputs);
         self.labels.extend_from_slice(&other.labels);
+        self.weights.extend_from_slice(&other.weights);
         self.person_rows.extend(other.person_rows.iter().skip(1).map(|row| row + offset));
         self.groups.extend(other.groups.iter().cloned());
     }

@@ -19,7 +19,7 @@ use crate::cli::Output;
 use crate::metrics::Of;
 use crate::operator::CommandError;
 use clap::Args;
-use consilium_common::evaluation::exact::{self, Exact};
+use consilium_common::evaluation::exact::{self, Exact, Scored};
 use consilium_common::examples::{ExampleFile, Examples};
 use consilium_common::id::SiteName;
 use consilium_common::model::Architecture;
@@ -264,17 +264,25 @@ fn pool(
 fn judge(study: &Study, name: &str, parameters: &[f32], people: &Examples) -> Vec<Reference> {
     let probabilities = probabilities(&study.architecture(), parameters, people);
     let of_one = |(output, predicted): (u8, &Predicted)| {
-        let rows: Vec<usize> = people.rows_for(output).collect();
-        let own: Vec<f64> = rows.iter().map(|&row| probabilities[row]).collect();
-        let outcomes: Vec<bool> = rows.iter().map(|&row| people.label(row) > 0.5).collect();
+        let own = scored(people, &probabilities, output);
         Reference {
             name: name.to_owned(),
             of: Of::prediction(study, predicted),
-            exact: exact::exact(&own, &outcomes, study.evaluation.level),
-            roc: exact::roc(&own, &outcomes),
+            exact: exact::exact(&own, study.evaluation.level),
+            roc: exact::roc(&own),
         }
     };
     (0_u8..).zip(&study.predicted()).map(of_one).collect()
+}
+
+/// The examples of one prediction.
+fn scored(people: &Examples, probabilities: &[f64], output: u8) -> Vec<Scored> {
+    let one = |row: usize| Scored {
+        probability: probabilities[row],
+        outcome: people.label(row) > 0.5,
+        weight: f64::from(people.weight(row)),
+    };
+    people.rows_for(output).map(one).collect()
 }
 
 /// Of every example, for its own prediction.

@@ -4,12 +4,23 @@
 use super::calibration;
 use super::normal;
 
-/// Metrics of a list of predictions and outcomes.
+/// What was predicted for somebody, and what became of them.
+#[derive(Clone, Copy, PartialEq)] // No `Debug`: a patient's data.
+pub struct Scored {
+    /// What was predicted.
+    pub probability: f64,
+    /// Whether the outcome happened.
+    pub outcome: bool,
+    /// How much it counts, above 0: as [`crate::examples::Example::weight`].
+    pub weight: f64,
+}
+
+/// Metrics of a list of predictions and outcomes, each by its weight.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Exact {
     /// Area under the ROC curve by mid-ranks: equal predictions count half.
     pub auroc: f64,
-    /// Its interval, normal with the variance of DeLong et al. (Biometrics 44, 1988), within [0, 1].
+    /// Its interval, normal with the variance of DeLong et al. (Biometrics 44, 1988), people by their weights, within [0, 1].
     pub auroc_interval: (f64, f64),
     /// Average precision: Σ (recall_k − recall_{k−1})·precision_k over distinct predictions.
     pub auprc: f64,
@@ -29,36 +40,35 @@ pub struct Exact {
 /// A logit is taken of a prediction at least this far from 0 and 1.
 const PROBABILITY_MIN: f64 = 1e-12;
 
-/// The metrics of `probabilities`, one outcome each, with an AUROC interval at `level`. `None`
-/// without at least one event and one non-event, or when a probability is not in [0, 1].
+/// The metrics of `people`, with an AUROC interval at `level`. `None` without at least one event and one
+/// non-event, or when a probability is not in [0, 1].
 ///
 /// # Privacy
 /// None: the result depends on exact scores. It may stay at the site, or describe tables that are
 /// the user's to read.
-///
-/// # Panics
-/// Lists of different length, which is a bug of the caller.
 #[must_use]
-pub fn exact(probabilities: &[f64], outcomes: &[bool], level: f64) -> Option<Exact> {
-    assert_eq!(probabilities.len(), outcomes.len(), "one outcome per prediction");
-    let people = probabilities.len() as f64;
-    let events = outcomes.iter().filter(|outcome| **outcome).count();
-    if events == 0 || events == outcomes.len() || probabilities.iter().any(|p| !(0.0..=1.0).contains(p)) {
+pub fn exact(people: &[Scored], level: f64) -> Option<Exact> {
+    if !is_defined(people) {
         return None;
     }
-    let pairs = || probabilities.iter().zip(outcomes).map(|(p, outcome)| (*p, f64::from(u8::from(*outcome))));
-    let (auroc, error) = delong(probabilities, outcomes);
+    let total: f64 = people.iter().map(|one| one.weight).sum();
+    let mean = |of: fn(f64, f64) -> f64| {
+        people.iter().map(|one| one.weight * of(one.probability, one.label())).sum::<f64>() / total
+    };
+    let (auroc, error) = delong(people);
     let reach = error * normal::quantile(f64::midpoint(1.0, level));
-    let rows: Vec<(f64, f64, f64)> = pairs()
-        .map(|(p, y)| (calibration::logit(p.clamp(PROBABILITY_MIN, 1.0 - PROBABILITY_MIN)), 1.0 - y, y))
-        .collect();
+    let row = |one: &Scored| {
+        let within = one.probability.clamp(PROBABILITY_MIN, 1.0 - PROBABILITY_MIN);
+        (calibration::logit(within), one.weight * (1.0 - one.label()), one.weight * one.label())
+    };
+    let rows: Vec<(f64, f64, f64)> = people.iter().map(row).collect();
     Some(Exact {
         auroc,
         auroc_interval: ((auroc - reach).max(0.0), (auroc + reach).min(1.0)),
-        auprc: average_precision(probabilities, outcomes),
-        brier: pairs().map(|(p, y)| (y - p) * (y - p)).sum::<f64>() / people,
-        accuracy: pairs().filter(|(p, y)| (*p >= 0.5) == (*y == 1.0)).count() as f64 / people,
-        calibration_in_the_large: pairs().map(|(p, y)| y - p).sum::<f64>() / people,
+        auprc: average_precision(people),
+        brier: mean(|p, y| (y - p) * (y - p)),
+        accuracy: mean(|p, y| f64::from(u8::from((p >= 0.5) == (y == 1.0)))),
+        calibration_in_the_large: mean(|p, y| y - p),
         calibration_intercept: calibration::intercept(&rows),
         calibration_slope: calibration::line(&rows).map(|(_, slope)| slope),
     })
@@ -69,16 +79,20 @@ pub fn exact(probabilities: &[f64], outcomes: &[bool], level: f64) -> Option<Exa
 ///
 /// # Privacy
 /// None: as [`exact`].
-///
-/// # Panics
-/// Lists of different length, which is a bug of the caller.
 #[must_use]
-pub fn auroc(probabilities: &[f64], outcomes: &[bool]) -> Option<f64> {
-    assert_eq!(probabilities.len(), outcomes.len(), "one outcome per prediction");
-    let events = outcomes.iter().filter(|outcome| **outcome).count();
-    let defined = events > 0 && events < outcomes.len();
-    let defined = defined && probabilities.iter().all(|p| (0.0..=1.0).contains(p));
-    defined.then(|| delong(probabilities, outcomes).0)
+pub fn auroc(people: &[Scored]) -> Option<f64> {
+    is_defined(people).then(|| delong(people).0)
+}
+
+impl Scored {
+    fn label(&self) -> f64 {
+        f64::from(u8::from(self.outcome))
+    }
+}
+
+fn is_defined(people: &[Scored]) -> bool {
+    let has = |outcome| people.iter().any(|one| one.outcome == outcome);
+    has(true) && has(false) && people.iter().all(|one| (0.0..=1.0).contains(&one.probability))
 }
 
 /// The least step of a drawn curve, in either direction.
@@ -89,29 +103,25 @@ const CURVE_STEP: f64 = 0.01;
 ///
 /// # Privacy
 /// None: as [`exact`].
-///
-/// # Panics
-/// Lists of different length, which is a bug of the caller.
 #[must_use]
-pub fn roc(probabilities: &[f64], outcomes: &[bool]) -> Vec<(f64, f64)> {
-    assert_eq!(probabilities.len(), outcomes.len(), "one outcome per prediction");
-    let events = outcomes.iter().filter(|outcome| **outcome).count();
-    let others = outcomes.len() - events;
-    if events == 0 || others == 0 || probabilities.iter().any(|p| p.is_nan()) {
+pub fn roc(people: &[Scored]) -> Vec<(f64, f64)> {
+    let weights = |outcome| weight_of(people.iter().filter(move |one| one.outcome == outcome));
+    let (events, others) = (weights(true), weights(false));
+    if events == 0.0 || others == 0.0 || people.iter().any(|one| one.probability.is_nan()) {
         return vec![];
     }
-    let mut order: Vec<usize> = (0..probabilities.len()).collect();
-    order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
-    let (mut with, mut without) = (0, 0);
+    let order = from_the_highest(people);
+    let (mut with, mut without) = (0.0, 0.0);
     let mut points = vec![(0.0, 0.0)];
     let mut last = (0.0, 0.0);
-    for tied in order.chunk_by(|a, b| probabilities[*a] == probabilities[*b]) {
-        let found = tied.iter().filter(|person| outcomes[**person]).count();
-        with += found;
-        without += tied.len() - found;
-        let point = (without as f64 / others as f64, with as f64 / events as f64);
+    let mut left = order.len();
+    for tied in order.chunk_by(|a, b| a.probability == b.probability) {
+        with += weight_of(tied.iter().filter(|one| one.outcome));
+        without += weight_of(tied.iter().filter(|one| !one.outcome));
+        left -= tied.len();
+        let point = if left == 0 { (1.0, 1.0) } else { (without / others, with / events) };
         let moved: f64 = f64::max(point.0 - last.0, point.1 - last.1);
-        if moved >= CURVE_STEP || point == (1.0, 1.0) {
+        if moved >= CURVE_STEP || left == 0 {
             points.push(point);
             last = point;
         }
@@ -119,43 +129,62 @@ pub fn roc(probabilities: &[f64], outcomes: &[bool]) -> Vec<(f64, f64)> {
     points
 }
 
+fn weight_of<'a>(people: impl Iterator<Item = &'a Scored>) -> f64 {
+    people.map(|one| one.weight).sum()
+}
+
+fn from_the_highest(people: &[Scored]) -> Vec<Scored> {
+    let mut order = people.to_vec();
+    order.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+    order
+}
+
 /// AUROC and its standard error, in O(n log n) by mid-ranks (Sun and Xu, IEEE Signal Process.
 /// Lett. 21, 2014): each person's share of the other outcome's people below them.
-fn delong(probabilities: &[f64], outcomes: &[bool]) -> (f64, f64) {
-    let of = |wanted: bool| -> Vec<f64> {
-        let mut scores: Vec<f64> =
-            probabilities.iter().zip(outcomes).filter(|pair| *pair.1 == wanted).map(|pair| *pair.0).collect();
-        scores.sort_by(f64::total_cmp);
+fn delong(people: &[Scored]) -> (f64, f64) {
+    let of = |wanted: bool| -> Vec<(f64, f64)> {
+        let own = people.iter().filter(|one| one.outcome == wanted);
+        let mut scores: Vec<(f64, f64)> = own.map(|one| (one.probability, one.weight)).collect();
+        scores.sort_by(|a, b| a.0.total_cmp(&b.0));
         scores
     };
     let (with, without) = (of(true), of(false));
-    let shares = |scores: &[f64], among: &[f64]| -> Vec<f64> {
-        let share = |score: &f64| {
-            let below = among.partition_point(|other| other < score);
-            let up_to = among.partition_point(|other| other <= score);
-            (below + up_to) as f64 / 2.0 / among.len() as f64
+    let total = |scores: &[(f64, f64)]| scores.iter().map(|(_, weight)| weight).sum::<f64>();
+    // For each its share of `among` below it, ties as one half.
+    let shares = |scores: &[(f64, f64)], among: &[(f64, f64)]| -> Vec<f64> {
+        let mut up_to_each = vec![0.0];
+        for (_, weight) in among {
+            up_to_each.push(up_to_each.last().expect("starts with 0") + weight);
+        }
+        let share = |(score, _): &(f64, f64)| {
+            let below = among.partition_point(|(other, _)| other < score);
+            let up_to = among.partition_point(|(other, _)| other <= score);
+            (up_to_each[below] + up_to_each[up_to]) / 2.0 / up_to_each[among.len()]
         };
         scores.iter().map(share).collect()
     };
     let (of_with, of_without) = (shares(&with, &without), shares(&without, &with));
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let variance_of_mean = |values: &[f64]| {
-        let (centre, n) = (mean(values), values.len() as f64);
-        values.iter().map(|v| (v - centre) * (v - centre)).sum::<f64>() / ((n - 1.0).max(1.0) * n)
+    let mean = |values: &[f64], scores: &[(f64, f64)]| {
+        values.iter().zip(scores).map(|(value, (_, weight))| weight * value).sum::<f64>() / total(scores)
     };
-    (mean(&of_with), (variance_of_mean(&of_with) + variance_of_mean(&of_without)).sqrt())
+    let variance_of_mean = |values: &[f64], scores: &[(f64, f64)]| {
+        let (centre, n, total) = (mean(values, scores), values.len() as f64, total(scores));
+        let squares =
+            values.iter().zip(scores).map(|(value, (_, weight))| (weight * (value - centre)).powi(2));
+        squares.sum::<f64>() / (total * total) * n / (n - 1.0).max(1.0)
+    };
+    let variance = variance_of_mean(&of_with, &with) + variance_of_mean(&of_without, &without);
+    (mean(&of_with, &with), variance.sqrt())
 }
 
-fn average_precision(probabilities: &[f64], outcomes: &[bool]) -> f64 {
-    let mut order: Vec<usize> = (0..probabilities.len()).collect();
-    order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
-    let (mut right, mut area) = (0.0, 0.0);
-    let mut seen = 0;
-    for tied in order.chunk_by(|a, b| probabilities[*a] == probabilities[*b]) {
-        let with = tied.iter().filter(|person| outcomes[**person]).count() as f64;
+fn average_precision(people: &[Scored]) -> f64 {
+    let order = from_the_highest(people);
+    let (mut right, mut seen, mut area) = (0.0, 0.0, 0.0);
+    for tied in order.chunk_by(|a, b| a.probability == b.probability) {
+        let with = weight_of(tied.iter().filter(|one| one.outcome));
         right += with;
-        seen += tied.len();
-        area += with * right / seen as f64;
+        seen += weight_of(tied.iter());
+        area += with * right / seen;
     }
     area / right
 }
@@ -169,6 +198,7 @@ mod tests {
         name: String,
         probabilities: Vec<f64>,
         outcomes: Vec<u8>,
+        weights: Vec<f64>,
         auroc: f64,
         auroc_se: f64,
         average_precision: f64,
@@ -179,14 +209,22 @@ mod tests {
         calibration_slope: f64,
     }
 
+    /// Everybody counts 1.
+    fn scored(probabilities: &[f64], outcomes: &[bool]) -> Vec<Scored> {
+        let one = |(&probability, &outcome)| Scored { probability, outcome, weight: 1.0 };
+        probabilities.iter().zip(outcomes).map(one).collect()
+    }
+
     #[test]
     fn scikit_learn_agrees() {
         let cases: Vec<Case> =
             serde_json::from_str(include_str!("../../../tests/vectors/metrics/sklearn.json")).expect("JSON");
-        assert_eq!(cases.len(), 5);
+        assert_eq!(cases.len(), 7);
         for case in cases {
             let outcomes: Vec<bool> = case.outcomes.iter().map(|y| *y == 1).collect();
-            let ours = exact(&case.probabilities, &outcomes, 0.95).expect("both outcomes");
+            let mut people = scored(&case.probabilities, &outcomes);
+            people.iter_mut().zip(&case.weights).for_each(|(one, weight)| one.weight = *weight);
+            let ours = exact(&people, 0.95).expect("both outcomes");
             let check = |what, ours: f64, theirs: f64, tolerance: f64| {
                 assert!((ours - theirs).abs() < tolerance, "{} {what}: {ours} {theirs}", case.name);
             };
@@ -206,7 +244,7 @@ mod tests {
     #[test]
     fn roc_curves() {
         fn check(probabilities: &[f64], outcomes: &[bool], expected: &[(f64, f64)]) {
-            assert_eq!(roc(probabilities, outcomes), expected, "{probabilities:?}");
+            assert_eq!(roc(&scored(probabilities, outcomes)), expected, "{probabilities:?}");
         }
         check(&[0.1, 0.2], &[true, true], &[]);
         check(&[0.1, f64::NAN], &[true, false], &[]);
@@ -220,15 +258,16 @@ mod tests {
         // Thinned: 2000 people, at most 200 steps.
         let scores: Vec<f64> = (0..2000).map(f64::from).map(|i| i / 2000.0).collect();
         let outcomes: Vec<bool> = (0..2000).map(|i| i % 3 == 0).collect();
-        assert!((100..=202).contains(&roc(&scores, &outcomes).len()));
+        assert!((100..=202).contains(&roc(&scored(&scores, &outcomes)).len()));
     }
 
     #[test]
     fn what_has_no_metrics() {
         fn check(probabilities: &[f64], outcomes: &[bool], some: bool) {
-            let metrics = exact(probabilities, outcomes, 0.95);
+            let people = scored(probabilities, outcomes);
+            let metrics = exact(&people, 0.95);
             assert_eq!(metrics.is_some(), some, "{probabilities:?}");
-            assert_eq!(auroc(probabilities, outcomes), metrics.map(|metrics| metrics.auroc));
+            assert_eq!(auroc(&people), metrics.map(|metrics| metrics.auroc));
         }
         check(&[], &[], false);
         check(&[0.5], &[true], false);
@@ -236,7 +275,8 @@ mod tests {
         check(&[0.5, f64::NAN], &[true, false], false);
         check(&[0.5, 1.5], &[true, false], false);
         check(&[0.0, 1.0], &[false, true], true);
-        let perfect = exact(&[0.0, 0.1, 0.9, 1.0], &[false, false, true, true], 0.95).expect("both");
+        let perfect = scored(&[0.0, 0.1, 0.9, 1.0], &[false, false, true, true]);
+        let perfect = exact(&perfect, 0.95).expect("both");
         assert_eq!((perfect.auroc, perfect.auprc, perfect.calibration_slope), (1.0, 1.0, None));
     }
 }

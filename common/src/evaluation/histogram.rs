@@ -121,8 +121,8 @@ pub fn groupings(study: &Study) -> Vec<Grouping> {
 ///
 /// # Privacy
 /// Unit: one person, all their examples. Neighbours: add or remove one person. Each of a person's
-/// m examples of the prediction adds ⌊2^16/m⌋ to one cell, so a person adds at most m·⌊2^16/m⌋ ≤ 2^16 in L1, hence
-/// in L2: the sensitivity of the whole vector is [`PERSON_UNITS`], over all groups together. A
+/// m examples of the prediction adds ⌊w·⌊2^16/m⌋⌋ to one cell, where its weight w is at most 1, so a person adds at most
+/// m·⌊2^16/m⌋ ≤ 2^16 in L1, hence in L2: the sensitivity of the whole vector is [`PERSON_UNITS`], over all groups together. A
 /// person's cells depend on that person, the model and the study alone. The result is private:
 /// nothing leaves before noise is added to every cell, those of empty groups included.
 ///
@@ -143,10 +143,17 @@ pub fn count(grouping: &Grouping, edges: &[f64], probabilities: &[f64], examples
                 continue;
             }
             let bin = edges.partition_point(|edge| *edge <= p);
-            cells[(group * 2 + usize::from(label == 1.0)) * bins + bin] += units;
+            cells[(group * 2 + usize::from(label == 1.0)) * bins + bin] +=
+                weighted(units, examples.weight(row));
         }
     }
     cells
+}
+
+/// `units`, at most 2^16, by a weight in (0, 1], rounded down: exact in `f64`, whose products of 17 and 24 bits are.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "at most 2^16")]
+fn weighted(units: i64, weight: f32) -> i64 {
+    (units as f64 * f64::from(weight)).floor() as i64
 }
 
 /// What a site releases for one grouping; its exact JSON bytes are what the ledger commits to.
@@ -172,6 +179,7 @@ pub struct Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::examples::Example;
     use crate::study::AttributeValues;
 
     fn attributes() -> Vec<Attribute> {
@@ -228,6 +236,23 @@ mod tests {
         check(1.1, 1.0, 0, None);
         check(0.2, 0.5, 0, None);
         check(0.2, f32::NAN, 0, None);
+    }
+
+    #[test]
+    fn an_example_counts_by_its_weight() {
+        fn check(rows: usize, weight: f32, expected: i64) {
+            let example = Example { inputs: vec![], output: 0, label: 1.0, weight, groups: vec![] };
+            let mut examples = Examples::new(0);
+            examples.push_examples(vec![example; rows]);
+            let cells = count(&Grouping::overall(), &[], &vec![0.5; rows], &examples);
+            assert_eq!(cells, [0, expected], "{rows} examples of {weight}");
+        }
+        check(1, 1.0, PERSON_UNITS);
+        check(1, 0.5, PERSON_UNITS / 2);
+        check(1, 0.333_333_34, 21_845);
+        check(1, f32::MIN_POSITIVE, 0);
+        check(3, 1.0, 3 * 21_845);
+        check(3, 0.75, 3 * 16_383);
     }
 
     #[test]

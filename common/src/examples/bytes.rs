@@ -1,11 +1,11 @@
 //! The byte form of examples: one form only for the same examples, so that a digest or commitment
 //! over it is one over them.
 //!
-//! Little-endian throughout; version 2 of a file:
+//! Little-endian throughout; version 3 of a file:
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 22 | `consilium-examples/2` and two line feeds |
+//! | 22 | `consilium-examples/3` and two line feeds |
 //! | 32 | SHA-256 of the study file that the examples were made under |
 //! | … | examples of training people |
 //! | … | examples of evaluation people |
@@ -22,14 +22,15 @@
 //! | 2 × attributes × examples | value index in each attribute, row by row |
 //! | examples | which prediction each is for |
 //! | examples | outcomes, each 0 or 1 |
+//! | 4 × examples | how much each counts, `f32`, above 0 and at most 1 |
 //! | 4 × inputs × examples | inputs, `f32`, row by row |
 
 use super::Examples;
 use crate::id::Digest;
 use std::io::{self, Write};
 
-/// What a version 2 file starts with.
-pub const MAGIC: &[u8; 22] = b"consilium-examples/2\n\n";
+/// What a version 3 file starts with.
+pub const MAGIC: &[u8; 22] = b"consilium-examples/3\n\n";
 /// Most inputs per example that are read back.
 const WIDTH_MAX: usize = 1 << 20;
 
@@ -85,8 +86,8 @@ impl ExampleFile {
     /// Anything but exactly what [`ExampleFile::to_bytes`] makes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidExamples> {
         let mut rest = bytes;
-        if take::<22>(&mut rest, "a file of version 2")? != *MAGIC {
-            return Err(InvalidExamples { expected: "a file of version 2" });
+        if take::<22>(&mut rest, "a file of version 3")? != *MAGIC {
+            return Err(InvalidExamples { expected: "a file of version 3" });
         }
         let study = Digest::from_bytes(take(&mut rest, "the study's digest")?);
         let training = Examples::read(&mut rest)?;
@@ -137,6 +138,9 @@ impl Examples {
         out.write_all(&self.outputs)?;
         for &label in &self.labels {
             out.write_all(&[u8::from(label > 0.5)])?;
+        }
+        for weight in &self.weights {
+            out.write_all(&weight.to_le_bytes())?;
         }
         for input in &self.inputs {
             out.write_all(&input.to_le_bytes())?;
@@ -191,12 +195,16 @@ impl Examples {
             _ => Err(InvalidExamples { expected: "outcomes of 0 or 1" }),
         };
         let labels = items(rest, len, "outcomes")?.map(outcome).collect::<Result<Vec<f32>, _>>()?;
+        let weights: Vec<f32> = items(rest, len, "weights")?.map(f32::from_le_bytes).collect();
+        if !weights.iter().all(|&weight| weight > 0.0 && weight <= 1.0) {
+            return Err(InvalidExamples { expected: "weights above 0 and at most 1" });
+        }
         let cells = len.checked_mul(width).ok_or(InvalidExamples { expected: "inputs" })?;
         let inputs: Vec<f32> = items(rest, cells, "inputs")?.map(f32::from_le_bytes).collect();
         if !inputs.iter().all(|input| input.is_finite()) {
             return Err(InvalidExamples { expected: "finite inputs" });
         }
-        Ok(Self { width, inputs, outputs, labels, person_rows, groups })
+        Ok(Self { width, inputs, outputs, labels, weights, person_rows, groups })
     }
 }
 
@@ -229,8 +237,8 @@ mod tests {
         let mut training = Examples::new(2);
         training.push_person(&[(vec![0.5, -1.0], 1.0), (vec![0.25, 0.0], 0.0)], vec![0, 7]);
         training.push_examples(vec![
-            Example { inputs: vec![0.0, 0.5], output: 0, label: 1.0, groups: vec![3, 3] },
-            Example { inputs: vec![0.5, 0.5], output: 3, label: 0.0, groups: vec![4, 3] },
+            Example { inputs: vec![0.0, 0.5], output: 0, label: 1.0, weight: 1.0, groups: vec![3, 3] },
+            Example { inputs: vec![0.5, 0.5], output: 3, label: 0.0, weight: 0.75, groups: vec![4, 3] },
         ]);
         training.push_person(&[], vec![1, 300]);
         let mut evaluation = Examples::new(2);
@@ -261,6 +269,7 @@ mod tests {
             &[2, 1],
             &[0],
             &[1],
+            &[0, 0, 0x80, 0x3f],
             &[0, 0, 0, 0x3f],
         ]
         .concat();

@@ -300,12 +300,51 @@ pub enum PriorOutcome {
 }
 
 /// What becomes of people whose observation ends within the time at risk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ShortFollowUp {
     /// No example of theirs.
     Drop,
     /// An example if the outcome happened before, as PatientLevelPrediction's `includeAllOutcomes`.
     KeepIfOutcome,
+    /// An example if the outcome, or a competing death, happened before; who is known counts for those like them who
+    /// were lost, by inverse probability of censoring (Graf et al., Statistics in Medicine 18, 1999).
+    Weighted(Followed),
+}
+
+/// Which share of people is still observed so many days after the prediction: a published curve, since one that is
+/// computed from the data would make each person's example depend on everybody's record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Followed {
+    /// Day, from 1 on and rising, and share in (0, 1], never rising. Straight lines between, from 1 on day 0; the last
+    /// point holds beyond it.
+    pub points: Vec<(u32, f64)>,
+}
+
+impl Followed {
+    /// The share on a day.
+    #[must_use]
+    pub fn share(&self, day: u32) -> f64 {
+        let mut before = (0, 1.0);
+        for &(at, share) in &self.points {
+            if day <= at {
+                let part = f64::from(day - before.0) / f64::from(at - before.0);
+                return before.1 + part * (share - before.1);
+            }
+            before = (at, share);
+        }
+        before.1
+    }
+
+    /// How much somebody counts of whom all was known on `day`, up to `horizon`: the share on the day of the horizon by
+    /// that on theirs, so that whoever was observed to the end counts 1 and nobody more.
+    ///
+    /// # Privacy
+    /// In (0, 1], of this person's own record and the study alone.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "examples are in f32")]
+    pub fn weight(&self, day: u32, horizon: u32) -> f32 {
+        (self.share(horizon) / self.share(day.min(horizon))) as f32
+    }
 }
 
 /// What a death before the outcome is, where deaths are no outcome themselves.

@@ -19,7 +19,8 @@ pub(super) fn people(examples: &Examples) -> Cow<'_, Examples> {
     let mut records = Examples::new(examples.width());
     for row in 0..examples.len() {
         let (inputs, output, label) = (examples.row(row).to_vec(), examples.output(row), examples.label(row));
-        records.push_examples(vec![Example { inputs, output, label, groups: vec![] }]);
+        let weight = examples.weight(row);
+        records.push_examples(vec![Example { inputs, output, label, weight, groups: vec![] }]);
     }
     Cow::Owned(records)
 }

@@ -22,19 +22,22 @@ struct LayerTensors {
     bias: Tensor<2>,
 }
 
-/// One block of rows on their way in: inputs `[BLOCK, inputs]`, and for each which output has an outcome, and
-/// which: `[BLOCK]`.
+/// One block of rows on their way in: inputs `[BLOCK, inputs]`, and for each which output has an outcome, which,
+/// and how much it counts: `[BLOCK]`.
 pub(super) struct Block {
     width: usize,
     inputs: Vec<f32>,
     outputs: Vec<u8>,
     labels: Vec<f32>,
+    weights: Vec<f32>,
 }
 
 impl Block {
     /// All zero.
     pub(super) fn new(width: usize) -> Self {
-        Self { width, inputs: vec![0.0; BLOCK * width], outputs: vec![0; BLOCK], labels: vec![0.0; BLOCK] }
+        let zeros = || vec![0.0; BLOCK];
+        let inputs = vec![0.0; BLOCK * width];
+        Self { width, inputs, outputs: vec![0; BLOCK], labels: zeros(), weights: zeros() }
     }
 
     /// All zero again.
@@ -42,18 +45,21 @@ impl Block {
         self.inputs.fill(0.0);
         self.outputs.fill(0);
         self.labels.fill(0.0);
+        self.weights.fill(0.0);
     }
 
     /// Puts a row at a position.
-    pub(super) fn set(&mut self, slot: usize, inputs: &[f32], output: u8, label: f32) {
+    pub(super) fn set(&mut self, slot: usize, inputs: &[f32], output: u8, label: f32, weight: f32) {
         self.inputs[slot * self.width..(slot + 1) * self.width].copy_from_slice(inputs);
         self.outputs[slot] = output;
         self.labels[slot] = label;
+        self.weights[slot] = weight;
     }
 
     /// Puts a row of `examples` at a position.
     pub(super) fn set_row(&mut self, slot: usize, examples: &Examples, row: usize) {
-        self.set(slot, examples.row(row), examples.output(row), examples.label(row));
+        let (output, label, weight) = (examples.output(row), examples.label(row), examples.weight(row));
+        self.set(slot, examples.row(row), output, label, weight);
     }
 
     /// Which output the row at a position has an outcome for.
@@ -105,8 +111,8 @@ impl Network {
         own_logits(block, &values(rows.matmul(last.weight.clone()) + last.bias.clone()))
     }
 
-    /// Forward and backward of binary cross-entropy on the logit of each row's own output, each row for itself;
-    /// its other outputs have the delta 0.
+    /// Forward and backward of binary cross-entropy on the logit of each row's own output, by how much the row
+    /// counts, each row for itself; its other outputs have the delta 0.
     ///
     /// Weights enter as constants. Each hidden layer's bias, expanded to the block and made a leaf,
     /// is the probe whose gradient is that layer's deltas: one backward pass yields the deltas of
@@ -126,7 +132,7 @@ impl Network {
         let logits = own_logits(block, &values(output.clone().inner()));
         let mut seed = vec![0.0; BLOCK * last.outputs];
         for (slot, (&logit, &label)) in logits.iter().zip(&block.labels).enumerate() {
-            seed[slot * last.outputs + block.output(slot)] = output_delta(logit, label);
+            seed[slot * last.outputs + block.output(slot)] = block.weights[slot] * output_delta(logit, label);
         }
         let mut deltas = Vec::with_capacity(self.layers.len());
         if !probes.is_empty() {
@@ -156,12 +162,12 @@ impl Network {
         for output in 0..outputs {
             let mut block = Block::new(self.inputs);
             for slot in 0..BLOCK {
-                block.set(slot, &pattern, output, 1.0);
+                block.set(slot, &pattern, output, 1.0, 1.0);
             }
             let everywhere = self.trace(&block);
             let expected = everywhere.row_bits(0);
             for slot in (1..BLOCK).step_by(2) {
-                block.set(slot, &poison, (output + 1) % outputs, 1.0);
+                block.set(slot, &poison, (output + 1) % outputs, 1.0, 1.0);
             }
             let between = self.trace(&block);
             for slot in 0..BLOCK {

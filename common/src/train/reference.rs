@@ -144,7 +144,8 @@ impl<'a> Objective<'a> {
             }
             let trace = network.trace(&block);
             for (slot, row) in rows.enumerate() {
-                sum.add_row(&trace, slot, weights[row]);
+                // The trace has how much the row counts in it already.
+                sum.add_row(&trace, slot, weights[row] / f64::from(self.examples.weight(row)));
                 if weights[row] > 0.0 {
                     loss += weights[row] * cross_entropy(trace.logits[slot], self.examples.label(row));
                 }
@@ -162,8 +163,8 @@ impl<'a> Objective<'a> {
     }
 }
 
-/// For each row, its share of the mean of its prediction: 1 / (people with examples of it × the person's rows of it);
-/// 0 for a person with a number that is not finite.
+/// For each row, its share of the mean of its prediction: how much it counts / (people with examples of it × the
+/// person's rows of it); 0 for a person with a number that is not finite.
 #[expect(clippy::cast_precision_loss, reason = "counts are below 2^53")]
 fn person_weights(examples: &Examples) -> Vec<f64> {
     let finite = |row: usize| {
@@ -182,7 +183,7 @@ fn person_weights(examples: &Examples) -> Vec<f64> {
             if rows.clone().find(own) == Some(row) {
                 people[usize::from(examples.output(row))] += 1.0;
             }
-            weights[row] = 1.0 / rows.clone().filter(own).count() as f64;
+            weights[row] = f64::from(examples.weight(row)) / rows.clone().filter(own).count() as f64;
         }
     }
     for (row, weight) in weights.iter_mut().enumerate().filter(|(_, weight)| **weight > 0.0) {

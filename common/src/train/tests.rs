@@ -46,6 +46,7 @@ impl Draw {
                     inputs,
                     output,
                     label,
+                    weight: 1.0,
                     groups: vec![],
                 }));
             }
@@ -240,7 +241,7 @@ fn bits_rule() {
         for person in 0..2 * BLOCK {
             let (inputs, label) = draw.row(inputs);
             let output = u8::try_from(person % architecture.outputs).expect("few");
-            examples.push_examples(vec![Example { inputs, output, label, groups: vec![] }]);
+            examples.push_examples(vec![Example { inputs, output, label, weight: 1.0, groups: vec![] }]);
         }
         examples.push_person(&[(vec![f32::NAN; inputs], 1.0)], vec![]);
         let nan = 2 * BLOCK;
@@ -354,6 +355,31 @@ fn one_person_moves_the_sum_by_at_most_s() {
     check(500, &[256, 128], &[1; 64], 1, 0.1);
 }
 
+#[test]
+fn an_example_pulls_by_its_weight() {
+    let mut draw = Draw::new(8);
+    let architecture = with_outputs(5, &[4], 1);
+    let parameters = draw.parameters(&architecture);
+    let (inputs, label) = draw.row(5);
+    let lattice = Lattice::for_dimension(architecture.parameters());
+    let sum = |weight| {
+        let mut examples = Examples::new(5);
+        examples.push_examples(vec![Example {
+            inputs: inputs.clone(),
+            output: 0,
+            label,
+            weight,
+            groups: vec![],
+        }]);
+        // Nobody's gradient is that long: nothing is clipped.
+        clipped_sum(&architecture, &parameters, &examples, &[0], 1e3, &lattice, 0)
+    };
+    for (whole, half) in sum(1.0).into_iter().zip(sum(0.5)) {
+        assert!((whole - 2 * half).abs() <= 2, "{whole} {half}");
+    }
+    assert!(sum(0.5).iter().any(|&value| value.abs() > 4), "there is a gradient");
+}
+
 /// With several predictions a person's gradient is a sum of several, clipped as one.
 #[test]
 fn one_person_with_several_predictions_moves_the_sum_by_at_most_s() {
@@ -366,7 +392,7 @@ fn one_person_with_several_predictions_moves_the_sum_by_at_most_s() {
         let mut surprising = Vec::new();
         for (output, &rows) in (0_u8..).zip(rows) {
             let mut unlikely = Examples::new(9);
-            let example = Example { inputs: inputs.clone(), output, label: 0.0, groups: vec![] };
+            let example = Example { inputs: inputs.clone(), output, label: 0.0, weight: 1.0, groups: vec![] };
             unlikely.push_examples(vec![example.clone()]);
             let label = f32::from(u8::from(logits(&architecture, &parameters, &unlikely)[0] < 0.0));
             surprising.extend((0..rows).map(|_| Example { label, ..example.clone() }));

@@ -214,9 +214,8 @@ pub(super) fn auroc(
     let outputs = u8::try_from(architecture.outputs).expect("a study has a few predictions");
     let mut sum = 0.0;
     for output in 0..outputs {
-        let own: Vec<f64> = people.rows_for(output).map(|row| probabilities[row]).collect();
-        let outcomes: Vec<bool> = people.rows_for(output).map(|row| people.label(row) > 0.5).collect();
-        sum += exact::auroc(&own, &outcomes).ok_or_else(|| {
+        let own = super::scored(people, &probabilities, output);
+        sum += exact::auroc(&own).ok_or_else(|| {
             CommandError::input("AUROC needs people of both outcomes among those who are judged")
         })?;
     }

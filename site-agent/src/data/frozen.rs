@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 /// Longest description of a snapshot, bytes.
 const ABOUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-const SCHEMA: &str = "snapshot/2";
+const SCHEMA: &str = "snapshot/3";
 
 /// What a snapshot is of. For the site's own screen: the source's release tells of data.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

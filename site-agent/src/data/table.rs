@@ -367,7 +367,13 @@ impl<'a> Load<'a> {
         summary.people += 1;
         let labelled = (0_u8..).zip(&outcomes).filter_map(|(output, label)| Some((output, (*label)?)));
         let own: Vec<Example> = labelled
-            .map(|(output, label)| Example { inputs: inputs.clone(), output, label, groups: groups.clone() })
+            .map(|(output, label)| Example {
+                inputs: inputs.clone(),
+                output,
+                label,
+                weight: 1.0,
+                groups: groups.clone(),
+            })
             .collect();
         if own.is_empty() {
             summary.without_outcome += 1;

@@ -90,7 +90,9 @@ fn words(name: &str, records: &Records, task: &RecordTask, horizon: Option<u32>)
     };
     words.push(Some(match outcome.short_follow_up {
         ShortFollowUp::Drop => format!("followed to {end}: an example"),
-        ShortFollowUp::KeepIfOutcome => format!("followed to {end} or the outcome: an example"),
+        ShortFollowUp::KeepIfOutcome | ShortFollowUp::Weighted(_) => {
+            format!("followed to {end} or the outcome: an example")
+        }
     }));
     words.push(Some(format!("with the outcome {name}")));
     words

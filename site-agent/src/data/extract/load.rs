@@ -361,7 +361,7 @@ impl<'a> Extraction<'a> {
             // What is known of somebody does not depend on the horizon, and is made once.
             let mut known: Option<(Vec<f32>, Vec<u16>)> = None;
             for horizon in horizons {
-                let found = outcome::find(plan, task, horizon, &timeline, &asked);
+                let (found, weight) = outcome::find(plan, task, horizon, &timeline, &asked);
                 self.tallies[output].note_outcome(found);
                 if let Found::Known(happened) = found {
                     let (inputs, groups) = known.get_or_insert_with(|| {
@@ -380,6 +380,7 @@ impl<'a> Extraction<'a> {
                         inputs: inputs.clone(),
                         output: u8::try_from(output).expect("a study has a few predictions"),
                         label: if happened { 1.0 } else { 0.0 },
+                        weight,
                         groups: groups.clone(),
                     });
                 }

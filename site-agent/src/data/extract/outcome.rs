@@ -26,50 +26,61 @@ enum Risk {
     Stay(Option<Moment>),
 }
 
-/// What became of somebody by the last day of `horizon`. Only what lies within the stretch of observation of the
-/// index is known.
+/// What became of somebody by the last day of `horizon`, and how much their example counts, as
+/// [`Example::weight`](consilium_common::examples::Example::weight). Only what lies within the stretch of observation
+/// of the index is known.
 pub(super) fn find(
     plan: &Plan<'_>,
     task: &TaskPlan<'_>,
     horizon: Option<u32>,
     timeline: &Timeline<'_>,
     asked: &Asked<'_>,
-) -> Found {
+) -> (Found, f32) {
     let outcome = task.asks;
-    let Some(risk) = risk(task, horizon, timeline, asked) else { return Found::NothingAtRisk };
+    let Some(risk) = risk(task, horizon, timeline, asked) else { return (Found::NothingAtRisk, 1.0) };
     let events = || task.outcome.iter().flat_map(|wanted| timeline.of(*wanted));
     if outcome.prior == PriorOutcome::Remove && events().any(|event| timeline.start(event) <= asked.predict) {
-        return Found::Before;
+        return (Found::Before, 1.0);
     }
     let day = |event: &Event| event.time.day().epoch_days();
     let observed_to = asked.observed_to.min(plan.followup_to);
     let died = timeline.of(plan.deaths).map(day).min().filter(|died| *died <= observed_to);
     // Records from after a death are mistakes.
     let known_to = died.map_or(observed_to, |died| died.min(observed_to));
-    let mut happened = false;
+    let mut first: Option<i32> = None;
     let mut died_of_it = false;
     let mut is_death = false;
     let mut dead_before = false;
     for event in events().filter(|event| day(event) <= known_to) {
         let counts = risk.counts(timeline, asked, event);
         let of_death = event.domain == Domain::Death;
-        happened |= counts;
+        if counts {
+            first = Some(first.map_or(day(event), |first| first.min(day(event))));
+        }
         died_of_it |= counts && of_death;
         is_death |= of_death;
         dead_before |= of_death && risk.is_before(timeline, asked, event);
-    }
-    if died_of_it {
-        return Found::Known(true);
     }
     // A death that is itself an outcome competes with nothing: it ends the observation.
     let ends_at_death = is_death || outcome.death == Death::Censoring;
     let followed_to = if ends_at_death { known_to } else { observed_to };
     let settled = died.is_some() && !ends_at_death;
     let complete = !dead_before && (settled || followed_to >= risk.last_day());
-    match (happened, complete, outcome.short_follow_up) {
-        (_, true, _) | (true, _, ShortFollowUp::KeepIfOutcome) => Found::Known(happened),
-        _ => Found::Lost,
+    let happened = first.is_some();
+    let is_known = died_of_it || complete || (happened && outcome.short_follow_up != ShortFollowUp::Drop);
+    if !is_known {
+        return (Found::Lost, 1.0);
     }
+    let weight = match (&outcome.short_follow_up, horizon) {
+        (ShortFollowUp::Weighted(followed), Some(horizon)) => {
+            // All was known with the outcome, or a death that settled it, else at the end.
+            let settled_on = first.or(died.filter(|_| settled));
+            let days = |on: i32| u32::try_from(on.saturating_sub(asked.predict.day())).unwrap_or(0);
+            followed.weight(settled_on.map_or(horizon, days), horizon)
+        }
+        _ => 1.0,
+    };
+    (Found::Known(happened), weight)
 }
 
 /// None where there is none.

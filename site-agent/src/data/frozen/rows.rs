@@ -1,8 +1,8 @@
 //! Examples and whose they are, person by person: training people, then evaluation people, each in their order.
 //!
 //! Little-endian: inputs per example (4), then for each role people (8) and for each person the id's length (4), the id,
-//! examples (4), of each example its prediction (1), the outcome (1), the inputs (4 each, `f32`), attributes (2) and the
-//! value index in each (2 each).
+//! examples (4), of each example its prediction (1), the outcome (1), how much it counts (4, `f32`), the inputs (4 each,
+//! `f32`), attributes (2) and the value index in each (2 each).
 
 use super::People;
 use crate::data::{Loaded, PersonIds};
@@ -32,6 +32,7 @@ fn write_role(out: &mut impl Write, examples: &Examples, ids: &PersonIds) -> io:
         bytes.extend(word(rows.len()));
         for row in rows {
             bytes.extend([examples.output(row), u8::from(examples.label(row) > 0.5)]);
+            bytes.extend(examples.weight(row).to_le_bytes());
             bytes.extend(examples.row(row).iter().flat_map(|input| input.to_le_bytes()));
             let groups = examples.groups_of(row);
             bytes.extend(u16::try_from(groups.len()).expect("a study has a few attributes").to_le_bytes());
@@ -86,13 +87,17 @@ fn read_role(
                 1 => 1.0,
                 _ => return Err(malformed("an outcome")),
             };
+            let weight = f32::from_le_bytes(bytes(input)?);
+            if !(weight > 0.0 && weight <= 1.0) {
+                return Err(malformed("a weight"));
+            }
             input.read_exact(&mut line)?;
             let groups = (0..u16::from_le_bytes(bytes(input)?))
                 .map(|_| Ok(u16::from_le_bytes(bytes(input)?)))
                 .collect::<io::Result<Vec<u16>>>()?;
             if !is_left_out {
                 let inputs = line.as_chunks::<4>().0.iter().map(|input| f32::from_le_bytes(*input)).collect();
-                rows.push(Example { inputs, output, label, groups });
+                rows.push(Example { inputs, output, label, weight, groups });
             }
         }
         if is_left_out {

@@ -198,9 +198,11 @@ fn cut_short(records: &Records, task: &RecordTask) -> Option<String> {
     let days = i64::from(last) + i64::from(task.cohort.predict_after_hours.div_ceil(24));
     let last = records.followup_to.checked_sub(days.days()).ok()?;
     (last < records.accrual.1).then(|| {
-        let then = match task.outcome.short_follow_up {
+        let then = match &task.outcome.short_follow_up {
             ShortFollowUp::Drop => "they are left out",
-            ShortFollowUp::KeepIfOutcome => "of them only those with the outcome are kept",
+            ShortFollowUp::KeepIfOutcome | ShortFollowUp::Weighted(_) => {
+                "of them only those with the outcome are kept"
+            }
         };
         format!("nobody with an index after {last} can be followed to the end of the time at risk: {then}")
     })

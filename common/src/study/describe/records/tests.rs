@@ -62,6 +62,11 @@ fn what_else_is_said() {
         "nobody with an index after 2024-06-29 can be followed to the end of the time at risk: of them only",
     );
     check(&[late, ("\"keep-if-outcome\"", "\"drop\"")], "they are left out");
+    let curve = "\"ipcw\"\nfollowed_public = [{ day = 30, share = 0.985 }, { day = 365, share = 0.8 }]";
+    check(
+        &[("\"keep-if-outcome\"", curve)],
+        "count for them: as published, 98.5 % on day 30 and 80 % on day 365 are still observed",
+    );
     check(
         &[("prior_observation_days = 365", "prior_observation_days = 0")],
         "observed on the day of the index",

@@ -2,8 +2,8 @@
 
 use super::super::super::notes::{Language, NoteConcept, Notes, Said};
 use super::super::super::records::{
-    AtRisk, ConceptSet, Covariate, Criterion, Death, Member, PersonField, PriorOutcome, RecordTable,
-    RecordTask, Records, ShortFollowUp, Take, WINDOW_DAYS_MAX, Window,
+    AtRisk, ConceptSet, Covariate, Criterion, Death, Followed, Member, PersonField, PriorOutcome,
+    RecordTable, RecordTask, Records, ShortFollowUp, Take, WINDOW_DAYS_MAX, Window,
 };
 
 /// As `condition psychosis or condition depression`.
@@ -87,10 +87,21 @@ pub fn outcome(name: &str, records: &Records, task: &RecordTask) -> String {
         PriorOutcome::Keep => "people who had it before are asked about too",
         PriorOutcome::Remove => "people who had it before are left out",
     };
-    let short = match outcome.short_follow_up {
-        ShortFollowUp::Drop => "who is not observed to the end of that time is left out",
+    let short = match &outcome.short_follow_up {
+        ShortFollowUp::Drop => "who is not observed to the end of that time is left out".to_owned(),
         ShortFollowUp::KeepIfOutcome => {
-            "who is not observed to the end of that time is left out, unless it happened before"
+            "who is not observed to the end of that time is left out, unless it happened before".to_owned()
+        }
+        ShortFollowUp::Weighted(Followed { points }) => {
+            let shares: Vec<String> = points
+                .iter()
+                .map(|(day, share)| format!("{} % on day {day}", (1000.0 * share).round() / 10.0))
+                .collect();
+            format!(
+                "who is not observed to the end of that time is left out, unless it happened before or a death settled it, \
+                 and others count for them: as published, {} are still observed",
+                shares.join(" and ")
+            )
         }
     };
     let mut any = any_of(records, &outcome.any_of);

@@ -170,10 +170,16 @@ impl Chance {
                 PriorOutcome::Keep,
                 PriorOutcome::Remove,
             ]),
-            short_follow_up: self.any(&[ShortFollowUp::Drop, ShortFollowUp::KeepIfOutcome]),
+            short_follow_up: self.short_follow_up(),
             death: self.any(&[Death::Competing, Death::Censoring]),
         };
         RecordTask { cohort, outcome }
+    }
+
+    fn short_follow_up(&mut self) -> ShortFollowUp {
+        let points = vec![(2, 0.9), (3, 0.9), (8, 0.25)];
+        let weighted = ShortFollowUp::Weighted(Followed { points });
+        self.any(&[ShortFollowUp::Drop, ShortFollowUp::KeepIfOutcome, weighted])
     }
 
     fn study(&mut self) -> Study {
@@ -341,7 +347,7 @@ fn found(study: &Study, person: &Person, periods: &[Period], events: &[Event]) -
 
 #[test]
 fn both_implementations_agree() {
-    let (mut with, mut without, mut nothing, mut left_out) = (0, 0, 0, 0);
+    let (mut with, mut without, mut nothing, mut left_out, mut lighter) = (0, 0, 0, 0, 0);
     for seed in 0..25_000_u64 {
         let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let study = chance.study();
@@ -365,7 +371,7 @@ fn both_implementations_agree() {
         let mut rows = 0..found.len();
         for (output, predicted) in (0_u8..).zip(study.predicted()) {
             let asks = Asks { task: &records.tasks[predicted.task], horizon: predicted.horizon_days };
-            let Some((label, inputs, groups)) = naive.example(asks) else {
+            let Some(((label, weight), inputs, groups)) = naive.example(asks) else {
                 nothing += 1;
                 assert_eq!(
                     found.rows_for(output).count(),
@@ -378,6 +384,8 @@ fn both_implementations_agree() {
             *if label > 0.5 { &mut with } else { &mut without } += 1;
             let row = rows.next().unwrap_or_else(|| panic!("seed {seed}: an example of {}", predicted.name));
             assert_eq!((found.output(row), found.label(row)), (output, label), "seed {seed}");
+            assert!((found.weight(row) - weight).abs() < 1e-6, "seed {seed}: {weight}");
+            lighter += u32::from(weight < 1.0);
             assert_eq!(found.groups_of(row), groups, "seed {seed}: groups");
             assert_eq!(found.row(row).len(), inputs.len(), "seed {seed}: inputs");
             for (at, (found, wanted)) in found.row(row).iter().zip(&inputs).enumerate() {
@@ -388,4 +396,5 @@ fn both_implementations_agree() {
     }
     println!("{with} with the outcome, {without} without, {nothing} without an example");
     assert!(with > 500 && without > 2000 && nothing > 5000 && left_out > 20_000);
+    assert!(lighter > 100, "{lighter} of examples that count less than one");
 }

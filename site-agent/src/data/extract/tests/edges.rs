@@ -312,6 +312,41 @@ fn follow_up() {
     );
 }
 
+/// Who is known counts for those like them who were lost, by published shares.
+#[test]
+fn weights() {
+    #[track_caller]
+    fn check(death: Death, observed_to: &str, lines: &[&str], expected: Option<f32>) {
+        let mut records = records();
+        let points = vec![(10, 0.8), (30, 0.4)];
+        records.tasks[0].outcome.short_follow_up = ShortFollowUp::Weighted(Followed { points });
+        records.tasks[0].outcome.death = death;
+        let study = study(records, &[]);
+        let lines: Vec<&str> = lines.iter().copied().chain([ENTERED]).collect();
+        let observed = periods(&[("2014-01-01", observed_to)]);
+        let answer = ask(&study, &born(1980, 3, 10), &observed, &events(&lines));
+        let known = matches!(answer.found, Some(Found::Known(_)));
+        assert_eq!(known, expected.is_some(), "{lines:?}: {}", said(answer.found));
+        let weight = expected.unwrap_or(1.0);
+        assert!((answer.weight - weight).abs() < 1e-6, "{lines:?}: {} for {weight}", answer.weight);
+    }
+    // Day 0 is 2015-02-01, day 30 is 2015-03-03.
+    check(Death::Competing, "2015-12-31", &[], Some(1.0));
+    check(Death::Competing, "2015-03-02", &[], None);
+    // The shares are 0.9 on day 5, 0.8 on day 10, 0.6 on day 20.
+    check(Death::Competing, "2015-12-31", &["condition 20 2015-02-06"], Some(0.4 / 0.9));
+    check(Death::Competing, "2015-02-06", &["condition 20 2015-02-06"], Some(0.4 / 0.9));
+    check(Death::Competing, "2015-12-31", &["condition 20 2015-02-11"], Some(0.5));
+    check(Death::Competing, "2015-12-31", &["condition 20 2015-02-21"], Some(0.4 / 0.6));
+    check(Death::Competing, "2015-12-31", &["condition 20 2015-03-03"], Some(1.0));
+    // The first of two; an outcome after the horizon is none.
+    check(Death::Competing, "2015-12-31", &["condition 20 2015-02-21", "condition 20 2015-02-11"], Some(0.5));
+    check(Death::Competing, "2015-12-31", &["condition 20 2015-03-04"], Some(1.0));
+    check(Death::Competing, "2015-02-11", &["death 0 2015-02-11"], Some(0.5));
+    check(Death::Censoring, "2015-02-11", &["death 0 2015-02-11"], None);
+    check(Death::Competing, "2015-12-31", &["death 0 2015-03-20"], Some(1.0));
+}
+
 #[test]
 fn deaths() {
     use Death::*;

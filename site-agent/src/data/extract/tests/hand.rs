@@ -227,6 +227,7 @@ pub(super) struct Answer {
     /// In words, so that it can be compared.
     pub(super) index: Option<String>,
     pub(super) found: Option<Found>,
+    pub(super) weight: f32,
     pub(super) inputs: Vec<f32>,
     pub(super) groups: Vec<u16>,
 }
@@ -255,16 +256,18 @@ pub(super) fn ask(study: &Study, person: &Person, periods: &[Period], events: &[
     let timeline = lists.fill(&plan, &History { person, periods, events: &events });
     let (depth, asked) = cohort::index(&plan, &plan.tasks[0], &timeline);
     let Some(asked) = asked else {
-        return Answer { depth, index: None, found: None, inputs: vec![], groups: vec![] };
+        return Answer { depth, index: None, found: None, weight: 1.0, inputs: vec![], groups: vec![] };
     };
     let micros = jiff::SignedDuration::from_micros(asked.index.0);
     let index = jiff::civil::datetime(1970, 1, 1, 0, 0, 0, 0) + micros;
     let horizon = plan.tasks[0].asks.at_risk.horizons()[0];
     let mut tally = vec![Default::default(); study.features.len()];
+    let (found, weight) = outcome::find(&plan, &plan.tasks[0], horizon, &timeline, &asked);
     Answer {
         depth,
         index: Some(index.to_string()),
-        found: Some(outcome::find(&plan, &plan.tasks[0], horizon, &timeline, &asked)),
+        found: Some(found),
+        weight,
         inputs: covariates::inputs(&plan, &timeline, &asked, &mut tally),
         groups: attributes::groups(&plan, &timeline, &asked),
     }

@@ -2,6 +2,7 @@
 //! arithmetic by `jiff`, and nothing shared with the first.
 
 mod bound;
+mod weight;
 
 use crate::data::omop::{ConceptId, Day, Domain, Event, Moment, Person, Value};
 use consilium_common::study::bindings::InForce;
@@ -11,7 +12,7 @@ use consilium_common::study::{AttributeValues, Encoding, Study};
 use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime, date};
 
-pub(super) type Example = (f32, Vec<f32>, Vec<u16>);
+pub(super) type Example = ((f32, f32), Vec<f32>, Vec<u16>);
 
 /// A prediction of the study: a task at a horizon.
 #[derive(Clone, Copy)]
@@ -205,7 +206,7 @@ impl Naive<'_> {
         Some((label, inputs, groups))
     }
 
-    fn label(&self, asks: Asks<'_>, entry: &Event, index: DateTime, predict: DateTime) -> Option<f32> {
+    fn label(&self, asks: Asks<'_>, entry: &Event, index: DateTime, predict: DateTime) -> Option<(f32, f32)> {
         let outcome = &asks.task.outcome;
         let last = || i64::from(asks.horizon.expect("days have a last"));
         let day = |event: &Event| civil(event.time.day());
@@ -282,6 +283,8 @@ impl Naive<'_> {
             .expect("the index at least");
         let mut happened = false;
         let mut complete = false;
+        // The day by which all was known.
+        let mut settled = None;
         loop {
             let is_observed =
                 today <= self.records.followup_to && (today <= index.date() || self.observed(today));
@@ -292,14 +295,20 @@ impl Naive<'_> {
             let of_outcome = |event: &&Event| self.is_any(event, &outcome.any_of);
             happened |=
                 self.events.iter().any(|event| of_outcome(&event) && day(event) <= today && counts(event));
+            if happened && settled.is_none() {
+                settled = Some(today);
+            }
             let dead = of_today().any(|event| event.domain == Domain::Death);
             if dead {
                 let of_it: Vec<&Event> =
                     of_today().filter(|event| event.domain == Domain::Death).filter(of_outcome).collect();
                 if of_it.iter().any(|event| counts(event)) {
-                    return Some(1.0);
+                    return Some((1.0, self.weight(asks, predict, settled)));
                 }
                 let is_competing = outcome.death == Death::Competing && of_it.is_empty();
+                if is_competing && settled.is_none() {
+                    settled = Some(today);
+                }
                 complete = is_competing || is_last_day(today) && !of_it.iter().any(|event| before(event));
                 break;
             }
@@ -309,11 +318,14 @@ impl Naive<'_> {
             }
             today = days_after(today, 1);
         }
-        if happened && (complete || outcome.short_follow_up == ShortFollowUp::KeepIfOutcome) {
-            Some(1.0)
+        let label = if happened && (complete || outcome.short_follow_up != ShortFollowUp::Drop) {
+            1.0
+        } else if complete {
+            0.0
         } else {
-            complete.then_some(0.0)
-        }
+            return None;
+        };
+        Some((label, self.weight(asks, predict, settled)))
     }
 
     fn values(&self, covariate: &Covariate, index: DateTime, predict: DateTime) -> Vec<(DateTime, f64)> {

@@ -306,7 +306,32 @@ fn every_key_of_the_task_has_its_rule() {
             "a day up to the first horizon, 365",
         ),
         ("= \"keep\"  ", "= \"drop\"  ", "task[1].prior_outcome", "highest risk"),
-        ("= \"keep-if-outcome\"", "= \"ipcw\"", "task[1].insufficient_follow_up", "couple persons"),
+        ("= \"keep-if-outcome\"", "= \"weights\"", "task[1].insufficient_follow_up", "published"),
+        ("= \"keep-if-outcome\"", "= \"ipcw\"", "task[1].followed_public", "add followed_public"),
+        (
+            "= \"keep-if-outcome\"",
+            "= \"ipcw\"\nfollowed_public = [{ day = 364, share = 0.9 }]",
+            "task[1].followed_public",
+            "a curve to the last horizon, day 365",
+        ),
+        (
+            "= \"keep-if-outcome\"",
+            "= \"ipcw\"\nfollowed_public = [{ day = 30, share = 0.8 }, { day = 365, share = 0.9 }]",
+            "task[1].followed_public",
+            "days rising",
+        ),
+        (
+            "= \"keep-if-outcome\"",
+            "= \"ipcw\"\nfollowed_public = [{ day = 365, share = 0.04 }]",
+            "task[1].followed_public[1].share",
+            "0.05 to 1",
+        ),
+        (
+            "= \"keep-if-outcome\"",
+            "= \"drop\"\nfollowed_public = [{ day = 365, share = 0.9 }]",
+            "task[1].followed_public",
+            "nowhere else",
+        ),
         ("= \"competing\"", "= \"outcome\"", "task[1].death", "\"censoring\""),
     ]);
     // Days beside the end of the stay: each is one mistake.
