@@ -201,7 +201,7 @@ fn study_plans(study: &Study, args: &CompareArgs) -> (Plan, Plan) {
     (summed, local)
 }
 
-/// AUROC of a model on people; of several predictions the mean.
+/// AUROC of a model on people, earlier and later ones together; of several predictions the mean.
 ///
 /// # Errors
 /// A prediction with people all of one outcome, of whom there is none.
