@@ -19,7 +19,8 @@ pub struct Example {
     pub label: f32,
     /// How much it counts, above 0 and at most 1: less than 1 only where a study weighs by a public curve.
     pub weight: f32,
-    /// The index of the person's value in each attribute of the study, when they were asked about.
+    /// The index of the person's value in each attribute of the study, when they were asked about; and where the
+    /// study tells later examples apart, its mark ([`crate::study::Split::mark`]).
     pub groups: Vec<u16>,
 }
 
@@ -156,7 +157,7 @@ impl Examples {
         (0..self.len()).filter(move |&row| self.outputs[row] == output)
     }
 
-    /// The person's value index in each attribute, at one row.
+    /// The person's value index in each attribute, at one row, and the row's mark: as [`Example::groups`].
     #[must_use]
     pub fn groups_of(&self, row: usize) -> &[u16] {
         &self.groups[row]

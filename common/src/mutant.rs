@@ -40,6 +40,8 @@ pub enum Mutant {
     SumInF32,
     /// The sum is divided by the number of people who joined.
     PrivateDenominator,
+    /// Training people's examples that the study holds out by time are trained on.
+    TrainHeldOut,
     /// A ledger entry holds the number of people.
     CountInLedger,
     /// The commitment to the examples has no nonce.
@@ -76,6 +78,8 @@ impl Mutant {
         Self::SumInF32,
         Self::PrivateDenominator,
     ];
+    /// Those that use records that the study leaves out.
+    pub const OF_RECORDS: [Self; 1] = [Self::TrainHeldOut];
     /// Those that say something outside an event.
     pub const OF_SILENCE: [Self; 4] =
         [Self::CountInLedger, Self::PlainCommitment, Self::RefuseFaults, Self::ReplyAtOnce];
@@ -101,6 +105,7 @@ impl Mutant {
             Self::ClipPerLayer => "clip_per_layer",
             Self::SumInF32 => "sum_in_f32",
             Self::PrivateDenominator => "private_denominator",
+            Self::TrainHeldOut => "train_held_out",
             Self::CountInLedger => "count_in_ledger",
             Self::PlainCommitment => "plain_commitment",
             Self::RefuseFaults => "refuse_faults",
@@ -123,8 +128,11 @@ pub fn is(mutant: Mutant) -> bool {
     static CHOSEN: OnceLock<Option<Mutant>> = OnceLock::new();
     let chosen = CHOSEN.get_or_init(|| {
         let name = std::env::var(VARIABLE).ok()?;
-        let mut all =
-            Mutant::OF_MECHANISM.into_iter().chain(Mutant::OF_SILENCE).chain(Mutant::OF_SECURE_SUMS);
+        let mut all = Mutant::OF_MECHANISM
+            .into_iter()
+            .chain(Mutant::OF_RECORDS)
+            .chain(Mutant::OF_SILENCE)
+            .chain(Mutant::OF_SECURE_SUMS);
         let found = all.find(|mutant| mutant.name() == name);
         Some(found.unwrap_or_else(|| panic!("{VARIABLE}={name}: there is no such variant")))
     });

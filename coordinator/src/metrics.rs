@@ -6,7 +6,7 @@ use consilium_common::evaluation::histogram::Grouping;
 use consilium_common::evaluation::interval::Estimate;
 use consilium_common::evaluation::performance::{Performance, TooFew, shown_count};
 use consilium_common::id::{SiteName, StudyId};
-use consilium_common::study::{Disclosure, Predicted, Study};
+use consilium_common::study::{Disclosure, Predicted, Study, Validation};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub struct Metrics {
     /// Who took part.
     pub sites: Vec<SiteName>,
     /// Published people × public training share over these sites; absent where a site publishes
-    /// no figure. Never a count of data.
+    /// no figure. Never a count of data. Where later examples are held out, fewer were trained on.
     pub people_trained_on_public: Option<u64>,
     /// What it cost.
     pub privacy: Privacy,
@@ -109,7 +109,8 @@ pub struct SitePrivacy {
     pub steps: u64,
 }
 
-/// Which prediction a figure is of; only where a study has several.
+/// Which prediction a figure is of, where a study has several; and of everybody's figures on which examples, where
+/// later ones are held out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Of {
     /// The task's name.
@@ -117,19 +118,45 @@ pub struct Of {
     /// The day on which the time at risk ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon_days: Option<u32>,
+    /// `internal`: people of the time that the model was learnt from; `temporal`: people of a later time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
 }
 
 impl Of {
     /// What a prediction's figures say of it: nothing where it is the study's only one.
     #[must_use]
     pub fn prediction(study: &Study, predicted: &Predicted) -> Option<Self> {
-        let task = study.tasks[predicted.task].name.clone();
-        (study.predicted().len() > 1).then_some(Self { task, horizon_days: predicted.horizon_days })
+        (study.predicted().len() > 1).then(|| Self::named(study, predicted))
     }
 
-    /// For people, as `self harm within 365 days`.
+    /// What figures of everybody say of themselves, in the order of the groups of a prediction's `overall`.
+    #[must_use]
+    pub fn everybody(study: &Study, predicted: &Predicted) -> Vec<Option<Self>> {
+        if study.split.holdout.is_none() {
+            return vec![Self::prediction(study, predicted)];
+        }
+        let of = |validation: &Validation| {
+            Some(Self { validation: Some(*validation), ..Self::named(study, predicted) })
+        };
+        study.split.validations().iter().map(of).collect()
+    }
+
+    fn named(study: &Study, predicted: &Predicted) -> Self {
+        let task = study.tasks[predicted.task].name.clone();
+        Self { task, horizon_days: predicted.horizon_days, validation: None }
+    }
+
+    /// For people, as `self harm within 365 days, temporal validation`.
     #[must_use]
     pub fn words(&self) -> String {
+        let predicted = self.predicted_words();
+        self.validation.map_or(predicted.clone(), |of| format!("{predicted}, {} validation", of.name()))
+    }
+
+    /// The prediction alone, as `self harm within 365 days`.
+    #[must_use]
+    pub fn predicted_words(&self) -> String {
         let task = self.task.replace('_', " ");
         self.horizon_days.map_or(task.clone(), |days| format!("{task} within {days} days"))
     }

@@ -21,10 +21,13 @@ pub fn of(results: &Results, metrics: &Metrics, references: &[Reference]) -> Opt
     let study = &results.study;
     let source = study.report.iter().find(|(key, _)| key == DATA_SOURCE).map(|(_, text)| text.clone());
     let predicted = study.predicted();
-    let views = (0_u8..).zip(&predicted).map(|(output, predicted)| {
-        let of = Of::prediction(study, predicted);
-        let overall: Option<&Performance> =
-            results.overall().find(|(known, _)| *known == output).map(|(_, performance)| performance);
+    let everybody = (0_u8..).zip(&predicted).flat_map(|(output, predicted)| {
+        let of = Of::everybody(study, predicted).into_iter().enumerate();
+        of.map(move |(group, of)| (output, group, of))
+    });
+    let views = everybody.map(|(output, group, of)| {
+        let released = results.overall().find(|(known, _)| *known == output);
+        let overall: Option<&Performance> = released.and_then(|(_, groups)| groups.get(group));
         let released = overall.map(|p| RocCurve::released(FEDERATED, &p.roc));
         // The released model's own curve without noise would hide its band.
         let others = references

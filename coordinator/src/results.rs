@@ -20,7 +20,7 @@ use consilium_common::ledger::bundle::{Files, Report, Trust, verify};
 use consilium_common::ledger::rules::{Slot, State};
 use consilium_common::secagg::SumRecord;
 use consilium_common::study::secure::{self, Summed};
-use consilium_common::study::{Mode, RosterSite, Study};
+use consilium_common::study::{Mode, RosterSite, Study, is_overall};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -66,10 +66,11 @@ pub struct Results {
 }
 
 impl Results {
-    /// Of everybody, for each prediction that was released, by its output.
-    pub fn overall(&self) -> impl Iterator<Item = (u8, &Performance)> {
-        let overall = self.performances.iter().filter(|(grouping, _)| grouping.attributes.is_empty());
-        overall.filter_map(|(grouping, performances)| Some((grouping.output, performances.first()?)))
+    /// Of everybody, for each prediction that was released, by its output; where later examples are held out, in the
+    /// order of what the study reports of them.
+    pub fn overall(&self) -> impl Iterator<Item = (u8, &[Performance])> {
+        let overall = self.performances.iter().filter(|(grouping, _)| is_overall(&grouping.name));
+        overall.map(|(grouping, performances)| (grouping.output, performances.as_slice()))
     }
 }
 
@@ -190,7 +191,7 @@ fn evaluate(
         };
         let Some(cells) = cells else { continue };
         // The first grouping of a prediction is `overall`: everybody, so the steadiest fit.
-        let bins = fitted.entry(grouping.output).or_insert_with(|| Bins::fitted(edges, &cells.group(0)));
+        let bins = fitted.entry(grouping.output).or_insert_with(|| Bins::fitted(edges, &cells.all()));
         let seed = INTERVAL_SEED.wrapping_add((number as u64) << 32);
         let performances = performances(&cells, bins, &settings, seed);
         judged.push((grouping, performances));
@@ -264,8 +265,9 @@ fn metrics(results: &Results, extras: Option<&Extras>) -> Metrics {
     let people: f64 =
         study.sites.iter().filter(|s| sites.contains(&s.name)).map(|s| study.training_people(s)).sum();
     let predicted = study.predicted();
-    let released = results.overall().map(|(output, performance)| {
-        Model::released(Of::prediction(study, &predicted[usize::from(output)]), performance)
+    let released = results.overall().flat_map(|(output, performances)| {
+        let of = Of::everybody(study, &predicted[usize::from(output)]);
+        of.into_iter().zip(performances).map(|(of, performance)| Model::released(of, performance))
     });
     let mut models: Vec<Model> = released.collect();
     let references = extras.iter().flat_map(|e| &e.references);
@@ -273,7 +275,7 @@ fn metrics(results: &Results, extras: Option<&Extras>) -> Metrics {
     let subgroups: Vec<Subgroup> = results
         .performances
         .iter()
-        .filter(|(grouping, _)| !grouping.attributes.is_empty())
+        .filter(|(grouping, _)| !is_overall(&grouping.name))
         .flat_map(|(grouping, performances)| metrics::subgroups(study, grouping, performances))
         .collect();
     let spent = results.budget.sites.iter().map(|site| SitePrivacy {

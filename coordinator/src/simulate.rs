@@ -25,7 +25,7 @@ use consilium_common::id::SiteName;
 use consilium_common::model::Architecture;
 use consilium_common::model::blob::{self, ModelHeader};
 use consilium_common::privacy::clip::Lattice;
-use consilium_common::study::{self, Predicted, RosterSite, Study};
+use consilium_common::study::{self, RosterSite, Study};
 use consilium_common::train::{self, local, reference};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -125,6 +125,9 @@ fn to_json(reference: &Reference) -> Value {
     if let Some(of) = &reference.of {
         json["task"] = json!(of.task);
         json["horizon_days"] = json!(of.horizon_days);
+        if let Some(validation) = of.validation {
+            json["validation"] = json!(validation);
+        }
     }
     json
 }
@@ -260,33 +263,82 @@ fn pool(
     all
 }
 
-/// A model on the people of each of the study's predictions.
+/// A model on the people of each of the study's predictions; where later examples are held out, on each of what the
+/// study reports of them.
 fn judge(study: &Study, name: &str, parameters: &[f32], people: &Examples) -> Vec<Reference> {
     let probabilities = probabilities(&study.architecture(), parameters, people);
-    let of_one = |(output, predicted): (u8, &Predicted)| {
-        let own = scored(people, &probabilities, output);
+    let of_one = |output: u8, group: usize, of: Option<Of>| {
+        let in_group = |row: &usize| study.place_of(people.groups_of(*row)) == group;
+        let own = scored(people, people.rows_for(output).filter(in_group), &probabilities);
         Reference {
             name: name.to_owned(),
-            of: Of::prediction(study, predicted),
+            of,
             exact: exact::exact(&own, study.evaluation.level),
             roc: exact::roc(&own),
         }
     };
-    (0_u8..).zip(&study.predicted()).map(of_one).collect()
+    let mut references = Vec::new();
+    for (output, predicted) in (0_u8..).zip(&study.predicted()) {
+        let everybody = Of::everybody(study, predicted).into_iter().enumerate();
+        references.extend(everybody.map(|(group, of)| of_one(output, group, of)));
+    }
+    references
 }
 
-/// The examples of one prediction.
-fn scored(people: &Examples, probabilities: &[f64], output: u8) -> Vec<Scored> {
+/// Some rows of people.
+fn scored(people: &Examples, rows: impl Iterator<Item = usize>, probabilities: &[f64]) -> Vec<Scored> {
     let one = |row: usize| Scored {
         probability: probabilities[row],
         outcome: people.label(row) > 0.5,
         weight: f64::from(people.weight(row)),
     };
-    people.rows_for(output).map(one).collect()
+    rows.map(one).collect()
 }
 
 /// Of every example, for its own prediction.
 fn probabilities(architecture: &Architecture, parameters: &[f32], people: &Examples) -> Vec<f64> {
     let logits = train::logits(architecture, parameters, people);
     logits.iter().map(|&z| 1.0 / (1.0 + (-f64::from(z)).exp())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use consilium_common::study::{Holdout, Validation};
+
+    /// A model that is right about earlier people and wrong about later ones.
+    #[test]
+    fn earlier_and_later_people_are_judged_apart() {
+        let mut study = crate::report::sample::report().study;
+        let architecture = study.architecture();
+        let mut parameters = vec![0.0; architecture.parameters()];
+        parameters[0] = 1.0;
+        let with = |study: &Study| {
+            let mut people = Examples::new(architecture.inputs);
+            for person in 0..40_u8 {
+                let later = person >= 20;
+                let score = f32::from(person % 2);
+                let mut inputs = vec![0.0; architecture.inputs];
+                inputs[0] = score;
+                let validation = Validation::ALL[usize::from(later)];
+                let mut groups = vec![0; study.attributes.len()];
+                groups.extend(study.split.mark(validation));
+                people.push_person(&[(inputs, if later { 1.0 - score } else { score })], groups);
+            }
+            judge(study, "federated", &parameters, &people)
+        };
+        let aurocs = |references: &[Reference]| {
+            let one = |r: &Reference| {
+                let validation = r.of.as_ref().and_then(|of| of.validation);
+                (validation, r.exact.as_ref().expect("both outcomes").auroc)
+            };
+            references.iter().map(one).collect::<Vec<_>>()
+        };
+        assert_eq!(aurocs(&with(&study)), [(None, 0.5)]);
+        let from = jiff::civil::date(2023, 10, 1);
+        study.split.holdout = Some(Holdout { from, reported: Validation::ALL.to_vec() });
+        let [internal, temporal] = Validation::ALL;
+        assert_eq!(aurocs(&with(&study)), [(Some(internal), 1.0), (Some(temporal), 0.0)]);
+        assert_eq!(to_json(&with(&study)[1])["validation"], "temporal");
+    }
 }

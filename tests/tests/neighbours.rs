@@ -9,6 +9,9 @@
 //!
 //! With the feature `mutants` each variant that says too much must be caught.
 
+#[path = "neighbours/holdout.rs"]
+mod holdout;
+
 use consilium_common::evaluation::histogram::{Histogram, PERSON_UNITS};
 use consilium_common::id::Digest;
 use consilium_common::ledger::checkpoint::Note;

@@ -17,7 +17,8 @@ pub struct Grouping {
     pub name: String,
     /// The prediction whose examples are counted.
     pub output: u8,
-    /// Indices into the study's attributes.
+    /// Places in the groups of an example: indices into the study's attributes, and where `overall` tells later
+    /// examples apart, behind them all, that of the mark.
     pub attributes: Vec<usize>,
     /// Per group, one label per attribute of the grouping; groups count through the values with
     /// the last attribute fastest.
@@ -30,6 +31,18 @@ impl Grouping {
     #[must_use]
     pub fn overall() -> Self {
         Self { name: OVERALL.into(), output: 0, attributes: vec![], labels: vec![vec![]], sizes: vec![] }
+    }
+
+    /// Everybody of a study: one group, or where later examples are held out and both are reported, one for each.
+    ///
+    /// # Privacy
+    /// The groups are of different examples, so both cost what one would: see [`count`].
+    #[must_use]
+    pub fn overall_of(study: &Study) -> Self {
+        let labels = study.labels_of_validations();
+        let sizes = if labels.len() > 1 { vec![labels.len()] } else { vec![] };
+        let attributes = sizes.iter().map(|_| study.attributes.len()).collect();
+        Self { attributes, labels, sizes, ..Self::overall() }
     }
 
     /// By the values of `attributes` of `all`, `unknown` included.
@@ -73,7 +86,7 @@ impl Grouping {
         self.len() * 2 * bins
     }
 
-    /// The group of somebody with these values of all the study's attributes.
+    /// The group of an example with these groups ([`crate::examples::Example::groups`]).
     ///
     /// # Panics
     /// A value index that the attribute does not have, which is a bug of the caller.
@@ -88,7 +101,7 @@ impl Grouping {
 }
 
 /// Every grouping that a study releases, as [`Study::groupings`] lists them: for each prediction `overall`, then the
-/// subgroups in file order.
+/// subgroups in file order, which count earlier and later examples together.
 ///
 /// # Panics
 /// A subgroup of an attribute that the study does not have: parsing rules it out.
@@ -101,7 +114,7 @@ pub fn groupings(study: &Study) -> Vec<Grouping> {
     let by =
         |names: &Vec<String>| Grouping::by(&study.attributes, &names.iter().map(index).collect::<Vec<_>>());
     let own: Vec<Grouping> =
-        std::iter::once(Grouping::overall()).chain(study.subgroups.groups.iter().map(by)).collect();
+        std::iter::once(Grouping::overall_of(study)).chain(study.subgroups.groups.iter().map(by)).collect();
     let predicted = study.predicted();
     (0_u8..)
         .zip(&predicted)

@@ -127,13 +127,27 @@ impl Cells {
     /// The cells of one group, in persons.
     #[must_use]
     pub fn group(&self, group: usize) -> Counts {
+        self.counts(&self.cells[group * 2 * self.bins..(group + 1) * 2 * self.bins], 1)
+    }
+
+    /// Everybody: all groups together, whose noises add up as variances do.
+    #[must_use]
+    pub fn all(&self) -> Counts {
+        let mut total = vec![0_i64; 2 * self.bins];
+        for group in self.cells.chunks_exact(2 * self.bins) {
+            total.iter_mut().zip(group).for_each(|(total, cell)| *total = total.saturating_add(*cell));
+        }
+        self.counts(&total, self.groups())
+    }
+
+    /// Cells that are each the sum of `terms`, in persons.
+    fn counts(&self, cells: &[i64], terms: usize) -> Counts {
         let persons = |units: &[i64]| units.iter().map(|u| *u as f64 / PERSON_UNITS as f64).collect();
-        let cells = &self.cells[group * 2 * self.bins..(group + 1) * 2 * self.bins];
         let (without, with) = cells.split_at(self.bins);
         Counts {
             without: persons(without),
             with: persons(with),
-            noise_sd: self.noise_sd_units / PERSON_UNITS as f64,
+            noise_sd: self.noise_sd_units * (terms as f64).sqrt() / PERSON_UNITS as f64,
         }
     }
 }
@@ -165,6 +179,19 @@ mod tests {
         let cells = total(&[histogram("a", vec![65_536 * 3, 32_768, 0, -5]), other]).expect("both fit");
         assert_eq!(cells.groups(), 1);
         assert_eq!(cells.group(0), Counts { without: vec![4.0, 0.5], with: vec![-1.0, 0.0], noise_sd: 5.0 });
+    }
+
+    #[test]
+    fn everybody_is_all_groups_with_the_noise_of_each() {
+        let groups = vec![vec!["before".to_owned()], vec!["after".to_owned()]];
+        let mut grouping = Grouping::overall();
+        grouping.labels = groups;
+        let cells = [65_536, 0, -65_536, 5, 2 * 65_536, 32_768, 65_536, -5];
+        let cells = Cells::of_secure_sum(&grouping, 2, cells.to_vec(), 1, 3 * 65_536).expect("eight cells");
+        assert_eq!(cells.group(1).with, [1.0, -5.0 / 65_536.0]);
+        let all = cells.all();
+        assert_eq!((all.without, all.with), (vec![3.0, 0.5], vec![0.0, 0.0]));
+        assert!((all.noise_sd - 18.0_f64.sqrt()).abs() < 1e-12 && cells.group(0).noise_sd == 3.0);
     }
 
     #[test]

@@ -15,11 +15,11 @@
 //! | bytes | what |
 //! |---|---|
 //! | 4 | inputs per example |
-//! | 4 | attributes per example; 0 where there are no examples |
+//! | 4 | groups per example: of its attributes, and its mark if it has one; 0 where there are no examples |
 //! | 8 | people |
 //! | 8 | examples |
 //! | 4 × people | examples of each person |
-//! | 2 × attributes × examples | value index in each attribute, row by row |
+//! | 2 × groups × examples | its groups ([`super::Example::groups`]), row by row |
 //! | examples | which prediction each is for |
 //! | examples | outcomes, each 0 or 1 |
 //! | 4 × examples | how much each counts, `f32`, above 0 and at most 1 |

@@ -6,12 +6,13 @@ pub(super) mod secure;
 pub use secure::SecurePrediction;
 
 use super::earmarks::{earmarks, events_of};
-use super::{Mode, RosterSite, Study, is_overall};
+use super::{Data, Mode, RosterSite, Study, Validation, is_overall};
 use crate::id::SiteName;
 use crate::ledger::entry::Account;
 use crate::ledger::hospitals::worst_in_sums;
 use crate::privacy::accountant::{self, Accountant, epsilon_by};
 use crate::privacy::mechanism::Event;
+use jiff::civil::Date;
 use std::fmt;
 
 /// AUROC that sizes are predicted for.
@@ -51,6 +52,9 @@ pub struct Prediction {
     pub sites: Vec<SitePrediction>,
     /// Grouping by grouping.
     pub groupings: Vec<GroupingPrediction>,
+    /// The share of examples that are held out by time, if index days are spread evenly over the accrual; none where
+    /// nothing is held out.
+    pub held_out_share: Option<f64>,
     /// The share of examples with the outcome that the groupings were predicted for.
     pub outcome_share: f64,
     /// What somebody should look at before publishing the study.
@@ -95,7 +99,8 @@ pub struct GroupingPrediction {
 /// Predicts costs and sizes for an outcome that `outcome_share` of all examples have (a public guess
 /// such as a published prevalence, within (0, 1)).
 ///
-/// Sizes are rough: groups are taken to be of equal size and the AUROC to be 0.75. The noise's part
+/// Sizes are rough: groups are taken to be of equal size, index days to be spread evenly over the accrual (where
+/// later examples are held out; `overall` is then judged by its smaller group), and the AUROC to be 0.75. The noise's part
 /// of the standard error linearises the AUROC in the cells of its histogram, where the mean square
 /// of (rank − AUROC) over bins of equal mass is 1/12 + (AUROC − 1/2)²; the people's part is Hanley
 /// & McNeil 1982.
@@ -134,6 +139,7 @@ pub fn predict(study: &Study, outcome_share: f64) -> Prediction {
         secure: sums,
         sites,
         groupings,
+        held_out_share: held_out_share(study),
         outcome_share,
         warnings: Vec::new(),
     };
@@ -204,13 +210,17 @@ fn groupings(
     sites: &[SitePrediction],
 ) -> Vec<GroupingPrediction> {
     let people: f64 = sites.iter().map(|site| site.evaluation_people).sum();
+    let (together, fewest) = evaluated_shares(study);
     let names = study.groupings();
     let own = || std::iter::once(&[][..]).chain(study.subgroups.groups.iter().map(Vec::as_slice));
     let attributes = study.predicted().into_iter().flat_map(|_| own());
     type Declared<'a> = (u32, &'a crate::ledger::entry::Earmark);
     let predict = |((name, attributes), (index, earmark)): ((String, &[String]), Declared<'_>)| {
         let values = |name: &String| study.attribute(name).map_or(1, |attribute| attribute.values.count());
-        let groups: usize = attributes.iter().map(values).product();
+        let (groups, people) = match attributes {
+            [] => (study.split.validations().len(), people * fewest),
+            crossed => (crossed.iter().map(values).product(), people * together),
+        };
         // People with an unknown value are few; the listed values share the rest.
         let listed: usize = attributes.iter().map(|name| values(name).saturating_sub(1).max(1)).product();
         let noise_multiplier = match earmark.event {
@@ -237,6 +247,25 @@ fn groupings(
         }
     };
     names.into_iter().zip(attributes).zip((1..).zip(&list[1..])).map(predict).collect()
+}
+
+/// See [`Prediction::held_out_share`].
+fn held_out_share(study: &Study) -> Option<f64> {
+    let (Some(holdout), Data::Records(records)) = (&study.split.holdout, &study.data) else { return None };
+    let (first, last) = records.accrual;
+    let days = |from: Date| f64::from(from.until(last).expect("two dates of the calendar").get_days() + 1);
+    Some(days(holdout.from) / days(first))
+}
+
+/// The shares of evaluation people's examples that are evaluated at all, and that the smallest of what is reported has.
+fn evaluated_shares(study: &Study) -> (f64, f64) {
+    let later = held_out_share(study).unwrap_or(0.0);
+    let share = |of: &Validation| match of {
+        Validation::Internal => 1.0 - later,
+        Validation::Temporal => later,
+    };
+    let shares = study.split.validations().iter().map(share);
+    (shares.clone().sum(), shares.fold(1.0, f64::min))
 }
 
 /// Standard error of an AUROC from people alone (Hanley & McNeil, Radiology 1982;143:29–36).
@@ -321,6 +350,14 @@ impl fmt::Display for Prediction {
                 f,
                 "  {}: {} people published, about {:.0} train and {:.0} evaluate; {:.0} in a step{alone}",
                 site.name, site.people_public, site.training_people, site.evaluation_people, site.step_people,
+            )?;
+        }
+        if let Some(share) = self.held_out_share {
+            writeln!(
+                f,
+                "Held out by time: if index days are spread evenly, {:.0} in 100 examples; those of training people are \
+                 not used, and denominators stay as published",
+                100.0 * share
             )?;
         }
         let percent = 100.0 * self.outcome_share;

@@ -8,6 +8,7 @@ pub use records::{concepts, covariate, outcome, terms};
 use super::earmarks::earmarks;
 use super::{
     Data, Encoding, FeatureColumn, Mode, ModelFamily, OutcomeColumn, Predicted, SplitBy, Study, TableData,
+    Validation,
 };
 use crate::privacy::mechanism::Event;
 use std::fmt::{self, Write as _};
@@ -167,6 +168,9 @@ fn privacy(out: &mut String, study: &Study) {
         ),
     };
     paragraph(out, "Roles: ", &roles);
+    if let Some(held_out) = held_out(study) {
+        paragraph(out, "Held out by time: ", &held_out);
+    }
     for earmark in earmarks(study) {
         let line = match earmark.event {
             Event::PoissonGaussian { sampling_rate, noise_multiplier, count } => {
@@ -216,6 +220,29 @@ fn privacy(out: &mut String, study: &Study) {
         study.disclosure.min_sites, study.subgroups.max_standard_error, study.disclosure.min_count
     );
     paragraph(out, "Shown: ", &shown);
+}
+
+/// What is not trained on, and what is done with it instead; none where nothing is held out by time.
+#[must_use]
+pub fn held_out(study: &Study) -> Option<String> {
+    let from = study.split.holdout.as_ref()?.from;
+    let (internal, temporal) = ("internal validation", "temporal validation");
+    let evaluated = match study.split.validations() {
+        [Validation::Internal] => {
+            format!("evaluation people's before that day are evaluated ({internal}), later ones of nobody")
+        }
+        [Validation::Temporal] => {
+            format!("evaluation people's from that day on are evaluated ({temporal}), earlier ones of nobody")
+        }
+        _ => format!(
+            "evaluation people's before that day ({internal}) and from it on ({temporal}) are evaluated apart in \
+             overall, and together in every other grouping"
+        ),
+    };
+    Some(format!(
+        "nobody's examples with an index on {from} or later are trained on; {evaluated}; what became of people who were \
+         asked about before that day may lie after it"
+    ))
 }
 
 /// What leaves, and who can read it.
@@ -276,6 +303,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::study::Holdout;
     use crate::study::check::secure::tests::DISTRIBUTED;
     use crate::study::parse::tests::{EXAMPLE, parsed};
 
@@ -328,6 +356,25 @@ mod tests {
         ] {
             let words = describe(&parsed(text)).split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(words.contains(expected), "{expected:?} in\n{words}");
+        }
+    }
+
+    #[test]
+    fn what_is_held_out_is_said() {
+        let mut study = parsed(EXAMPLE);
+        assert!(!describe(&study).contains("Held out"));
+        for (reported, expected) in [
+            (&Validation::ALL[..], "are evaluated apart in overall, and together in every other grouping;"),
+            (&[Validation::Internal], "later ones of nobody; what became"),
+            (&[Validation::Temporal], "earlier ones of nobody; what became"),
+        ] {
+            let from = jiff::civil::date(2023, 1, 1);
+            study.split.holdout = Some(Holdout { from, reported: reported.to_vec() });
+            let text = describe(&study);
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains("an index on 2023-01-01 or later are trained on;"), "{words}");
+            assert!(words.contains(expected), "{expected:?} in\n{words}");
+            assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         }
     }
 

@@ -10,6 +10,7 @@ pub mod check;
 pub mod describe;
 pub mod earmarks;
 pub mod fill;
+mod holdout;
 pub mod import;
 pub mod limits;
 mod mistake;
@@ -27,6 +28,7 @@ pub use check::predict;
 pub use describe::describe;
 pub use earmarks::earmarks;
 pub use fill::{Choice, Filled, ModeName, fill, fill_shipped, in_mode};
+pub use holdout::{Holdout, Validation};
 pub use mistake::{Mistake, Mistakes};
 pub use parse::parse;
 use shape::grouping_names;
@@ -272,6 +274,8 @@ pub struct Split {
     pub by: SplitBy,
     /// The public share of people who train; in (0, 1).
     pub training_share: f64,
+    /// Examples that nobody trains on, by time; only of records.
+    pub holdout: Option<Holdout>,
 }
 
 /// Where a person's role comes from.

@@ -2,6 +2,7 @@
 
 mod data;
 mod evaluation;
+mod holdout;
 mod people;
 mod privacy;
 pub(in crate::study) mod records;

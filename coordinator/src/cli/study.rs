@@ -242,6 +242,7 @@ fn prediction_json(prediction: &study::check::Prediction) -> Value {
         "variance_ratio": prediction.secure.map(|secure| secure.variance_ratio),
         "sites": sites,
         "groupings": groupings,
+        "held_out_share": prediction.held_out_share,
         "outcome_share": prediction.outcome_share,
         "warnings": prediction.warnings,
     })

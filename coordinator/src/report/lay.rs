@@ -3,6 +3,7 @@
 use super::html::{Html, all, each, fill};
 use super::number::{counted, epsilon, listed, one_in, percent};
 use super::{Odds, ReportData, View};
+use crate::metrics::Of;
 use consilium_common::study::{Mode, SplitBy};
 
 pub(super) fn section(data: &ReportData) -> Html {
@@ -28,10 +29,13 @@ pub(super) fn paragraphs(text: &str) -> Html {
 /// `self_harm` as “self harm”; of several predictions each.
 fn outcome(data: &ReportData) -> String {
     let words = |view: &View| match &view.of {
-        Some(of) => format!("“{}”", of.words()),
+        Some(of) => format!("“{}”", of.predicted_words()),
         None => format!("“{}”", data.study.tasks[0].name.replace('_', " ")),
     };
-    listed(&data.views.iter().map(words).collect::<Vec<_>>())
+    let mut named: Vec<String> = data.views.iter().map(words).collect();
+    // Views of one prediction stand side by side.
+    named.dedup();
+    listed(&named)
 }
 
 fn what_was_done(data: &ReportData) -> Html {
@@ -91,7 +95,9 @@ fn how_well(data: &ReportData) -> Html {
 /// Of one prediction, which is named where there are several.
 fn how_well_of(data: &ReportData, view: &View) -> Html {
     let in_100 = |share: f64| format!("{:.0}", share * 100.0);
-    let about = view.of.as_ref().map_or_else(Html::none, |of| fill("<strong>{}:</strong> ", &[&of.words()]));
+    let on = data.tested_on(view.of.as_ref()).map_or_else(String::new, |on| format!(", tested on {on}"));
+    let about = |of: &Of| fill("<strong>{}{}:</strong> ", &[&of.predicted_words(), &on]);
+    let about = view.of.as_ref().map_or_else(Html::none, about);
     let model = data.released(view.of.as_ref());
     match model.and_then(|model| model.auroc.zip(model.auroc_interval).map(|a| (model, a))) {
         None => fill("<p>{}There were too few people to say.</p>", &[&about]),

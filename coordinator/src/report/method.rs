@@ -78,7 +78,13 @@ fn facts(data: &ReportData) -> Vec<(&'static str, String)> {
                 describe::start(study)
             ),
         ),
-        ("Split", split),
+        (
+            "Split",
+            match describe::held_out(study) {
+                None => split,
+                Some(held_out) => format!("{split}. And by time: {held_out}"),
+            },
+        ),
         ("Training", steps(data)),
         (
             "Privacy of a step",

@@ -27,8 +27,9 @@ use crate::results::refusals::Refusals;
 use consilium_common::evaluation::curve::{CalibrationPoint, RocPoint};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::protocol::DeclineReason;
-use consilium_common::study::Study;
+use consilium_common::study::{Study, Validation};
 use consilium_common::time::Time;
+use jiff::civil::Date;
 
 /// Everything that a report shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +45,8 @@ pub struct ReportData {
     pub decisions: Vec<SiteDecision>,
     /// For each site of `metrics.privacy.sites`, the cap on what a person there may pay.
     pub caps: Vec<SiteCap>,
-    /// Of each of the study's predictions, in order.
+    /// Of each of the study's predictions, in order; where later examples are held out, of each of what the study
+    /// reports of them.
     pub views: Vec<View>,
     /// Only where the study's event list paid for checkpoints; `None` reads "not released".
     pub learning_curve: Option<Vec<LearningPoint>>,
@@ -62,7 +64,7 @@ pub struct ReportData {
     pub audit: Option<Audit>,
 }
 
-/// The curves of one prediction.
+/// The curves of one prediction, on one kind of people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     /// Which one, as in [`crate::metrics::Model::of`].
@@ -191,6 +193,33 @@ impl ReportData {
     /// What was released of one prediction.
     fn released(&self, of: Option<&Of>) -> Option<&Model> {
         self.metrics.models.iter().find(|model| model.released_under_dp && model.of.as_ref() == of)
+    }
+
+    /// The first that was released of the prediction of a subgroup's figures, whatever people it is on.
+    fn released_first(&self, of: Option<&Of>) -> Option<&Model> {
+        let is_same = |model: &&Model| {
+            let known = model.of.as_ref();
+            of.is_none_or(|of| known.is_some_and(|known| known.predicted_words() == of.predicted_words()))
+        };
+        self.metrics.models.iter().filter(|model| model.released_under_dp).find(is_same)
+    }
+
+    /// The day from which examples are held out, where both what is before and what is after it are reported.
+    fn told_apart_on(&self) -> Option<Date> {
+        let split = &self.study.split;
+        split.holdout.as_ref().filter(|_| split.validations().len() > 1).map(|holdout| holdout.from)
+    }
+
+    /// On whom the figures of one view are, in a few plain words; none where nothing is held out.
+    fn tested_on(&self, of: Option<&Of>) -> Option<String> {
+        let (validation, holdout) = (of?.validation?, self.study.split.holdout.as_ref()?);
+        let from = holdout.from;
+        Some(match validation {
+            Validation::Internal => format!("people from before {from}, the time that the model learnt from"),
+            Validation::Temporal => {
+                format!("people from {from} on, later than any that the model learnt from")
+            }
+        })
     }
 
     /// Whether the study released an evaluation of its model.

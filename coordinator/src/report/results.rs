@@ -9,8 +9,10 @@ use crate::metrics::{FEDERATED, LOCAL, Model, Of, POOLED};
 pub(super) fn section(data: &ReportData) -> Html {
     let views = data.views.iter().map(|view| {
         let heading = |of: &Of| fill("<h3 class=\"prediction\">Prediction: {}</h3>", &[&of.words()]);
+        let tested = |on: String| fill("<p class=\"quiet\">Judged on {}.</p>", &[&on]);
         let parts = [
             view.of.as_ref().map_or_else(Html::none, heading),
+            data.tested_on(view.of.as_ref()).map_or_else(Html::none, tested),
             models(data, view),
             uncertainty(data, view),
             plots(data, view),
@@ -22,7 +24,24 @@ pub(super) fn section(data: &ReportData) -> Html {
     } else {
         all(views)
     };
-    fill("<section id=\"results\"><h2>Results</h2>{}{}</section>", &[&tiles(data), &views])
+    fill(
+        "<section id=\"results\"><h2>Results</h2>{}{}{}</section>",
+        &[&tiles(data), &over_time(data), &views],
+    )
+}
+
+/// What two figures of one prediction are for, where later examples are held out.
+fn over_time(data: &ReportData) -> Html {
+    data.told_apart_on().map_or_else(Html::none, |from| {
+        fill(
+            "<p>Two kinds of evaluation people, none of whom the model learnt from, are judged apart: those who were \
+             asked about before {} (internal validation) and those from that day on (temporal validation), of whose \
+             time nobody was learnt from. The second is nearer to what happens when a model is used: services, coding \
+             and patients change, and a model may grow worse. Where the intervals overlap, these figures do not say \
+             that it did.</p>",
+            &[&from.to_string()],
+        )
+    })
 }
 
 fn tiles(data: &ReportData) -> Html {
@@ -34,7 +53,11 @@ fn tiles(data: &ReportData) -> Html {
     };
     let privacy = &data.metrics.privacy;
     let people = data.metrics.people_trained_on_public.map_or_else(String::new, |people| {
-        format!("about {} people trained on, by published figures", super::number::grouped(people as f64))
+        let how_many = if data.study.split.holdout.is_none() { "about" } else { "at most" };
+        format!(
+            "{how_many} {} people trained on, by published figures",
+            super::number::grouped(people as f64)
+        )
     });
     let auroc = |view: &View| {
         let released = data.released(view.of.as_ref());

@@ -29,21 +29,27 @@ pub(super) fn section(data: &ReportData) -> Html {
          <p>The same model, judged group by group. People whose group is not recorded are a group of \
          their own. {} of {} groups have too few people to say: no number is given where its standard \
          error would be above {}, or with fewer than {} people with or without the outcome. A group \
-         without a number is not a group without a problem.</p>\
+         without a number is not a group without a problem.{}</p>\
          <div class=\"scroll\"><table><thead><tr><th scope=\"col\">Group</th><th scope=\"col\">People</th>\
          <th scope=\"col\">With the outcome</th><th scope=\"col\">AUROC (interval)</th>\
          <th scope=\"col\">{}</th><th scope=\"col\">Calibration in the large (interval)</th></tr></thead>{}\
          </table></div><p class=\"quiet\">Counts carry the noise of the release and are rounded to {}. The \
-         dashed line marks all people together. Intervals of many groups are not corrected for there \
+         dashed line marks all people {}. Intervals of many groups are not corrected for there \
          being many.</p></section>",
         &[
             &suppressed,
             &groups.len(),
             &figures::trimmed(data.study.subgroups.max_standard_error),
             &data.study.disclosure.min_count,
+            &data.told_apart_on().map_or_else(String::new, |from| {
+                format!(" A group’s people from before {from} and from that day on are counted together.")
+            }),
             &if suppressed < groups.len() { axis.ticks() } else { Html::none() },
             &all(bodies),
             &data.study.disclosure.round_to,
+            &data
+                .told_apart_on()
+                .map_or_else(|| "together".to_owned(), |from| format!("from before {from} together")),
         ],
     )
 }
@@ -55,7 +61,7 @@ fn grouping(data: &ReportData, groups: &[Subgroup], axis: Axis) -> Html {
         values.collect::<Vec<_>>().join(", ").replace('_', " ")
     };
     let of = groups.first().and_then(|group| group.of.as_ref());
-    let overall = data.released(of).and_then(|m| m.auroc);
+    let overall = data.released_first(of).and_then(|m| m.auroc);
     let row = |group: &Subgroup| {
         if group.suppressed {
             return fill(

@@ -1,6 +1,6 @@
 use super::*;
 use crate::metrics::Subgroup;
-use consilium_common::study::{Data, SplitBy};
+use consilium_common::study::{Data, Holdout, SplitBy};
 
 fn sample_html() -> String {
     html(&sample::report())
@@ -238,7 +238,7 @@ fn other_shapes_of_a_study() {
 #[test]
 fn each_prediction_has_its_own_part() {
     let mut data = sample::report();
-    let of = |days| Some(Of { task: "self_harm".into(), horizon_days: Some(days) });
+    let of = |days| Some(Of { task: "self_harm".into(), horizon_days: Some(days), validation: None });
     let mut later = data.views[0].clone();
     (data.views[0].of, later.of) = (of(30), of(365));
     later.calibration.clear();
@@ -273,6 +273,60 @@ fn each_prediction_has_its_own_part() {
     assert!(html.contains("“self harm within 30 days” and “self harm within 365 days”"), "in plain words");
     assert!(html.contains("<strong>self harm within 365 days:</strong>"));
     assert!(html.contains("By sex: self harm within 365 days"));
+}
+
+/// Earlier and later people stand side by side, each figure with whom it is on; groups of people are counted together.
+#[test]
+fn what_is_held_out_is_judged_apart() {
+    let mut data = sample::report();
+    let html_before = html(&data);
+    let from = jiff::civil::date(2023, 10, 1);
+    data.study.split.holdout = Some(Holdout { from, reported: Validation::ALL.to_vec() });
+    let of = Of::everybody(&data.study, &data.study.predicted()[0]);
+    let mut later = data.views[0].clone();
+    (data.views[0].of, later.of) = (of[0].clone(), of[1].clone());
+    data.views.push(later);
+    let models = data.metrics.models.clone();
+    let of_one = |(of, less): (&Option<Of>, f64)| {
+        let shifted = |model: &Model| {
+            let auroc = model.auroc.map(|auroc| auroc + less);
+            Model { of: of.clone(), auroc, ..model.clone() }
+        };
+        models.iter().map(shifted).collect::<Vec<_>>()
+    };
+    data.metrics.models = of.iter().zip([0.0, -0.1]).flat_map(of_one).collect();
+    let html = html(&data);
+    check_well_formed(&html);
+    let task = data.study.tasks[0].name.replace('_', " ");
+    for text in [
+        format!("Prediction: {task}, internal validation"),
+        format!("Prediction: {task}, temporal validation"),
+        "Judged on people from before 2023-10-01, the time that the model learnt from.".to_owned(),
+        "Judged on people from 2023-10-01 on, later than any that the model learnt from.".to_owned(),
+        format!("<strong>{task}, tested on people from 2023-10-01 on, later than"),
+        "asked about before 2023-10-01 (internal validation)".to_owned(),
+        "A group’s people from before 2023-10-01 and from that day on are counted together.".to_owned(),
+        "dashed line marks all people from before 2023-10-01 together.".to_owned(),
+        "examples with an index on 2023-10-01 or later are trained on;".to_owned(),
+        "at most 22,400 people trained on, by published figures".to_owned(),
+    ] {
+        assert!(html.contains(&text), "{text}");
+        assert!(!html_before.contains(&text), "{text}");
+    }
+    assert!(html.contains(&format!("how likely it is that “{task}” will be found")), "named once");
+    let auroc = |of: &Option<Of>| data.released(of.as_ref()).and_then(|model| model.auroc).expect("released");
+    let (internal, temporal) = (auroc(&of[0]), auroc(&of[1]));
+    assert!(internal > temporal + 0.09);
+    assert_eq!(data.released_first(None).and_then(|model| model.auroc), Some(internal));
+    let json = serde_json::to_value(&data.metrics).expect("plain data");
+    let first = |name: &str| {
+        let models = json["models"].as_array().expect("a list");
+        models.iter().find(|model| model["validation"] == name && model["released_under_dp"] == true).cloned()
+    };
+    assert_eq!(first("internal").expect("there")["auroc"], internal);
+    assert_eq!(first("temporal").expect("there")["auroc"], temporal);
+    assert_eq!(json["models"][0]["validation"], "internal", "the first figure of a prediction");
+    assert_eq!(serde_json::from_value::<Metrics>(json).expect("what was written"), data.metrics);
 }
 
 /// What did not happen is not told: no evaluation, no curve, no end as planned.

@@ -201,7 +201,7 @@ fn study_plans(study: &Study, args: &CompareArgs) -> (Plan, Plan) {
     (summed, local)
 }
 
-/// AUROC of a model on people; of several predictions the mean.
+/// AUROC of a model on people, earlier and later ones together; of several predictions the mean.
 ///
 /// # Errors
 /// A prediction with people all of one outcome, of whom there is none.
@@ -214,7 +214,7 @@ pub(super) fn auroc(
     let outputs = u8::try_from(architecture.outputs).expect("a study has a few predictions");
     let mut sum = 0.0;
     for output in 0..outputs {
-        let own = super::scored(people, &probabilities, output);
+        let own = super::scored(people, people.rows_for(output), &probabilities);
         sum += exact::auroc(&own).ok_or_else(|| {
             CommandError::input("AUROC needs people of both outcomes among those who are judged")
         })?;

@@ -8,8 +8,8 @@ use crate::data::extract::{LeftOut, Note, PredictionReport, Report, extract, ope
 use crate::data::omop::{Fault, Reading};
 use crate::data::opt_out::Lists;
 use crate::failure::Failure;
-use consilium_common::study::Study;
 use consilium_common::study::records::Records;
+use consilium_common::study::{Study, Validation};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -54,11 +54,7 @@ fn human(place: &str, study: &Study, report: &Report) -> String {
             parts.push(format!("Prediction {}", prediction.name));
         }
         parts.push(attrition(prediction));
-        parts.push(table(
-            &["role", "people", "with the outcome"],
-            &[("training", prediction.training), ("evaluation", prediction.evaluation)]
-                .map(|(role, (people, with))| vec![role.to_owned(), people.to_string(), with.to_string()]),
-        ));
+        parts.push(roles(study, prediction));
     }
     parts.push(features(report));
     if !report.unknown.is_empty() {
@@ -76,6 +72,31 @@ fn human(place: &str, study: &Study, report: &Report) -> String {
     parts.extend(faults(report));
     parts.push("These counts stay here: never send or publish them.".to_owned());
     parts.join("\n\n")
+}
+
+/// People with an example by what becomes of it.
+fn roles(study: &Study, report: &PredictionReport) -> String {
+    let PredictionReport { training, evaluation, training_held_out, evaluation_held_out, .. } = report;
+    let rows = match &study.split.holdout {
+        None => vec![("training".to_owned(), training), ("evaluation".to_owned(), evaluation)],
+        Some(holdout) => {
+            let from = holdout.from;
+            let reported = |of: Validation| match holdout.reported.contains(&of) {
+                true => format!("{} validation", of.name()),
+                false => "not used".to_owned(),
+            };
+            let (internal, temporal) = (reported(Validation::Internal), reported(Validation::Temporal));
+            vec![
+                (format!("training, index before {from}"), training),
+                (format!("training, from {from} on: held out, not used"), training_held_out),
+                (format!("evaluation, index before {from}: {internal}"), evaluation),
+                (format!("evaluation, from {from} on: {temporal}"), evaluation_held_out),
+            ]
+        }
+    };
+    let row =
+        |(role, (people, with)): (String, &(u64, u64))| vec![role, people.to_string(), with.to_string()];
+    table(&["role", "people", "with the outcome"], &rows.into_iter().map(row).collect::<Vec<_>>())
 }
 
 fn attrition(report: &PredictionReport) -> String {
@@ -159,12 +180,20 @@ fn json(study: &Study, report: &Report) -> Value {
         .collect();
     let prediction = |one: &PredictionReport| {
         let step = |(step, people): &(String, u64)| json!({ "step": step, "people": people });
-        json!({
+        let mut json = json!({
             "name": one.name,
             "attrition": one.attrition.0.iter().map(step).collect::<Vec<_>>(),
             "training": role(one.training),
             "evaluation": role(one.evaluation),
-        })
+        });
+        if let Some(holdout) = &study.split.holdout {
+            json["held_out"] = json!({
+                "from": holdout.from.to_string(),
+                "training": role(one.training_held_out),
+                "evaluation": role(one.evaluation_held_out),
+            });
+        }
+        json
     };
     let mut json = json!({
         "study": study.id,
@@ -193,9 +222,10 @@ fn json(study: &Study, report: &Report) -> Value {
 mod tests {
     use super::*;
     use crate::cli::args::Format;
+    use crate::data::extract::Extracted;
     use crate::data::extract::tests::folders;
     use crate::data::opt_out::OptOuts;
-    use consilium_common::study::{self, Data};
+    use consilium_common::study::{self, Data, Holdout};
 
     fn asking() -> Study {
         let parsed = study::parse(include_bytes!("../data/testdata/study.toml")).expect("parses");
@@ -239,6 +269,37 @@ mod tests {
         let lists = OptOuts::default().lists();
         check(folder.path(), &study, records(&study), &key, &lists, &Output::new(Format::Text))
             .expect("prints");
+    }
+
+    /// With a holdout in the middle everybody is in one of four lines; without it in one of two.
+    #[test]
+    fn what_is_held_out_is_counted() {
+        let (folder, mut study) = (folders::write(&folders::hospital(90)), asking());
+        let key = SplitKey::from_bytes([3; 32]);
+        let opened = open(folder.path()).expect("opens");
+        let of = |study: &Study| {
+            let found = extract(&opened, study, records(study), &key, &Reading::default());
+            let Extracted { loaded, report } = found.unwrap_or_else(|error| panic!("{error}"));
+            (loaded, human(&opened.place(), study, &report), json(study, &report))
+        };
+        let (whole, _, plain) = of(&study);
+        assert_eq!(plain["held_out"], Value::Null);
+        study.split.holdout = Some(Holdout { from: folders::MIDDLE, reported: Validation::ALL.to_vec() });
+        let (loaded, text, json) = of(&study);
+        let people = |value: &Value, role: &str| value[role]["people"].as_u64().expect("a count");
+        for (role, all) in [("training", &whole.training), ("evaluation", &whole.evaluation)] {
+            let (before, later) = (people(&json, role), people(&json["held_out"], role));
+            assert!(before > 3 && later > 3, "{role}: {before}, {later}");
+            assert_eq!((before + later, before + later), (people(&plain, role), all.people() as u64));
+        }
+        assert_eq!(loaded.training.people() as u64, people(&json, "training"));
+        assert_eq!(loaded.evaluation.people(), whole.evaluation.people());
+        let held_out = people(&json["held_out"], "training");
+        assert!(text.contains(&format!(": held out, not used\t{held_out}\t")), "{text}");
+        assert!(
+            text.contains(": internal validation\t") && text.contains(": temporal validation\t"),
+            "{text}"
+        );
     }
 
     #[test]

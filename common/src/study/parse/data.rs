@@ -11,7 +11,7 @@ use super::super::{
     TableData, Task, cell,
 };
 use super::people::distinct;
-use super::{Parts, distinct_cells, evaluation, label, name, section, sections, task};
+use super::{Parts, distinct_cells, evaluation, holdout, label, name, section, sections, task};
 
 /// Of a study on plain tables.
 pub(super) fn parts(top: &Section<'_>) -> Parts {
@@ -200,8 +200,9 @@ pub(super) fn split(top: &Section<'_>) -> Option<Split> {
             }
             Some(share)
         });
+        let holdout = holdout::read(top, section);
         person?;
-        Some(Split { by: by?, training_share: training_share? })
+        Some(Split { by: by?, training_share: training_share?, holdout: holdout? })
     })
 }
 

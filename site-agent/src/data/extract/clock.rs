@@ -38,6 +38,12 @@ pub(super) fn epoch_day(date: Date) -> i32 {
     since.get_days()
 }
 
+/// The day that is so many days after 1970-01-01.
+pub(super) fn date_of(day: i32) -> Date {
+    let since = jiff::Span::new().days(day);
+    jiff::civil::date(1970, 1, 1).checked_add(since).expect("moments are of the years 1900 to 2100")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

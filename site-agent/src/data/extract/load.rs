@@ -2,6 +2,7 @@
 
 use super::attributes;
 use super::attrition::{Attrition, Tally};
+use super::clock::date_of;
 use super::cohort;
 use super::covariates::{self, LeftOut};
 use super::error::InvalidRecords;
@@ -24,7 +25,7 @@ use consilium_common::examples::{Example, Examples};
 use consilium_common::study::bindings::{BoundColumn, InForce, Mark};
 use consilium_common::study::notes as study;
 use consilium_common::study::records::{AtRisk, Covariate, RecordTask, Records, Rule};
-use consilium_common::study::{AttributeValues, Predicted, Study};
+use consilium_common::study::{AttributeValues, Predicted, Study, Validation};
 use std::path::Path;
 
 /// A source's examples, and what the hospital may want to know of them.
@@ -40,7 +41,7 @@ pub struct Report {
     /// For each prediction of the study, in order.
     pub predictions: Vec<PredictionReport>,
     /// For each feature its name, how many people have it not recorded, and values that were left out; of several
-    /// tasks somebody counts once for each that asks about them.
+    /// tasks somebody counts once for each that asks about them, and nobody for an example that is not used.
     pub features: Vec<(String, u64, LeftOut)>,
     /// For each attribute its name and how many people are in its group `unknown`, counted alike.
     pub unknown: Vec<(String, u64)>,
@@ -57,10 +58,16 @@ pub struct PredictionReport {
     pub name: String,
     /// People for each step.
     pub attrition: Attrition,
-    /// Training people with an example, and how many of them had the outcome.
+    /// Training people with an example, and how many of them had the outcome; where the study holds out later examples,
+    /// of those that are not.
     pub training: (u64, u64),
-    /// Evaluation people with an example, and how many of them had the outcome.
+    /// Evaluation people, likewise.
     pub evaluation: (u64, u64),
+    /// Training people whose example is held out by time, so that nothing is made of it, and how many of them had the
+    /// outcome.
+    pub training_held_out: (u64, u64),
+    /// Evaluation people whose example is held out, likewise: those of temporal validation.
+    pub evaluation_held_out: (u64, u64),
 }
 
 /// Reads a source under a study: of its tables and columns those that the study's words need ([`super::wanted`]).
@@ -316,9 +323,13 @@ pub(super) struct Extraction<'a> {
     pub(super) training: Examples,
     pub(super) evaluation: Examples,
     whose: Whose,
-    /// Of each prediction and role, people with an example and how many of them had the outcome.
-    counts: Vec<[(u64, u64); 2]>,
+    /// Of each prediction.
+    counts: Vec<Counts>,
 }
+
+/// People with an example and how many of them had the outcome: by role, training first, and within it by whether the
+/// example is held out.
+type Counts = [[(u64, u64); 2]; 2];
 
 impl<'a> Extraction<'a> {
     pub(super) fn new(plan: &'a Plan<'a>, key: &'a SplitKey) -> Self {
@@ -334,7 +345,7 @@ impl<'a> Extraction<'a> {
             training: Examples::new(width),
             evaluation: Examples::new(width),
             whose: Whose::default(),
-            counts: vec![[(0, 0); 2]; predicted.len()],
+            counts: vec![Counts::default(); predicted.len()],
         }
     }
 
@@ -358,24 +369,35 @@ impl<'a> Extraction<'a> {
                 output += horizons.len();
                 continue;
             };
+            let validation = plan.study.split.validation_on(date_of(asked.index.day()));
+            let is_used = plan.study.split.uses(trains, validation);
+            #[cfg(feature = "mutants")]
+            let is_used = is_used
+                || trains && consilium_common::mutant::is(consilium_common::mutant::Mutant::TrainHeldOut);
             // What is known of somebody does not depend on the horizon, and is made once.
             let mut known: Option<(Vec<f32>, Vec<u16>)> = None;
             for horizon in horizons {
                 let (found, weight) = outcome::find(plan, task, horizon, &timeline, &asked);
                 self.tallies[output].note_outcome(found);
                 if let Found::Known(happened) = found {
+                    let held_out = usize::from(validation == Validation::Temporal);
+                    let counts = &mut self.counts[output][usize::from(!trains)][held_out];
+                    counts.0 += 1;
+                    counts.1 += u64::from(happened);
+                }
+                if let Found::Known(happened) = found
+                    && is_used
+                {
                     let (inputs, groups) = known.get_or_insert_with(|| {
                         let inputs = covariates::inputs(plan, &timeline, &asked, &mut self.features);
-                        let groups = attributes::groups(plan, &timeline, &asked);
+                        let mut groups = attributes::groups(plan, &timeline, &asked);
                         let attributes = plan.study.attributes.iter().zip(&groups);
                         for ((attribute, group), unknown) in attributes.zip(&mut self.unknown) {
                             *unknown += u64::from(is_unknown(&attribute.values, *group));
                         }
+                        groups.extend(plan.study.split.mark(validation));
                         (inputs, groups)
                     });
-                    let counts = &mut self.counts[output][usize::from(!trains)];
-                    counts.0 += 1;
-                    counts.1 += u64::from(happened);
                     own.push(Example {
                         inputs: inputs.clone(),
                         output: u8::try_from(output).expect("a study has a few predictions"),
@@ -408,12 +430,13 @@ impl<'a> Extraction<'a> {
         }
         let names = study.features.iter().map(|feature| feature.name.clone());
         let attributes = study.attributes.iter().map(|attribute| attribute.name.clone());
-        let of_one =
-            |((predicted, tally), [training, evaluation]): ((Predicted, &Tally), [(u64, u64); 2])| {
-                let (task, of_records) = (&study.tasks[predicted.task], &records.tasks[predicted.task]);
-                let attrition = tally.attrition(&task.name, records, of_records, predicted.horizon_days);
-                PredictionReport { name: predicted.name, attrition, training, evaluation }
-            };
+        let of_one = |((predicted, tally), counts): ((Predicted, &Tally), Counts)| {
+            let (task, of_records) = (&study.tasks[predicted.task], &records.tasks[predicted.task]);
+            let attrition = tally.attrition(&task.name, records, of_records, predicted.horizon_days);
+            let [[training, training_held_out], [evaluation, evaluation_held_out]] = counts;
+            let name = predicted.name;
+            PredictionReport { name, attrition, training, evaluation, training_held_out, evaluation_held_out }
+        };
         let predictions =
             study.predicted().into_iter().zip(&self.tallies).zip(self.counts).map(of_one).collect();
         let report = Report {

@@ -2,7 +2,7 @@
 //!
 //! Little-endian: inputs per example (4), then for each role people (8) and for each person the id's length (4), the id,
 //! examples (4), of each example its prediction (1), the outcome (1), how much it counts (4, `f32`), the inputs (4 each,
-//! `f32`), attributes (2) and the value index in each (2 each).
+//! `f32`), how many groups it has (2) and each of them (2 each): those of its attributes, and its mark if it has one.
 
 use super::People;
 use crate::data::{Loaded, PersonIds};

@@ -5,7 +5,7 @@ use super::*;
 use crate::data::{Loaded, SplitKey, load_strict};
 use consilium_common::examples::Examples;
 use consilium_common::key::SecretKey;
-use consilium_common::study::{self, RosterSite, Study};
+use consilium_common::study::{self, Holdout, RosterSite, Study, Validation};
 
 const PSYCHOSIS: &str = include_str!("../../../../docs/studies/synthetic-psychosis.toml");
 const MENTAL_HEALTH: &str = include_str!("../../../../docs/studies/synthetic-mental-health.toml");
@@ -81,7 +81,9 @@ fn the_psychosis_study_finds_the_truth() {
     let out = home.path().join("out");
     run(&SynthArgs { no_notes: true, ..args(&out, 6, 3000, 11) }).expect("writes");
     let sites = plan(6, 3000).expect("within bounds");
-    let study = filled(PSYCHOSIS, &sites);
+    let mut study = filled(PSYCHOSIS, &sites);
+    // The truth knows nobody who is left out.
+    assert!(study.split.holdout.take().is_some());
     let inputs: [Input; 7] = [
         ("phq9", |row| scaled(row, "phq9", 0.0, 27.0)),
         ("bmi", |row| scaled(row, "bmi", 10.0, 70.0)),
@@ -159,14 +161,21 @@ fn the_mental_health_study_finds_both_truths() {
     let template = template.replacen("gap_days_min = 2", "gap_days_min = 1", 1);
     assert_ne!(template, MENTAL_HEALTH);
     let study = filled(&template, &sites);
+    let mut held = study.clone();
+    let reported = Validation::ALL.to_vec();
+    held.split.holdout = Some(Holdout { from: jiff::civil::date(2023, 10, 1), reported });
     let names: Vec<String> = study.predicted().into_iter().map(|predicted| predicted.name).collect();
     assert_eq!(names, ["self_harm.30d", "self_harm.365d", "readmission.30d", "readmission.365d"]);
     let mut with = [0_u64; 4];
     let mut of_both = 0;
+    let mut held_out = [0_u64; 2];
     for site in &sites {
         let folder = out.join(site.profile.name);
         let (table, truth) = (read(&folder.join("table.csv")), read(&folder.join("truth.csv")));
         let tables: HashMap<&str, &Row> = table.iter().map(|row| (row["person_id"].as_str(), row)).collect();
+        for (counted, found) in held_out.iter_mut().zip(discharges_held_out(&folder, &held, &truth)) {
+            *counted += found;
+        }
         let left_in_2023 = |row: &Row| row["psychiatric_discharge"].starts_with("2023-");
         let people = by_role(truth.iter().filter(|row| row["first_episode"] == "1" || left_in_2023(row)));
         for (examples, people) in extracted(&folder, &study).iter().zip(&people) {
@@ -193,4 +202,25 @@ fn the_mental_health_study_finds_both_truths() {
     }
     assert!(with[0] > 5 && with[0] < with[1] && with[2] > 40 && with[2] <= with[3], "{with:?}");
     assert!(of_both > 200, "{of_both} people are examples of both tasks");
+    assert!(held_out[0] > 60 && held_out[1] > 30, "{held_out:?} of training and evaluation people");
+}
+
+/// Holds examples of readmission against the day of the discharge: no training person's from the holdout on is there, and
+/// every evaluation person's is marked by it. How many were held out of each role.
+#[track_caller]
+fn discharges_held_out(folder: &Path, held: &Study, truth: &[Row]) -> [u64; 2] {
+    let from = held.split.holdout.as_ref().expect("held out").from.to_string();
+    let discharged = |row: &&Row| row["psychiatric_discharge"].starts_with("2023-");
+    // Days in this form sort as they follow each other.
+    let is_later = |row: &Row| row["psychiatric_discharge"].as_str() >= from.as_str();
+    let [training, evaluation] = by_role(truth.iter().filter(discharged));
+    let later: Vec<bool> = evaluation.iter().map(|row| is_later(row)).collect();
+    let found = extracted(folder, held);
+    let marks = |examples: &Examples| -> Vec<bool> {
+        examples.rows_for(2).map(|row| held.place_of(examples.groups_of(row)) == 1).collect()
+    };
+    let trained = training.iter().filter(|row| !is_later(row)).count();
+    assert_eq!(marks(&found[0]), vec![false; trained], "training people's from before the holdout");
+    assert_eq!(marks(&found[1]), later, "evaluation people's, all of them");
+    [training.len() - trained, later.iter().filter(|later| **later).count()].map(|count| count as u64)
 }

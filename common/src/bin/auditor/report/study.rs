@@ -7,6 +7,7 @@ use super::page::minute;
 use crate::figures::{grouped, one_in};
 use consilium_common::protocol::{Decision, Replaced};
 use consilium_common::study::bindings::{SideBySide, side_by_side};
+use consilium_common::study::describe::held_out;
 use consilium_common::study::{Mode, SplitBy};
 
 pub(super) fn section(audited: &Audited<'_>) -> Html {
@@ -145,6 +146,9 @@ fn protected(audited: &Audited<'_>) -> Html {
             text(format!("{:.2}", f64::from(site.weight) / 65_536.0)),
         ]
     });
+    let held_out = held_out(study).map(|words| {
+        fill("<dt>Held out by time</dt><dd>{}; agents do this, and no ledger proves it</dd>", &[&words])
+    });
     fill(
         "<section id=\"who\"><h2>Who is protected</h2>\
          <dl class=\"facts\"><dt>Unit</dt><dd>one person at one hospital, with all their records and visits together</dd>\
@@ -152,11 +156,12 @@ fn protected(audited: &Audited<'_>) -> Html {
          <dt>Against whom</dt><dd>{}</dd>\
          <dt>Over what</dt><dd>everything that the hospital sends for the study; the hospital’s cap over all studies \
          on the same people is in its own section</dd>\
-         <dt>δ</dt><dd>{}</dd><dt>Two accounts</dt><dd>{}</dd></dl>{}</section>",
+         <dt>δ</dt><dd>{}</dd><dt>Two accounts</dt><dd>{}</dd>{}</dl>{}</section>",
         &[
             &against,
             &one_in(study.privacy.delta),
             &roles,
+            &all(held_out),
             &table(&["Hospital", "People, as published", "Weight in the average"], rows),
         ],
     )

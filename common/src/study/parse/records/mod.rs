@@ -116,14 +116,22 @@ struct Source {
     min_vocabulary: Option<VocabularyRelease>,
 }
 
+const ACCRUAL: Ask = ask(
+    "accrual",
+    "a table of from and to: the days on which an index may lie",
+    "accrual = { from = 2015-01-01, to = 2024-12-31 }",
+);
+const FROM: Ask = ask("from", "a day without quotes", "from = 2015-01-01");
+const TO: Ask = ask("to", "a day without quotes", "to = 2024-12-31");
+
+/// `data.accrual` as it stands in the file, whatever else is wrong there; none where it is no two days.
+pub(super) fn accrual(top: &Section<'_>) -> Option<(Date, Date)> {
+    let accrual = top.peek_section(DATA)?.peek_section(ACCRUAL)?;
+    let day = |ask| accrual.peek(ask)?.shown().parse().ok();
+    day(FROM).zip(day(TO))
+}
+
 fn source(top: &Section<'_>) -> Option<Source> {
-    const ACCRUAL: Ask = ask(
-        "accrual",
-        "a table of from and to: the days on which an index may lie",
-        "accrual = { from = 2015-01-01, to = 2024-12-31 }",
-    );
-    const FROM: Ask = ask("from", "a day without quotes", "from = 2015-01-01");
-    const TO: Ask = ask("to", "a day without quotes", "to = 2024-12-31");
     const FOLLOWUP: Ask = ask(
         "followup_to",
         "the last day on which an outcome counts, without quotes",

@@ -12,7 +12,7 @@ use consilium_common::study::bindings::{
 };
 use consilium_common::study::notes::{NoteConcept, NoteIndex, Notes, Said};
 use consilium_common::study::records::*;
-use consilium_common::study::{Attribute, AttributeValues, Encoding, Study};
+use consilium_common::study::{Attribute, AttributeValues, Encoding, Holdout, Study, Validation};
 use jiff::civil::{Date, date};
 use std::num::NonZeroI64;
 
@@ -240,6 +240,15 @@ impl Chance {
             attribute("age_band", AttributeValues::Bands(vec![18.0, 35.0, 65.0])),
             attribute("told", AttributeValues::Concepts(groups)),
         ];
+        let reported = self.any(&[
+            Validation::ALL.to_vec(),
+            vec![Validation::Internal],
+            vec![Validation::Temporal],
+            vec![],
+            vec![],
+        ]);
+        let from = self.date();
+        study.split.holdout = (!reported.is_empty()).then_some(Holdout { from, reported });
         study
     }
 
@@ -331,23 +340,35 @@ impl Chance {
     }
 }
 
-/// One person's examples, of whatever role.
-fn found(study: &Study, person: &Person, periods: &[Period], events: &[Event]) -> Examples {
+/// One person's examples, none of the other role.
+fn found(study: &Study, key: &SplitKey, person: &Person, periods: &[Period], events: &[Event]) -> Examples {
     let records = of_study(study);
     let plan = Plan::new(study, records, &resolved(records));
     let mut wanted: Vec<Event> = events.iter().filter(|event| plan.wants(event)).copied().collect();
     wanted.sort_unstable();
-    let key = SplitKey::from_bytes([9; 32]);
-    let mut extraction = Extraction::new(&plan, &key);
+    let mut extraction = Extraction::new(&plan, key);
     extraction.take(&History { person, periods, events: &wanted });
-    let mut found = extraction.training.clone();
-    found.append(&extraction.evaluation);
+    let roles = [extraction.training, extraction.evaluation];
+    let [found, other] = if trains(study, key) {
+        roles
+    } else {
+        let [one, other] = roles;
+        [other, one]
+    };
+    assert_eq!(other.people(), 0, "a person has one role");
     found
+}
+
+/// The role of person 1.
+fn trains(study: &Study, key: &SplitKey) -> bool {
+    key.pseudonym("1").trains(study.split.training_share)
 }
 
 #[test]
 fn both_implementations_agree() {
     let (mut with, mut without, mut nothing, mut left_out, mut lighter) = (0, 0, 0, 0, 0);
+    // Of each role before the holdout and in it.
+    let mut marked = [[0; 2]; 2];
     for seed in 0..25_000_u64 {
         let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let study = chance.study();
@@ -355,19 +376,21 @@ fn both_implementations_agree() {
         let mut events: Vec<Event> = (0..4 + chance.below(20)).map(|_| chance.event()).collect();
         events.sort_unstable();
         let days = periods.iter().map(|period| (civil(period.start), civil(period.end))).collect();
+        let key = SplitKey::from_bytes([u8::try_from(seed % 8).expect("small"); 32]);
         let naive = Naive {
             study: &study,
+            trains: trains(&study, &key),
             records: of_study(&study),
             person: &person,
             periods: days,
             events: &events,
         };
         let records = of_study(&study);
-        let found = found(&study, &person, &periods, &events);
+        let found = found(&study, &key, &person, &periods, &events);
         // Rows that a source may leave out change nothing.
         let kept = narrowed(&study, &events);
         left_out += events.len() - kept.len();
-        assert!(self::found(&study, &person, &periods, &kept) == found, "seed {seed}: narrowed");
+        assert!(self::found(&study, &key, &person, &periods, &kept) == found, "seed {seed}: narrowed");
         let mut rows = 0..found.len();
         for (output, predicted) in (0_u8..).zip(study.predicted()) {
             let asks = Asks { task: &records.tasks[predicted.task], horizon: predicted.horizon_days };
@@ -387,6 +410,9 @@ fn both_implementations_agree() {
             assert!((found.weight(row) - weight).abs() < 1e-6, "seed {seed}: {weight}");
             lighter += u32::from(weight < 1.0);
             assert_eq!(found.groups_of(row), groups, "seed {seed}: groups");
+            if let Some(mark) = groups.get(study.attributes.len()) {
+                marked[usize::from(!naive.trains)][usize::from(*mark)] += 1;
+            }
             assert_eq!(found.row(row).len(), inputs.len(), "seed {seed}: inputs");
             for (at, (found, wanted)) in found.row(row).iter().zip(&inputs).enumerate() {
                 assert!((found - wanted).abs() < 1e-6, "seed {seed}: input {at}: {found}, {wanted}");
@@ -397,4 +423,6 @@ fn both_implementations_agree() {
     println!("{with} with the outcome, {without} without, {nothing} without an example");
     assert!(with > 500 && without > 2000 && nothing > 5000 && left_out > 20_000);
     assert!(lighter > 100, "{lighter} of examples that count less than one");
+    let [[training, held_out], [internal, temporal]] = marked;
+    assert!(training > 100 && held_out == 0 && internal > 30 && temporal > 30, "{marked:?}");
 }

@@ -8,6 +8,7 @@ use crate::data::{self, Loaded, SplitKey};
 use consilium_common::examples::ExampleFile;
 use consilium_common::study::records::*;
 use consilium_common::study::{Encoding, Study};
+use jiff::civil::{Date, date};
 use std::path::Path;
 
 const CONCEPTS: [&str; 5] = [
@@ -17,6 +18,9 @@ const CONCEPTS: [&str; 5] = [
     "40,below the outcome,Condition,S,c40,S",
     "7000,pressure,Unit,UCUM,mm[Hg],S",
 ];
+
+/// Of the five days on which people of [`hospital`] have their index.
+pub(crate) const MIDDLE: Date = date(2015, 2, 3);
 
 /// A hospital of some people of whom half come to the outcome.
 pub(crate) fn hospital(people: u64) -> Vec<Text> {

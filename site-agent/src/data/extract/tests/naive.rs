@@ -8,7 +8,7 @@ use crate::data::omop::{ConceptId, Day, Domain, Event, Moment, Person, Value};
 use consilium_common::study::bindings::InForce;
 use consilium_common::study::notes::Said;
 use consilium_common::study::records::*;
-use consilium_common::study::{AttributeValues, Encoding, Study};
+use consilium_common::study::{AttributeValues, Encoding, Holdout, Study, Validation};
 use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime, date};
 
@@ -23,6 +23,8 @@ pub(super) struct Asks<'a> {
 
 pub(super) struct Naive<'a> {
     pub(super) study: &'a Study,
+    /// The person's role.
+    pub(super) trains: bool,
     pub(super) records: &'a Records,
     pub(super) person: &'a Person,
     pub(super) periods: Vec<(Date, Date)>,
@@ -202,6 +204,18 @@ impl Naive<'_> {
         let mut groups = Vec::new();
         for (attribute, fields) in self.study.attributes.iter().zip(&self.records.attributes) {
             groups.push(self.group(&attribute.values, fields, index, predict));
+        }
+        if let Some(Holdout { from, reported }) = &self.study.split.holdout {
+            let is_later = index.date() >= *from;
+            let temporal = reported.contains(&Validation::Temporal);
+            let internal = reported.contains(&Validation::Internal);
+            match (self.trains, is_later) {
+                (true, true) => return None,
+                (false, true) if !temporal => return None,
+                (false, false) if !internal => return None,
+                _ if temporal && internal => groups.push(u16::from(is_later)),
+                _ => {}
+            }
         }
         Some((label, inputs, groups))
     }

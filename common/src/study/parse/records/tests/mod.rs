@@ -1,4 +1,5 @@
 mod bindings;
+mod holdout;
 mod inputs;
 mod notes;
 mod tasks;
