@@ -112,7 +112,7 @@ fn a_holdout_costs_nothing() {
 
     // Somebody with an earlier and a later example is one person in both groups together, as in any one.
     let mut people = Examples::new(0);
-    let row = |mark, label| Example { inputs: vec![], output: 0, label, groups: groups(mark) };
+    let row = |mark, label| Example { inputs: vec![], output: 0, label, weight: 1.0, groups: groups(mark) };
     people.push_examples(vec![row(0, 1.0), row(1, 0.0)]);
     people.push_examples(vec![row(1, 0.0)]);
     let cells = count(overall, &[0.5], &[0.1, 0.9, 0.9], &people);
