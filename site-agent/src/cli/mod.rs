@@ -3,6 +3,7 @@
 
 mod args;
 mod bindings;
+mod completeness;
 mod data;
 mod init;
 mod lost_key;

@@ -1,6 +1,7 @@
 //! `data check --study` where the study reads OMOP records: how many people came through each step, and what was not
 //! used, for this hospital's eyes.
 
+use super::completeness;
 use super::data::{opted_out, opted_out_json};
 use super::output::{Output, table};
 use crate::data::SplitKey;
@@ -32,7 +33,11 @@ pub(super) fn check(
         )));
     }
     let opted_out = opted_out(lists, &extracted.loaded.whose);
+    let counted = completeness::counted(study, &extracted.loaded);
     let mut human = human(&place, study, report);
+    if !counted.is_empty() {
+        human = format!("{}\n\n{human}", table(&completeness::HEADS, &completeness::rows(&counted)));
+    }
     if !opted_out.is_empty() {
         let row = |(name, people, [training, evaluation]): &(String, u64, [u64; 2])| {
             vec![name.clone(), people.to_string(), training.to_string(), evaluation.to_string()]
@@ -42,6 +47,7 @@ pub(super) fn check(
         human = format!("{}\n\n{human}", table(&headers, &rows));
     }
     let mut json = json(study, report);
+    json["completeness"] = completeness::json(&counted).into();
     json["opted_out"] = opted_out_json(&opted_out).into();
     output.result(&human, &json)
 }
