@@ -390,7 +390,7 @@ mod tests {
             }
             cells
         };
-        assert_eq!(most(|grouping, examples| count_people(grouping, examples)), PERSON_UNITS);
+        assert_eq!(most(count_people), PERSON_UNITS);
         assert_eq!(most(once_an_example), 6 * PERSON_UNITS);
         assert_eq!(most(once_a_prediction), 3 * PERSON_UNITS);
         assert_eq!(most(every_state), 5 * PERSON_UNITS);
