@@ -10,7 +10,7 @@ mod lost_key;
 mod omop;
 mod omop_source;
 mod output;
-mod records;
+pub(crate) mod records;
 mod recover;
 mod rotate;
 mod serve;
