@@ -24,6 +24,8 @@ pub enum Mutant {
     NoiseRepeated,
     /// Half of σ in a histogram.
     HistogramNoiseHalf,
+    /// Who an attribute is recorded of counts twice where that is all that is counted.
+    CountedTwice,
     /// People join a step with twice the rate.
     DoubleRate,
     /// Every step draws the same number of people, without replacement.
@@ -81,8 +83,13 @@ impl Mutant {
     /// Those that use records that the study leaves out.
     pub const OF_RECORDS: [Self; 1] = [Self::TrainHeldOut];
     /// Those that say something outside an event.
-    pub const OF_SILENCE: [Self; 4] =
-        [Self::CountInLedger, Self::PlainCommitment, Self::RefuseFaults, Self::ReplyAtOnce];
+    pub const OF_SILENCE: [Self; 5] = [
+        Self::CountInLedger,
+        Self::PlainCommitment,
+        Self::RefuseFaults,
+        Self::ReplyAtOnce,
+        Self::CountedTwice,
+    ];
     /// Those that break secure sums.
     pub const OF_SECURE_SUMS: [Self; 4] =
         [Self::NoNoiseShare, Self::MaskReuse, Self::BothShares, Self::SurvivorsUnchecked];
@@ -97,6 +104,7 @@ impl Mutant {
             Self::NoiseReused => "noise_reused",
             Self::NoiseRepeated => "noise_repeated",
             Self::HistogramNoiseHalf => "histogram_noise_half",
+            Self::CountedTwice => "counted_twice",
             Self::DoubleRate => "double_rate",
             Self::ShuffledBatches => "shuffled_batches",
             Self::NoClip => "no_clip",
@@ -166,6 +174,12 @@ pub fn noise(steps: Vec<Vec<i64>>) -> Vec<Vec<i64>> {
     } else {
         steps
     }
+}
+
+/// What one person adds to a count of people.
+#[must_use]
+pub fn person_units(units: i64) -> i64 {
+    if is(Mutant::CountedTwice) { 2 * units } else { units }
 }
 
 /// The noise of a histogram's cells.

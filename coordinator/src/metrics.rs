@@ -1,8 +1,9 @@
 //! `metrics.json` (schema `metrics/1`): the results of a study for programs to read. Its keys are a
 //! contract; new ones may be added, none is renamed.
 
+use consilium_common::evaluation::completeness;
 use consilium_common::evaluation::exact::Exact;
-use consilium_common::evaluation::histogram::Grouping;
+use consilium_common::evaluation::histogram::{Counted, Grouping};
 use consilium_common::evaluation::interval::Estimate;
 use consilium_common::evaluation::performance::{Performance, TooFew, shown_count};
 use consilium_common::id::{SiteName, StudyId};
@@ -38,6 +39,9 @@ pub struct Metrics {
     pub models: Vec<Model>,
     /// Every group of every grouping but `overall`, in the study's order.
     pub subgroups: Vec<Subgroup>,
+    /// Attributes of which it was only counted how often they are recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub completeness: Vec<Completeness>,
     /// How long it took.
     pub timing: Timing,
     /// What it took of the machines.
@@ -248,6 +252,30 @@ pub struct Subgroup {
     pub calibration_in_the_large_interval: Option<[f64; 2]>,
 }
 
+/// Of how many evaluation people an attribute is recorded, at all sites together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Completeness {
+    /// The attribute's name.
+    pub attribute: String,
+    /// Share of people of whom it is recorded; `null` where too few are, or too few are not.
+    pub recorded_share: Option<f64>,
+    /// Its interval at the study's level, from the noise alone: these are the people who were there.
+    pub interval: Option<[f64; 2]>,
+    /// `recorded` first, `unknown` last.
+    pub states: Vec<StateCount>,
+}
+
+/// People in one state of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateCount {
+    /// `recorded`, `refused`, `not asked`, `conflicting`, `unknown`.
+    pub state: String,
+    /// Noise included, rounded as the study says; `null` below its smallest count.
+    pub people: Option<u64>,
+    /// Where the count without noise lies, at the study's level.
+    pub interval: Option<[u64; 2]>,
+}
+
 /// How long it took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
@@ -326,19 +354,38 @@ impl Model {
 /// reason are there.
 ///
 /// # Panics
-/// Not one performance per group, which is a bug of the caller.
+/// Not one performance per group, or a grouping of people alone, which are bugs of the caller.
 #[must_use]
 pub fn subgroups(study: &Study, grouping: &Grouping, performances: &[Performance]) -> Vec<Subgroup> {
     assert_eq!(performances.len(), grouping.len(), "one performance per group");
     let names = || grouping.attributes.iter().map(|index| study.attributes[*index].name.clone());
     let groups = grouping.labels.iter().map(|labels| names().zip(labels.iter().cloned()).collect());
     let name = names().collect::<Vec<_>>().join("*");
-    let of = Of::prediction(study, &study.predicted()[usize::from(grouping.output)]);
+    let of = match grouping.counted {
+        Counted::Scores { output } => Of::prediction(study, &study.predicted()[usize::from(output)]),
+        Counted::People => unreachable!("a count of people has no performance"),
+    };
     let one = |(group, performance)| Subgroup {
         of: of.clone(),
         ..subgroup(group, &name, performance, &study.disclosure)
     };
     groups.zip(performances).map(one).collect()
+}
+
+/// What a count of people says, for `metrics.json`.
+#[must_use]
+pub fn completeness(attribute: &str, of: &completeness::Completeness) -> Completeness {
+    let state = |one: &completeness::StateCount| StateCount {
+        state: one.state.clone(),
+        people: one.people,
+        interval: one.interval.map(<[u64; 2]>::from),
+    };
+    Completeness {
+        attribute: attribute.to_owned(),
+        recorded_share: of.recorded.map(|share| share.value),
+        interval: of.recorded.map(|share| share.interval.into()),
+        states: of.states.iter().map(state).collect(),
+    }
 }
 
 fn subgroup(

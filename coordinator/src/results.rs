@@ -11,7 +11,8 @@ use crate::operator::CommandError;
 use crate::simulate::Reference;
 use crate::study::StudyEvent;
 use consilium_common::evaluation::bins::Bins;
-use consilium_common::evaluation::histogram::{Grouping, Histogram, groupings};
+use consilium_common::evaluation::completeness::{Completeness, completeness};
+use consilium_common::evaluation::histogram::{Counted, Grouping, Histogram, groupings};
 use consilium_common::evaluation::performance::{Performance, Settings, performances};
 use consilium_common::evaluation::sum::{self, Cells};
 use consilium_common::id::{Digest, SiteName};
@@ -63,6 +64,8 @@ pub struct Results {
     pub refusals: Vec<Refusals>,
     /// Each grouping with the performance of each of its groups.
     pub performances: Vec<(Grouping, Vec<Performance>)>,
+    /// Attributes that are only counted, each with of how many people it is recorded.
+    pub completeness: Vec<(String, Completeness)>,
 }
 
 impl Results {
@@ -70,7 +73,10 @@ impl Results {
     /// order of what the study reports of them.
     pub fn overall(&self) -> impl Iterator<Item = (u8, &[Performance])> {
         let overall = self.performances.iter().filter(|(grouping, _)| is_overall(&grouping.name));
-        overall.map(|(grouping, performances)| (grouping.output, performances.as_slice()))
+        overall.filter_map(|(grouping, performances)| match grouping.counted {
+            Counted::Scores { output } => Some((output, performances.as_slice())),
+            Counted::People => None,
+        })
     }
 }
 
@@ -161,25 +167,28 @@ fn read(folder: &Path, log: &Path) -> Result<Results, CommandError> {
         .map(serde_json::from_str)
         .collect::<Result<_, _>>()
         .map_err(|e| broken(&format!("events.jsonl: {e}")))?;
-    let performances = evaluate(&study, &audit, folder)?;
+    let Evaluated { performances, completeness } = evaluate(&study, &audit, folder)?;
     let refusals = refusals::of_bundle(folder, &study.digest, audit.sites.iter().map(|site| &site.name))?;
-    Ok(Results { study, audit, budget, events, refusals, performances })
+    Ok(Results { study, audit, budget, events, refusals, performances, completeness })
 }
 
-/// Each grouping's histograms, added up here or by a secure sum, and judged. Without the `overall` histograms
+/// What was released of an evaluation.
+#[derive(Default)]
+struct Evaluated {
+    performances: Vec<(Grouping, Vec<Performance>)>,
+    completeness: Vec<(String, Completeness)>,
+}
+
+/// Each release of all sites, added up here or by a secure sum, and judged. Without the `overall` histograms
 /// of any site nothing is said.
-fn evaluate(
-    study: &Study,
-    audit: &Report,
-    folder: &Path,
-) -> Result<Vec<(Grouping, Vec<Performance>)>, CommandError> {
+fn evaluate(study: &Study, audit: &Report, folder: &Path) -> Result<Evaluated, CommandError> {
     let final_model = fs::read(folder.join("final/model")).map_err(CommandError::fault)?;
     let model = Digest::of(&final_model);
     let edges = &study.evaluation.bin_edges;
     let settings = Settings::of(study);
     // Of each prediction.
     let mut fitted = BTreeMap::new();
-    let mut judged = Vec::new();
+    let mut evaluated = Evaluated::default();
     for (number, grouping) in groupings(study).into_iter().enumerate() {
         let released = folder.join("evaluation").join(grouping.name.replace('*', "+"));
         let cells = match study.privacy.mode {
@@ -190,13 +199,19 @@ fn evaluate(
             }
         };
         let Some(cells) = cells else { continue };
+        let Counted::Scores { output } = grouping.counted else {
+            let labels = grouping.labels.concat();
+            let counts = completeness(&cells, &labels, settings.level, &study.disclosure);
+            evaluated.completeness.push((grouping.name, counts));
+            continue;
+        };
         // The first grouping of a prediction is `overall`: everybody, so the steadiest fit.
-        let bins = fitted.entry(grouping.output).or_insert_with(|| Bins::fitted(edges, &cells.all()));
+        let bins = fitted.entry(output).or_insert_with(|| Bins::fitted(edges, &cells.all()));
         let seed = INTERVAL_SEED.wrapping_add((number as u64) << 32);
         let performances = performances(&cells, bins, &settings, seed);
-        judged.push((grouping, performances));
+        evaluated.performances.push((grouping, performances));
     }
-    Ok(judged)
+    Ok(evaluated)
 }
 
 /// The sites' own histograms, added up; `None` from too few sites.
@@ -306,6 +321,7 @@ fn metrics(results: &Results, extras: Option<&Extras>) -> Metrics {
         sites,
         models,
         subgroups,
+        completeness: results.completeness.iter().map(|(name, of)| metrics::completeness(name, of)).collect(),
         timing: timing(&results.events, extras.map(|e| e.wall_s)),
         memory: Memory {
             coordinator_peak_mib: extras.and_then(|e| e.coordinator_peak_mib),
@@ -390,7 +406,7 @@ mod tests {
         let audit = audit(&folder).expect("a bundle");
         assert_eq!(audit.findings, vec![]);
         let study = audit.study.clone().expect("a study");
-        let judged = evaluate(&study, &audit, &folder).expect("sums of the study");
+        let judged = evaluate(&study, &audit, &folder).expect("sums of the study").performances;
         let names: Vec<&str> = judged.iter().map(|(grouping, _)| grouping.name.as_str()).collect();
         assert_eq!(names, ["overall", "sex*age_band"]);
         assert_eq!((judged[0].1.len(), judged[1].1.len()), (1, 9));

@@ -236,7 +236,7 @@ mod tests {
             let label = f32::from(u8::from(person % 3 == 0));
             examples.push_person(
                 &[(vec![0.1 * f32::from(person % 7); width], label)],
-                vec![person % 2, person % 3],
+                vec![person % 2, person % 3, person % 4],
             );
         }
         examples
@@ -272,18 +272,27 @@ mod tests {
 
     #[test]
     fn a_histogram_is_counts_plus_noise() {
-        let study = study(&[]);
-        let people = examples(&study);
+        released(&study(&[]), &["overall", "sex", "sex*age_band"]);
+        let counted =
+            "[[attribute]]\nname = \"told\"\ncolumn = \"told\"\nuse = \"completeness-only\"\n[subgroups]";
+        let edits = [("[subgroups]", counted), ("overall        = 1.0", "overall = 1.0\ntold = 0.1")];
+        released(&study(&edits), &["overall", "sex", "sex*age_band", "told"]);
+    }
+
+    fn released(study: &Study, names: &[&str]) {
+        let groupings = histogram::groupings(study);
+        assert_eq!(groupings.iter().map(|grouping| grouping.name.as_str()).collect::<Vec<_>>(), names);
+        let people = examples(study);
         let model = vec![0; study.architecture().parameters()];
         let listed = study.site(&site(0)).expect("listed");
-        let scores = probabilities(&study, listed, &model, &people);
+        let scores = probabilities(study, listed, &model, &people);
         assert!(scores.iter().all(|&score| score == 0.5), "the zero model says one half");
         let sigma = histogram_sigma(2.0).expect("drawable");
-        for grouping in histogram::groupings(&study) {
+        for grouping in groupings {
             let of = |people: &Examples, scores: &[f64]| -> Vec<i64> {
-                let noise = draw_histogram(&study, &grouping, sigma, &seed(7)).expect("drawable");
+                let noise = draw_histogram(study, &grouping, sigma, &seed(7)).expect("drawable");
                 let model = Digest::of(b"model");
-                let bytes = histogram(&study, &site(0), &grouping, model, scores, people, &noise);
+                let bytes = histogram(study, &site(0), &grouping, model, scores, people, &noise);
                 let parsed: Histogram = serde_json::from_slice(&bytes).expect("a histogram");
                 assert_eq!((parsed.grouping, parsed.sigma_units), (grouping.name.clone(), sigma));
                 parsed.cells

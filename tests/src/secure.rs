@@ -66,6 +66,7 @@ impl Besieged {
             local_steps: 1,
             noise_multiplier: 2.0,
             reply_tick_ms: 10,
+            only_counted: None,
             role_column: true,
         };
         Self {

@@ -72,6 +72,7 @@ fn served(rounds: u32, local_steps: u32, features: usize) -> StudyOf {
         local_steps,
         noise_multiplier: 2.0,
         reply_tick_ms: 10,
+        only_counted: None,
         role_column: true,
     }
 }

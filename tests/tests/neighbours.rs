@@ -108,6 +108,7 @@ fn compared(trains: bool) -> (Vec<Finding>, bool) {
     let neighbours = [
         ("one person more", vec![person("1,1,1")], 1.0),
         ("other values", vec![format!("{x},,0,m,-1,0.3,")], 1.0),
+        ("recorded", vec![format!("{x},any,1,f,1,1,1")], 1.0),
         ("a bad cell", vec![person("1,words,1")], 0.0),
         ("a row too short", vec![format!("{x},,1")], 0.0),
         ("no outcome", vec![format!("{x},,9,f,1,1,1")], 0.0),
@@ -166,7 +167,8 @@ fn table(more: &[String]) -> String {
     let mut text = "person_id,role,y,sex,c0,c1,c2\n".to_owned();
     for i in 0..30 {
         let sex = if i % 3 == 0 { "f" } else { "m" };
-        let _ = writeln!(text, "p{i},,{},{sex},{},0.{i},-0.5", i % 2, if i % 5 < 2 { 1 } else { -1 });
+        let role = if i % 7 == 0 { "any" } else { "" };
+        let _ = writeln!(text, "p{i},{role},{},{sex},{},0.{i},-0.5", i % 2, if i % 5 < 2 { 1 } else { -1 });
     }
     more.iter().for_each(|row| {
         let _ = writeln!(text, "{row}");
@@ -211,6 +213,7 @@ fn study() -> StudyOf {
         local_steps: 1,
         noise_multiplier: 2.0,
         reply_tick_ms: TICK_MS,
+        only_counted: Some("role"),
         role_column: false,
     }
 }

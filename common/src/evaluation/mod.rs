@@ -9,6 +9,7 @@
 
 pub mod bins;
 pub mod calibration;
+pub mod completeness;
 pub mod curve;
 pub mod exact;
 pub mod histogram;

@@ -118,13 +118,20 @@ impl Cells {
         Ok(Self { bins, cells, noise_sd_units: (survivors as f64).sqrt() * share_units as f64 })
     }
 
-    /// How many groups.
+    /// How many groups, of a release of scores.
     #[must_use]
     pub fn groups(&self) -> usize {
         self.cells.len() / (2 * self.bins)
     }
 
-    /// The cells of one group, in persons.
+    /// Every cell of a release that counts people, in persons, and the standard deviation of the noise in each.
+    #[must_use]
+    pub fn people(&self) -> (Vec<f64>, f64) {
+        let persons = |units: &i64| *units as f64 / PERSON_UNITS as f64;
+        (self.cells.iter().map(persons).collect(), self.noise_sd_units / PERSON_UNITS as f64)
+    }
+
+    /// The cells of one group of a release of scores, in persons.
     #[must_use]
     pub fn group(&self, group: usize) -> Counts {
         self.counts(&self.cells[group * 2 * self.bins..(group + 1) * 2 * self.bins], 1)

@@ -8,7 +8,7 @@ pub use secure::SecurePrediction;
 use super::earmarks::{earmarks, events_of};
 use super::{Data, Mode, RosterSite, Study, Validation, is_overall};
 use crate::id::SiteName;
-use crate::ledger::entry::Account;
+use crate::ledger::entry::{Account, Earmark};
 use crate::ledger::hospitals::worst_in_sums;
 use crate::privacy::accountant::{self, Accountant, epsilon_by};
 use crate::privacy::mechanism::Event;
@@ -55,6 +55,8 @@ pub struct Prediction {
     /// The share of examples that are held out by time, if index days are spread evenly over the accrual; none where
     /// nothing is held out.
     pub held_out_share: Option<f64>,
+    /// Attributes of which it is only counted how often they are recorded.
+    pub completeness: Vec<CompletenessPrediction>,
     /// The share of examples with the outcome that the groupings were predicted for.
     pub outcome_share: f64,
     /// What somebody should look at before publishing the study.
@@ -94,6 +96,19 @@ pub struct GroupingPrediction {
     pub error_of_sampling: f64,
     /// Wider than the study's own limit: groups of average size will read "too few people to say".
     pub too_few_people_to_say: bool,
+}
+
+/// How well it will be known of how many people an attribute is recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompletenessPrediction {
+    /// The attribute.
+    pub name: String,
+    /// Counts of the release: `recorded`, `refused`, …
+    pub states: usize,
+    /// As in [`GroupingPrediction`].
+    pub noise_multiplier: f64,
+    /// Standard error of a count over all sites, people; noise is all there is to it.
+    pub error_people: f64,
 }
 
 /// Predicts costs and sizes for an outcome that `outcome_share` of all examples have (a public guess
@@ -140,6 +155,7 @@ pub fn predict(study: &Study, outcome_share: f64) -> Prediction {
         sites,
         groupings,
         held_out_share: held_out_share(study),
+        completeness: completeness(study, &list),
         outcome_share,
         warnings: Vec::new(),
     };
@@ -205,7 +221,7 @@ fn averaged_noise(study: &Study, sites: &[SitePrediction]) -> f64 {
 
 fn groupings(
     study: &Study,
-    list: &[crate::ledger::entry::Earmark],
+    list: &[Earmark],
     outcome_share: f64,
     sites: &[SitePrediction],
 ) -> Vec<GroupingPrediction> {
@@ -214,7 +230,7 @@ fn groupings(
     let names = study.groupings();
     let own = || std::iter::once(&[][..]).chain(study.subgroups.groups.iter().map(Vec::as_slice));
     let attributes = study.predicted().into_iter().flat_map(|_| own());
-    type Declared<'a> = (u32, &'a crate::ledger::entry::Earmark);
+    type Declared<'a> = (u32, &'a Earmark);
     let predict = |((name, attributes), (index, earmark)): ((String, &[String]), Declared<'_>)| {
         let values = |name: &String| study.attribute(name).map_or(1, |attribute| attribute.values.count());
         let (groups, people) = match attributes {
@@ -223,10 +239,7 @@ fn groupings(
         };
         // People with an unknown value are few; the listed values share the rest.
         let listed: usize = attributes.iter().map(|name| values(name).saturating_sub(1).max(1)).product();
-        let noise_multiplier = match earmark.event {
-            Event::Gaussian { noise_multiplier, .. } => noise_multiplier,
-            _ => unreachable!("a grouping is released with Gaussian noise"),
-        };
+        let noise_multiplier = noise_of(earmark);
         #[expect(clippy::cast_precision_loss, reason = "small")]
         let (bins, listed) = ((study.evaluation.bin_edges.len() + 1) as f64, listed as f64);
         let with = people / listed * outcome_share;
@@ -266,6 +279,27 @@ fn evaluated_shares(study: &Study) -> (f64, f64) {
     };
     let shares = study.split.validations().iter().map(share);
     (shares.clone().sum(), shares.fold(1.0, f64::min))
+}
+
+fn noise_of(earmark: &Earmark) -> f64 {
+    match earmark.event {
+        Event::Gaussian { noise_multiplier, .. } => noise_multiplier,
+        _ => unreachable!("a grouping is released with Gaussian noise"),
+    }
+}
+
+fn completeness(study: &Study, list: &[Earmark]) -> Vec<CompletenessPrediction> {
+    let counted = (0..).zip(list).filter(|(_, earmark)| study.is_completeness(&earmark.name));
+    let predict = |(index, earmark): (u32, &Earmark)| {
+        let noise_multiplier = noise_of(earmark);
+        CompletenessPrediction {
+            name: earmark.name.clone(),
+            states: study.attribute(&earmark.name).map_or(0, |attribute| attribute.values.count()),
+            noise_multiplier,
+            error_people: secure::cell_variance(study, index, noise_multiplier).sqrt(),
+        }
+    };
+    counted.map(predict).collect()
 }
 
 /// Standard error of an AUROC from people alone (Hanley & McNeil, Radiology 1982;143:29–36).
@@ -374,6 +408,13 @@ impl fmt::Display for Prediction {
                 "  {name}: {groups} groups, noise {noise_multiplier} people a cell; standard error of AUROC about \
                  {:.3} from noise and {:.3} from people: {verdict}",
                 grouping.error_of_noise, grouping.error_of_sampling
+            )?;
+        }
+        for CompletenessPrediction { name, states, noise_multiplier, error_people } in &self.completeness {
+            writeln!(
+                f,
+                "Only counted, as recorded or not: {name}, {states} counts, noise {noise_multiplier} people a count; standard \
+                 error of a count over all sites about {error_people:.0} people"
             )?;
         }
         for warning in &self.warnings {

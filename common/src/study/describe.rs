@@ -147,7 +147,12 @@ fn columns(out: &mut String, study: &Study, table: &TableData) -> fmt::Result {
     }
     for (attribute, column) in study.attributes.iter().zip(&table.attributes) {
         let labels = attribute.values.labels().join(", ");
-        paragraph(out, "Subgroups by: ", &format!("{} from column {column}: {labels}", attribute.name));
+        let label = if attribute.values.is_completeness_only() {
+            "Only counted, as recorded or not: "
+        } else {
+            "Subgroups by: "
+        };
+        paragraph(out, label, &format!("{} from column {column}: {labels}", attribute.name));
     }
     Ok(())
 }
@@ -189,6 +194,12 @@ fn privacy(out: &mut String, study: &Study) {
                      {noise_multiplier} times one person's largest effect"
                 )
             }
+            Event::Gaussian { noise_multiplier, count } if study.is_completeness(&earmark.name) => format!(
+                "noised counts of people by whether {} is recorded, once and {} more times after a crash; noise \
+                 {noise_multiplier} people a count; nothing else is told of it",
+                earmark.name,
+                count - 1
+            ),
             Event::Gaussian { noise_multiplier, count } => format!(
                 "noised counts of scores and outcomes, once and {} more times after a crash; noise \
                  {noise_multiplier} people a count",

@@ -12,7 +12,7 @@ pub const TRAINING: &str = "training";
 const SIGMA_STEPS: f64 = 1e3;
 
 /// All releases of the study at one site: index 0 is training, which is of all predictions at once, then one per
-/// prediction and grouping in the order of [`Study::groupings`]. The same file gives the same list on every machine.
+/// prediction and grouping, and one per attribute that is only counted, in the order of [`Study::groupings`]. The same file gives the same list on every machine.
 ///
 /// # Privacy
 /// Unit: one person at one site, all their records. Neighbours: add or remove one person. With the
@@ -80,16 +80,16 @@ pub(super) fn evaluation_scale(
     Ok(alone.max(joint))
 }
 
-/// For each prediction one histogram per grouping and spare attempt, in the order of the shares.
+/// For each prediction one histogram per grouping and spare attempt, in the order of the shares; then one count of people
+/// per attribute that is only counted.
 pub(super) fn evaluation_events(privacy: &Privacy, predictions: usize, scale: f64) -> Vec<Event> {
     let count = 1 + u64::from(privacy.spare_evaluations);
     let sigma = |share: f64| (scale / share.sqrt() * SIGMA_STEPS).ceil() / SIGMA_STEPS;
-    let of_one = privacy
-        .evaluation_shares
-        .iter()
-        .map(|&(_, share)| Event::Gaussian { noise_multiplier: sigma(share), count })
-        .collect::<Vec<_>>();
-    of_one.repeat(predictions)
+    let events = |shares: &[(String, f64)]| -> Vec<Event> {
+        shares.iter().map(|&(_, share)| Event::Gaussian { noise_multiplier: sigma(share), count }).collect()
+    };
+    let of_one = events(&privacy.evaluation_shares);
+    [of_one.repeat(predictions), events(&privacy.completeness_shares)].concat()
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub const WEIGHT_SUM_END: f64 = 65_536.0;
 pub const FEATURES_MAX: usize = 4096;
 /// Most levels of a category or attribute.
 pub const LEVELS_MAX: usize = 256;
+/// Most concepts, or cell texts, of a list that says what is no value of an attribute.
+pub const CONCEPTS_LISTED_MAX: usize = 256;
 /// Most hidden layers.
 pub const HIDDEN_LAYERS_MAX: usize = 8;
 /// Widest hidden layer.

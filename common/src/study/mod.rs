@@ -7,6 +7,7 @@ pub mod bindings;
 pub mod card;
 pub mod cell;
 pub mod check;
+mod completeness;
 pub mod describe;
 pub mod earmarks;
 pub mod fill;
@@ -25,6 +26,7 @@ mod shipped;
 pub mod vocabulary;
 
 pub use check::predict;
+pub use completeness::{NOT_ASKED, NotRecorded, RECORDED, REFUSED};
 pub use describe::describe;
 pub use earmarks::earmarks;
 pub use fill::{Choice, Filled, ModeName, fill, fill_shipped, in_mode};
@@ -351,6 +353,9 @@ pub struct Privacy {
     /// `[privacy.evaluation_shares]`: grouping name (`overall`, `sex`, `sex*age_band`) → share; `overall`, then
     /// [`Subgroups::groups`] in that order. Each prediction is released by all of them.
     pub evaluation_shares: Vec<(String, f64)>,
+    /// Of the same table: attribute → share, of each of [`Study::completeness`] in that order. Each is released once,
+    /// however many predictions there are.
+    pub completeness_shares: Vec<(String, f64)>,
     /// Evaluation releases that may be repeated after a crash, each priced.
     pub spare_evaluations: u32,
     /// The k of [`earmarks()`]: follows from all of the above, computed once when the file is parsed.
@@ -415,6 +420,10 @@ pub enum AttributeValues {
     /// Concepts, each group with its label; no concept is in two. `refused` and `not asked` are such groups where the
     /// file lists their concepts. Fields that say different things are `conflicting`, the last but one.
     Concepts(Vec<(Vec<i64>, String)>),
+    /// `use = "completeness-only"` of a table's column: whether anything is recorded, and nothing of what.
+    RecordedCells(NotRecorded<String>),
+    /// `use = "completeness-only"` of records: the same by concepts, and by what sites' answers to bindings say.
+    RecordedConcepts(NotRecorded<i64>),
 }
 
 /// `[subgroups]`.

@@ -1,5 +1,6 @@
 //! From the bytes of a study file to a [`Study`], or to every mistake in it at once.
 
+mod completeness;
 mod data;
 mod evaluation;
 mod holdout;
@@ -101,7 +102,14 @@ fn study(top: &Section<'_>, digest: Digest) -> Option<Study> {
     let evaluation = evaluation::evaluation(top);
     let disclosure = evaluation::disclosure(top, sites.as_deref());
     let report = evaluation::report(top);
-    let privacy = privacy::privacy(top, sites.as_deref(), subgroups.as_ref(), split.as_ref(), predictions);
+    let privacy = privacy::privacy(
+        top,
+        sites.as_deref(),
+        subgroups.as_ref(),
+        attributes.as_deref(),
+        split.as_ref(),
+        predictions,
+    );
     top.finish();
     let study = Study {
         digest,
@@ -128,6 +136,7 @@ fn study(top: &Section<'_>, digest: Digest) -> Option<Study> {
     data::check_columns(top, &study);
     records::check_inputs(top, &study);
     evaluation::check_sizes(top, &study);
+    completeness::check(top, &study);
     privacy::check_bounds(top, &study);
     Some(study)
 }

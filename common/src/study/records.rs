@@ -50,7 +50,7 @@ pub struct Records {
     /// Where each of [`super::Study::features`] comes from, in that order.
     pub covariates: Vec<Covariate>,
     /// Where each of [`super::Study::attributes`] comes from, in that order: all are read, see
-    /// [`super::AttributeValues::Concepts`].
+    /// [`super::AttributeValues::Concepts`] and [`super::AttributeValues::RecordedConcepts`].
     pub attributes: Vec<Vec<PersonField>>,
     /// What is asked of clinical notes; none where they are not read.
     pub notes: Option<Notes>,

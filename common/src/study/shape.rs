@@ -3,8 +3,8 @@
 
 use super::notes::Notes;
 use super::{
-    Attribute, AttributeValues, Data, Encoding, Feature, ModelFamily, Predicted, RosterSite, Study, Training,
-    cell,
+    Attribute, AttributeValues, Data, Encoding, Feature, ModelFamily, NotRecorded, Predicted, RosterSite,
+    Study, Training, cell,
 };
 use crate::id::SiteName;
 use crate::model::initial::initial_parameters;
@@ -145,7 +145,9 @@ impl Study {
         (self.privacy.training.sampling_rate * self.training_people(site)).max(1.0)
     }
 
-    /// Groupings by name: for each prediction `overall`, then the study's own in file order.
+    /// Releases of evaluation by name: for each prediction `overall`, then the study's own groupings in file order; after
+    /// them the attributes that are only counted ([`Study::completeness`]), once each and by their own names, which no
+    /// grouping has.
     #[must_use]
     pub fn groupings(&self) -> Vec<String> {
         let own = grouping_names(&self.subgroups.groups);
@@ -153,7 +155,8 @@ impl Study {
         let of = |predicted: &Predicted| {
             own.iter().map(|grouping| self.grouping_name(predicted, grouping)).collect::<Vec<_>>()
         };
-        predicted.iter().flat_map(of).collect()
+        let counted = self.completeness().into_iter().map(|at| self.attributes[at].name.clone());
+        predicted.iter().flat_map(of).chain(counted).collect()
     }
 
     /// A grouping of one prediction: its own name (`sex`) where the study has one, else after the prediction's,
@@ -195,6 +198,7 @@ impl AttributeValues {
             Self::Levels(levels) => levels.len() + 1,
             Self::Bands(edges) => edges.len(),
             Self::Concepts(levels) => levels.len() + 2,
+            Self::RecordedCells(_) | Self::RecordedConcepts(_) => self.labels().len(),
         }
     }
 
@@ -202,6 +206,8 @@ impl AttributeValues {
     #[must_use]
     pub fn labels(&self) -> Vec<String> {
         let mut labels = match self {
+            Self::RecordedCells(_) => return NotRecorded::<String>::labels(),
+            Self::RecordedConcepts(_) => return NotRecorded::<i64>::labels(),
             Self::Levels(levels) => levels.iter().map(|(_, label)| label.clone()).collect(),
             Self::Bands(edges) => edges.windows(2).map(|edge| band(edge[0], edge[1])).collect::<Vec<_>>(),
             Self::Concepts(levels) => levels
@@ -223,7 +229,8 @@ impl AttributeValues {
             Self::Bands(_) => {
                 cell::number(text).map_or(self.index(None), |number| self.index_of_number(number))
             }
-            Self::Concepts(_) => self.index(None),
+            Self::RecordedCells(states) => self.index(states.level_of_cell(text)),
+            Self::Concepts(_) | Self::RecordedConcepts(_) => self.index(None),
         }
     }
 
@@ -239,24 +246,31 @@ impl AttributeValues {
     #[must_use]
     pub fn levels(&self) -> Vec<String> {
         let mut labels = self.labels();
-        labels.truncate(self.count() - if matches!(self, Self::Concepts(_)) { 2 } else { 1 });
+        let has_conflicting = matches!(self, Self::Concepts(_) | Self::RecordedConcepts(_));
+        labels.truncate(self.count() - if has_conflicting { 2 } else { 1 });
         labels
     }
 
     /// Place among [`AttributeValues::levels`] of the group that lists a concept.
     #[must_use]
     pub fn level_of_concept(&self, concept: i64) -> Option<usize> {
-        let Self::Concepts(levels) = self else { return None };
-        levels.iter().position(|(members, _)| members.contains(&concept))
+        match self {
+            Self::Concepts(levels) => levels.iter().position(|(members, _)| members.contains(&concept)),
+            Self::RecordedConcepts(states) => states.level_of_concept(concept),
+            Self::Levels(_) | Self::Bands(_) | Self::RecordedCells(_) => None,
+        }
     }
 
     /// The group of all levels that were found: `unknown` where there is none, `conflicting` where they differ.
     #[must_use]
     pub fn index_of_levels(&self, found: impl IntoIterator<Item = usize>) -> u16 {
-        let Self::Concepts(levels) = self else { return self.index(None) };
+        if !matches!(self, Self::Concepts(_) | Self::RecordedConcepts(_)) {
+            return self.index(None);
+        }
         let mut found = found.into_iter();
         let Some(first) = found.next() else { return self.index(None) };
-        self.index(Some(if found.all(|other| other == first) { first } else { levels.len() }))
+        let conflicting = self.count() - 2;
+        self.index(Some(if found.all(|other| other == first) { first } else { conflicting }))
     }
 
     /// The group of all concepts that were found: `unknown` where none is listed, `conflicting` where they are of

@@ -46,6 +46,22 @@ pub fn with_bindings() -> String {
     format!("{before}{of_records}\n{between}{after}")
 }
 
+/// The study, with an attribute of which it is only counted how often it is recorded.
+pub fn with_completeness(text: &str) -> String {
+    let edits = [
+        ("\"sex*age_band\" = 0.25\n", "\"sex*age_band\" = 0.25\norientation = 0.1\n".to_owned()),
+        (
+            "[subgroups]",
+            "[[attribute]]\nname = \"orientation\"\ncolumn = \"orientation\"\nuse = \"completeness-only\"\n\n[subgroups]"
+                .to_owned(),
+        ),
+    ];
+    edits.iter().fold(text.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replacen(from, to, 1)
+    })
+}
+
 pub fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed(&[seed; 32])
 }
@@ -366,8 +382,11 @@ fn evaluate(study: &Study, sites: &mut [Site], model: Digest, map: &mut Map) {
             let first = site.state.next_unburnt(&study.digest, earmark).expect("open");
             let reserve = site.append(Body::Release { study: study.digest, earmark, first, count: 1, model });
             let values = |name: &str| study.attribute(name).expect("of the study").values.count();
-            let groups: usize =
-                if declared.name == "overall" { 1 } else { declared.name.split('*').map(values).product() };
+            let cells: usize = match declared.name.as_str() {
+                "overall" => 2 * 4,
+                counted if study.is_completeness(counted) => 4,
+                grouping => grouping.split('*').map(values).product::<usize>() * 2 * 4,
+            };
             let histogram = Histogram {
                 schema: "histogram/1".into(),
                 study: study.digest,
@@ -375,7 +394,7 @@ fn evaluate(study: &Study, sites: &mut [Site], model: Digest, map: &mut Map) {
                 site: site.name.clone(),
                 grouping: declared.name.clone(),
                 sigma_units: sigma_units(PERSON_UNITS.unsigned_abs(), noise_multiplier).expect("in range"),
-                cells: (0..).map(|i| i * PERSON_UNITS).take(groups * 2 * 4).collect(),
+                cells: (0..).map(|i| i * PERSON_UNITS).take(cells).collect(),
             };
             let bytes = json(&histogram);
             site.append(Body::Commit { reserve, output: Digest::of(&bytes) });

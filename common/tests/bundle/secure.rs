@@ -50,6 +50,8 @@ pub struct Plan {
     pub before_the_end: Option<fn(&mut Site, &Study)>,
     /// Rounds of training, where they are more than the golden study's two.
     pub rounds: Option<u32>,
+    /// With an attribute of which it is only counted how often it is recorded.
+    pub completeness: bool,
 }
 
 pub fn study() -> Study {
@@ -58,7 +60,8 @@ pub fn study() -> Study {
 
 fn text(plan: &Plan) -> String {
     let edit = |rounds: u32| STUDY.replace("rounds           = 2", &format!("rounds           = {rounds}"));
-    plan.rounds.map_or_else(|| STUDY.clone(), edit)
+    let text = plan.rounds.map_or_else(|| STUDY.clone(), edit);
+    if plan.completeness { super::with_completeness(&text) } else { text }
 }
 
 /// The bundle, and the ledgers in it.

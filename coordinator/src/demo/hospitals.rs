@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// The plain table's name within a folder.
 const TABLE: &str = "table.csv";
+/// What a hospital answers to a study's bindings, where its folder has it.
+const BINDINGS: &str = "bindings.toml";
 /// The folder beside a plain table with the same people's OMOP tables, as `site-agent synth` lays them out.
 const OMOP: &str = "omop";
 
@@ -19,6 +21,16 @@ pub(super) struct Hospital {
     pub(super) data: PathBuf,
     pub(super) home: PathBuf,
     pub(super) people: u64,
+    /// Its answer to a study's bindings.
+    pub(super) bindings: Option<PathBuf>,
+}
+
+impl Hospital {
+    /// Arguments of the agent's commands that take the answer; none where there is none.
+    pub(super) fn bindings_arguments(&self) -> Vec<String> {
+        let path = |path: &PathBuf| ["--bindings".to_owned(), path.display().to_string()];
+        self.bindings.iter().flat_map(path).collect()
+    }
 }
 
 /// One hospital per folder that holds a table or OMOP tables; of a folder with both, what the study reads.
@@ -43,7 +55,15 @@ pub(super) async fn hospitals_in(
             Source::Omop => omop_people(agent, &found).await?,
         };
         let data = found.canonicalize().map_err(CommandError::fault)?;
-        hospitals.push(Hospital { home: work.join("sites").join(name.as_str()), name, data, people });
+        let bindings = answer_in(&folder).map(|path| path.canonicalize()).transpose();
+        let bindings = bindings.map_err(CommandError::fault)?;
+        hospitals.push(Hospital {
+            home: work.join("sites").join(name.as_str()),
+            name,
+            data,
+            people,
+            bindings,
+        });
     }
     hospitals.sort_by(|a, b| a.name.cmp(&b.name));
     if hospitals.len() < 2 {
@@ -68,6 +88,10 @@ fn data_of(folder: &Path, source: Source) -> Option<(Source, PathBuf)> {
         Source::Table => table().or_else(omop),
         Source::Omop => omop().or_else(table),
     }
+}
+
+fn answer_in(folder: &Path) -> Option<PathBuf> {
+    Some(folder.join(BINDINGS)).filter(|file| file.is_file())
 }
 
 fn refuse_enrolled(folder: &Path) -> Result<(), CommandError> {
@@ -130,6 +154,29 @@ mod tests {
         check(&["omop/PERSON.csv"], omop, omop);
         check(&["person.csv"], Some((Source::Omop, "")), Some((Source::Omop, "")));
         check(&["notes.txt"], None, None);
+    }
+
+    /// Beside the tables, whatever form they have; it is a file, and has this name.
+    #[test]
+    fn an_answer_lies_beside_the_records() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let hospital = |bindings| Hospital {
+            name: "a".parse().expect("a name"),
+            data: folder.path().join("omop"),
+            home: folder.path().join("home"),
+            people: 100,
+            bindings,
+        };
+        std::fs::create_dir(folder.path().join("bindings.toml")).expect("a folder");
+        assert_eq!(answer_in(folder.path()), None);
+        assert!(hospital(None).bindings_arguments().is_empty());
+        std::fs::remove_dir(folder.path().join("bindings.toml")).expect("removed");
+        let file = folder.path().join(BINDINGS);
+        std::fs::write(&file, "").expect("written");
+        let found = answer_in(folder.path());
+        assert_eq!(found.as_ref(), Some(&file));
+        let arguments = hospital(found).bindings_arguments();
+        assert_eq!(arguments, ["--bindings".to_owned(), file.display().to_string()]);
     }
 
     #[test]

@@ -47,8 +47,9 @@ pub struct DemoArgs {
     /// Seed of the synthetic hospitals (never of noise).
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A folder with one folder per hospital, each with a table.csv or with OMOP tables. EVERY table in it is
-    /// read here for the references: give only data that are yours to read.
+    /// A folder with one folder per hospital, each with a table.csv or with OMOP tables, and a bindings.toml where the
+    /// study has bindings: the hospital's answer, which it signs. EVERY table in it is read here for the references: give
+    /// only data that are yours to read.
     #[arg(long, requires = "study")]
     data: Option<PathBuf>,
     /// The study file. Its roster is filled in with the sites of this run.
@@ -150,9 +151,12 @@ async fn train_and_report(
     let parsed = study::parse(text.as_bytes()).map_err(|m| CommandError::input(m.to_string()))?;
     introduce(&hospitals, &roster, &parsed)?;
     for hospital in &hospitals {
-        check_table(&agent, hospital, &study_path).await?;
+        check_table(&agent, hospital, &study_path, &parsed).await?;
         let agent_home = hospital.home.display().to_string();
-        let arguments = ["study", "approve", &digest, "--home", &agent_home, "--approver", "demo"];
+        let mut arguments =
+            ["study", "approve", &digest, "--home", &agent_home, "--approver", "demo"].to_vec();
+        let answer = answer_to(&parsed, hospital);
+        arguments.extend(answer.iter().map(String::as_str));
         match run_program(&agent, arguments).await {
             Ok(_) => {}
             Err(CommandError::Refused(why)) => {
@@ -193,7 +197,7 @@ async fn train_and_report(
     let examples = work.join("examples");
     std::fs::create_dir_all(&examples).map_err(CommandError::fault)?;
     for hospital in &hospitals {
-        export_examples(&agent, hospital, &study_path, &examples).await?;
+        export_examples(&agent, hospital, &study_path, &parsed, &examples).await?;
     }
     let references = simulate::references(&parsed, &simulate::load(&parsed, &examples)?, Some(&bundle))?;
 
@@ -383,20 +387,26 @@ async fn follow(
 }
 
 /// A table that does not fit the study would keep its site silent, and everybody waiting.
-async fn check_table(agent: &Path, hospital: &Hospital, study: &Path) -> Result<(), CommandError> {
+async fn check_table(
+    agent: &Path,
+    hospital: &Hospital,
+    study: &Path,
+    parsed: &Study,
+) -> Result<(), CommandError> {
     let (home, data, study) = (
         hospital.home.display().to_string(),
         hospital.data.display().to_string(),
         study.display().to_string(),
     );
-    let arguments = ["data", "check", "--study", &study, "--data", &data, "--home", &home];
-    run_program(agent, arguments).await.map(drop)
+    let arguments = ["data", "check", "--study", &study, "--data", &data, "--home", &home].map(str::to_owned);
+    run_program(agent, arguments.into_iter().chain(answer_to(parsed, hospital))).await.map(drop)
 }
 
 async fn export_examples(
     agent: &Path,
     hospital: &Hospital,
     study: &Path,
+    parsed: &Study,
     folder: &Path,
 ) -> Result<(), CommandError> {
     let (home, data, study) = (
@@ -406,8 +416,14 @@ async fn export_examples(
     );
     let file = folder.join(format!("{}.examples", hospital.name)).display().to_string();
     let arguments =
-        ["data", "export", "--examples", "--study", &study, "--data", &data, "--home", &home, "--out", &file];
-    run_program(agent, arguments).await.map(drop)
+        ["data", "export", "--examples", "--study", &study, "--data", &data, "--home", &home, "--out", &file]
+            .map(str::to_owned);
+    run_program(agent, arguments.into_iter().chain(answer_to(parsed, hospital))).await.map(drop)
+}
+
+/// What a hospital answers to the study's bindings, as arguments of its agent; nothing of a study that asks for none.
+fn answer_to(study: &Study, hospital: &Hospital) -> Vec<String> {
+    if study.bindings().is_empty() { Vec::new() } else { hospital.bindings_arguments() }
 }
 
 #[cfg(test)]

@@ -8,11 +8,12 @@ use consilium_common::study::{Mode, SplitBy};
 
 pub(super) fn section(data: &ReportData) -> Html {
     fill(
-        "<section id=\"lay\" class=\"lay\"><h2>In plain words</h2>{}{}{}{}{}{}{}</section>",
+        "<section id=\"lay\" class=\"lay\"><h2>In plain words</h2>{}{}{}{}{}{}{}{}</section>",
         &[
             &paragraphs(&data.study.governance.lay_summary),
             &what_was_done(data),
             &how_well(data),
+            &written_down(data),
             &uses(data),
             &privacy(data),
             &limits(data),
@@ -118,6 +119,20 @@ fn how_well_of(data: &ReportData, view: &View) -> Html {
             ],
         ),
     }
+}
+
+/// What was counted beside the model: how often something is written down.
+fn written_down(data: &ReportData) -> Html {
+    let lines = data.metrics.completeness.iter().filter_map(|of| {
+        let (share, [low, high]) = of.recorded_share.zip(of.interval)?;
+        let in_100 = |share: f64| format!("{:.0}", share * 100.0);
+        Some(fill(
+            "<p>The hospitals also counted how often “{}” is written down: for about <strong>{} people in 100</strong> \
+             (between {} and {}). They counted nothing else about it.</p>",
+            &[&of.attribute.replace('_', " "), &in_100(share), &in_100(low), &in_100(high)],
+        ))
+    });
+    all(lines)
 }
 
 fn uses(data: &ReportData) -> Html {

@@ -128,7 +128,12 @@ fn facts(data: &ReportData) -> Vec<(&'static str, String)> {
                  computed from it, negative cells included; inside a bin, people are placed by a normal \
                  curve of logits fitted to all bins, or at its middle where too few bins are filled",
                 study.evaluation.bin_edges.len() + 1
-            ),
+            ) + if study.completeness().is_empty() {
+                ""
+            } else {
+                "; of an attribute that is only counted, people by whether it is recorded, each once, with an interval from \
+                 the known noise"
+            },
         ),
         (
             "Intervals",

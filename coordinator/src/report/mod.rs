@@ -7,6 +7,7 @@
 
 mod audit;
 mod budget;
+mod completeness;
 mod figures;
 mod governance;
 mod html;
@@ -240,6 +241,7 @@ pub fn html(data: &ReportData) -> String {
         lay::section(data),
         results::section(data),
         subgroups::section(data),
+        completeness::section(data),
         results::learning_curve(data),
         budget::section(data),
         governance::section(data),

@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::metrics::{
-    LOCAL, Memory, Metrics, Model, POOLED, Privacy, SCHEMA, SitePrivacy, Sums, Timing, subgroups,
+    Completeness, LOCAL, Memory, Metrics, Model, POOLED, Privacy, SCHEMA, SitePrivacy, StateCount, Sums,
+    Timing, subgroups,
 };
 use consilium_common::evaluation::bins::Bins;
 use consilium_common::evaluation::calibration::logit;
 use consilium_common::evaluation::exact::Exact;
-use consilium_common::evaluation::histogram::{Grouping, groupings};
+use consilium_common::evaluation::histogram::{Counted, Grouping, groupings};
 use consilium_common::evaluation::metrics::Counts;
 use consilium_common::evaluation::normal::{cumulative, quantile};
 use consilium_common::evaluation::performance::{Performance, Settings, performance};
@@ -28,7 +29,8 @@ pub(crate) fn report() -> ReportData {
     for (site, auroc) in sites.iter().zip([0.731, 0.738, 0.694]) {
         models.push(reference(&format!("{LOCAL}{site}"), auroc, 0.012));
     }
-    let groups = groupings(&study).into_iter().skip(1);
+    let scores = |grouping: &Grouping| grouping.counted != Counted::People;
+    let groups = groupings(&study).into_iter().skip(1).filter(scores);
     let subgroups =
         groups.flat_map(|g| subgroups(&study, &g, &of_groups(&g, edges, &bins, &settings))).collect();
     let site = |(index, name): (usize, &SiteName)| SitePrivacy {
@@ -59,6 +61,7 @@ pub(crate) fn report() -> ReportData {
         },
         models,
         subgroups,
+        completeness: vec![completeness()],
         timing: Timing { wall_s: 64.2, rounds: 10, round_ms_p50: 812.0, round_ms_p95: 1240.0 },
         memory: Memory { coordinator_peak_mib: Some(41.0), agent_peak_mib: Some(88.0) },
     };
@@ -106,6 +109,26 @@ pub(crate) fn report() -> ReportData {
         data_source: "Synthetic hospitals, made with seed 1. No real people are in them.".into(),
         metrics,
         study,
+    }
+}
+
+/// As noise left it: somebody refused, and too few to be shown.
+fn completeness() -> Completeness {
+    let state = |state: &str, people: Option<u64>, interval: Option<[u64; 2]>| StateCount {
+        state: state.into(),
+        people,
+        interval,
+    };
+    Completeness {
+        attribute: "sexual_orientation".into(),
+        recorded_share: Some(0.37),
+        interval: Some([0.36, 0.38]),
+        states: vec![
+            state("recorded", Some(3525), Some([3490, 3560])),
+            state("refused", None, None),
+            state("not asked", Some(1240), Some([1205, 1275])),
+            state("unknown", Some(4760), Some([4725, 4795])),
+        ],
     }
 }
 

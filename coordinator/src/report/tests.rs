@@ -85,6 +85,7 @@ fn sections_come_in_order_and_the_lay_summary_first() {
         "What is not protected",
         "<h2>Results</h2>",
         "<h2>Groups of people</h2>",
+        "<h2>How often it is recorded</h2>",
         "<h2>Learning curve</h2>",
         "<h2>Privacy budget, site by site</h2>",
         "<h2>Who decided, and what for</h2>",
@@ -124,10 +125,27 @@ fn what_must_be_said_is_said() {
         "&quot;count&quot;:40",
         "cosigned by the coordinator alone",
         "Synthetic hospitals, made with seed 1.",
+        "sexual orientation: recorded for 37% (36% to 38%)",
+        "<th scope=\"row\">recorded</th><td>3,525</td><td>3,490 to 3,560</td>",
+        "<th scope=\"row\">refused</th><td>under 11</td><td></td>",
     ];
     for text in said {
         assert!(html.contains(text), "{text}");
     }
+}
+
+/// A study that counts none says nothing of it, and one whose release nobody made says so.
+#[test]
+fn what_is_only_counted_has_a_section_where_it_was_asked() {
+    let mut data = sample::report();
+    data.metrics.completeness = vec![];
+    data.metrics.models.retain(|model| !model.released_under_dp);
+    let without = html(&data);
+    check_well_formed(&without);
+    let section = without.split("<section id=\"completeness\">").nth(1).expect("asked for");
+    assert!(section.split("</section>").next().expect("ends").contains("No evaluation was released"));
+    data.study.attributes.retain(|attribute| !attribute.values.is_completeness_only());
+    assert!(!html(&data).contains("How often it is recorded"));
 }
 
 #[test]
@@ -158,6 +176,10 @@ fn hostile_text_stays_text() {
     data.metrics.privacy.accountant = evil();
     for group in &mut data.metrics.subgroups {
         group.group.values_mut().for_each(|value| *value = evil());
+    }
+    for counted in &mut data.metrics.completeness {
+        counted.attribute = evil();
+        counted.states[0].state = evil();
     }
     for decision in data.decisions.iter_mut().filter_map(|d| d.answer.as_mut()) {
         decision.approver = evil();

@@ -269,7 +269,8 @@ impl StudyState {
     }
 
     fn groupings(&self) -> usize {
-        self.study.predicted().len() * self.study.privacy.evaluation_shares.len()
+        let privacy = &self.study.privacy;
+        self.study.predicted().len() * privacy.evaluation_shares.len() + privacy.completeness_shares.len()
     }
 
     /// Takes a site's update; its bytes are durable under `digest`. The same bytes again change

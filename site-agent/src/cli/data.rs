@@ -2,6 +2,7 @@
 
 use super::args::ExportArgs;
 use super::bindings::filled_in_by;
+use super::completeness;
 use super::output::Output;
 use super::records;
 use crate::approval::STUDY_BYTES_MAX;
@@ -66,6 +67,13 @@ pub(super) fn check(
     for (name, people) in &summary.unknown {
         human.push(format!("unknown:             {name} {people}"));
     }
+    let counted = completeness::counted(&study, &loaded);
+    for row in completeness::rows(&counted) {
+        human.push(format!(
+            "only counted:        {} {}: training {}, evaluation {}",
+            row[0], row[1], row[2], row[3]
+        ));
+    }
     let opted_out = opted_out(&lists, &loaded.whose);
     for (name, people, [training, evaluation]) in &opted_out {
         human.push(format!(
@@ -90,6 +98,7 @@ pub(super) fn check(
         "not_recorded": named(&summary.not_recorded),
         "unknown": named(&summary.unknown),
         "opted_out": opted_out_json(&opted_out),
+        "completeness": completeness::json(&counted),
     });
     // Of the only one also where it always was.
     if let ([training], [evaluation]) = (&summary.training[..], &summary.evaluation[..]) {

@@ -3,13 +3,14 @@
 
 mod args;
 mod bindings;
+mod completeness;
 mod data;
 mod init;
 mod lost_key;
 mod omop;
 mod omop_source;
 mod output;
-mod records;
+pub(crate) mod records;
 mod recover;
 mod rotate;
 mod serve;

@@ -1,13 +1,15 @@
 //! `data check --study` where the study reads OMOP records: how many people came through each step, and what was not
 //! used, for this hospital's eyes.
 
+use super::completeness;
 use super::data::{opted_out, opted_out_json};
 use super::output::{Output, table};
 use crate::data::SplitKey;
 use crate::data::extract::{LeftOut, Note, PredictionReport, Report, extract, open};
-use crate::data::omop::{Fault, Reading};
+use crate::data::omop::{Domain, Fault, Reading, Table, TableCounts};
 use crate::data::opt_out::Lists;
 use crate::failure::Failure;
+use crate::notes::Languages;
 use consilium_common::study::records::Records;
 use consilium_common::study::{Study, Validation};
 use serde_json::{Map, Value, json};
@@ -32,7 +34,11 @@ pub(super) fn check(
         )));
     }
     let opted_out = opted_out(lists, &extracted.loaded.whose);
+    let counted = completeness::counted(study, &extracted.loaded);
     let mut human = human(&place, study, report);
+    if !counted.is_empty() {
+        human = format!("{}\n\n{human}", table(&completeness::HEADS, &completeness::rows(&counted)));
+    }
     if !opted_out.is_empty() {
         let row = |(name, people, [training, evaluation]): &(String, u64, [u64; 2])| {
             vec![name.clone(), people.to_string(), training.to_string(), evaluation.to_string()]
@@ -42,8 +48,15 @@ pub(super) fn check(
         human = format!("{}\n\n{human}", table(&headers, &rows));
     }
     let mut json = json(study, report);
+    json["completeness"] = completeness::json(&counted).into();
     json["opted_out"] = opted_out_json(&opted_out).into();
     output.result(&human, &json)
+}
+
+/// What is said of a report, for people and for programs.
+#[cfg(test)]
+pub(crate) fn both_forms(place: &str, study: &Study, report: &Report) -> (String, Value) {
+    (human(place, study, report), json(study, report))
 }
 
 fn human(place: &str, study: &Study, report: &Report) -> String {
@@ -69,6 +82,7 @@ fn human(place: &str, study: &Study, report: &Report) -> String {
             notes.join("\n")
         ));
     }
+    parts.extend(notes_read(report));
     parts.extend(faults(report));
     parts.push("These counts stay here: never send or publish them.".to_owned());
     parts.join("\n\n")
@@ -140,6 +154,44 @@ fn kinds(left_out: &LeftOut) -> [(&'static str, &'static str, u64); 4] {
     ]
 }
 
+/// The counts of table `note`, where a study reads its text.
+fn of_notes(report: &Report) -> Option<&TableCounts> {
+    let counts = report.tables.iter().find(|(table, _)| *table == Table::Clinical(Domain::Note));
+    // What a program has found in notes is read by number, and no text.
+    let (_, counts) = counts.filter(|_| report.tables.iter().all(|(table, _)| *table != Table::NoteNlp))?;
+    Some(counts)
+}
+
+/// Why a note is not read, by what is wrong with its row.
+const NOT_READ: [Fault; 7] = [
+    Fault::NoText,
+    Fault::TextTooLong,
+    Fault::NoPerson,
+    Fault::PersonNotANumber,
+    Fault::NoDate,
+    Fault::UnparsableDate,
+    Fault::YearOutOfRange,
+];
+
+/// In which languages notes were read, and why others were not.
+fn notes_read(report: &Report) -> Option<String> {
+    let counts = of_notes(report)?;
+    let Languages { english, german, other } = counts.languages;
+    let read = [
+        ("read, in English", english),
+        ("read, in German", german),
+        ("read, in another language or too short to tell", other),
+    ];
+    let mut rows: Vec<_> = read.map(|(words, notes)| vec![words.to_owned(), notes.to_string()]).to_vec();
+    rows.extend(
+        NOT_READ
+            .into_iter()
+            .filter(|fault| counts.faults.of(*fault) > 0)
+            .map(|fault| vec![format!("not read: {}", fault.words()), counts.faults.of(fault).to_string()]),
+    );
+    Some(table(&["notes", ""], &rows))
+}
+
 fn faults(report: &Report) -> Option<String> {
     let rows: Vec<Vec<String>> = report
         .tables
@@ -208,6 +260,13 @@ fn json(study: &Study, report: &Report) -> Value {
         })).collect::<Vec<_>>(),
         "tables": tables,
     });
+    if let Some(counts) = of_notes(report) {
+        let Languages { english, german, other } = counts.languages;
+        let reasons =
+            NOT_READ.into_iter().map(|fault| (fault.key().to_owned(), counts.faults.of(fault).into()));
+        let not_read: Map<String, Value> = reasons.filter(|(_, notes)| *notes != json!(0)).collect();
+        json["notes"] = json!({ "en": english, "de": german, "other": other, "not_read": not_read });
+    }
     // Of the only one also where it always was.
     if let [one] = &report.predictions[..] {
         let Value::Object(one) = prediction(one) else { unreachable!("made above") };

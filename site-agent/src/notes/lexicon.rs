@@ -1,5 +1,6 @@
 //! A study's words, and a note read for them in every language at once.
 
+use super::language::language;
 use super::reader::{Mention, NoteReader};
 use super::words::Text;
 use consilium_common::study::notes::{Language, NoteConcept, NoteIndex, Said};
@@ -30,9 +31,12 @@ impl Lexicon {
     /// what either of them says of it, since nobody says which language a sentence is in.
     #[must_use]
     pub fn mentions(&self, text: &str) -> Vec<Mention> {
-        let text = Text::new(text);
+        self.mentions_in(&Text::new(text))
+    }
+
+    fn mentions_in(&self, text: &Text) -> Vec<Mention> {
         let mut all = Vec::new();
-        self.readers.iter().for_each(|reader| reader.read(&text, |mention| all.push(mention)));
+        self.readers.iter().for_each(|reader| reader.read(text, |mention| all.push(mention)));
         all.sort_by_key(|mention| (mention.at, mention.finding));
         all.dedup_by(|this, before| {
             let same = (this.at, this.finding) == (before.at, before.finding);
@@ -44,14 +48,16 @@ impl Lexicon {
         all
     }
 
-    /// What a note says, each thing once.
+    /// What a note says, each thing once, and which language it looks written in; none where that is another, or cannot be told.
     ///
     /// # Privacy
     /// The answer depends on this note and the study's words alone. The text is in nothing that comes back, and every
     /// copy of it that is made here is wiped.
     #[must_use]
-    pub fn read(&self, text: &str) -> BTreeSet<(NoteIndex, Said)> {
-        let said = self.mentions(text).into_iter().map(|mention| (mention.finding, mention.context.said()));
-        said.filter_map(|(finding, said)| Some((finding, said?))).collect()
+    pub fn read(&self, text: &str) -> (BTreeSet<(NoteIndex, Said)>, Option<Language>) {
+        let text = Text::new(text);
+        let said =
+            self.mentions_in(&text).into_iter().map(|mention| (mention.finding, mention.context.said()));
+        (said.filter_map(|(finding, said)| Some((finding, said?))).collect(), language(&text))
     }
 }

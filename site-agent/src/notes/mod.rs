@@ -14,6 +14,7 @@
 //! Text is patients' own. Nothing here keeps it, logs it, or has it in an error, in `Debug` or in a panic.
 
 mod cues;
+mod language;
 mod lexicon;
 mod phrases;
 mod reader;
@@ -22,5 +23,6 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+pub use language::Languages;
 pub use lexicon::Lexicon;
 pub use reader::{Context, Mention};

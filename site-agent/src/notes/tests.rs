@@ -219,7 +219,8 @@ fn a_word_of_two_languages() {
 fn what_counts() {
     let lexicon = of(Language::English);
     let check = |text: &str, expected: &[(usize, Said)]| {
-        let found: Vec<_> = lexicon.read(text).into_iter().map(|(finding, said)| (finding.0, said)).collect();
+        let found: Vec<_> =
+            lexicon.read(text).0.into_iter().map(|(finding, said)| (finding.0, said)).collect();
         assert_eq!(found, expected, "{text}");
     };
     check("Reports low mood. Low mood again, denies self-harm.", &[(0, Said::Denied), (3, Said::Affirmed)]);

@@ -54,6 +54,15 @@ impl Text {
         self.spelled.get(part.spelled.clone()).expect("as it was written there")
     }
 
+    /// Gives each word to `take`.
+    pub(super) fn each_word(&self, mut take: impl FnMut(&str)) {
+        for part in &self.parts {
+            if is_word(self.written(part)) {
+                take(self.word(part));
+            }
+        }
+    }
+
     /// Gives the words of each sentence to `take`, [`COMMA`] among them, after how many of those there are before it.
     /// Hyphens and the like are between words and are not given; `abbreviations` are words after which a full stop
     /// ends nothing.

@@ -25,6 +25,8 @@ pub struct StudyOf {
     pub noise_multiplier: f64,
     /// Milliseconds.
     pub reply_tick_ms: u32,
+    /// A column of which it is only counted how often it is recorded.
+    pub only_counted: Option<&'static str>,
     /// A column `role` says who trains, instead of the site's hash.
     pub role_column: bool,
 }
@@ -69,6 +71,15 @@ impl StudyOf {
             "family = \"logistic\"".to_owned()
         } else {
             format!("family = \"mlp\"\nhidden = {:?}", self.hidden)
+        };
+        let (share, attribute) = match self.only_counted {
+            Some(column) => (
+                "told = 0.5".to_owned(),
+                format!(
+                    "[[attribute]]\nname = \"told\"\ncolumn = \"{column}\"\nuse = \"completeness-only\"\n"
+                ),
+            ),
+            None => <(String, String)>::default(),
         };
         let Self { sampling_rate, rounds, local_steps, noise_multiplier, reply_tick_ms, .. } = self;
         let learning_rate = self.learning_rate();
@@ -143,6 +154,7 @@ reply_tick_ms = {reply_tick_ms}
 [privacy.evaluation_shares]
 overall = 1.0
 sex = 0.5
+{share}
 
 [evaluation]
 metrics = ["auroc"]
@@ -155,7 +167,7 @@ level = 0.95
 name = "sex"
 column = "sex"
 levels = ["f", "m"]
-
+{attribute}
 [subgroups]
 groups = [["sex"]]
 max_standard_error = 0.05

@@ -9,7 +9,7 @@ use super::super::{
     Attribute, AttributeValues, Data, Disclosure, Evaluation, OVERALL, RosterSite, Study, Subgroups,
 };
 use super::people::distinct;
-use super::{distinct_cells, label, name, section, sections};
+use super::{completeness, distinct_cells, label, name, section, sections};
 
 pub(super) fn evaluation(top: &Section<'_>) -> Option<Evaluation> {
     const METRICS: [&str; 8] = [
@@ -92,6 +92,10 @@ fn attribute(section: &Section<'_>) -> Option<(Attribute, String)> {
     );
     let attribute = attribute_name(section);
     let column = section.required(COLUMN, name);
+    if completeness::is_meant(section)? {
+        let values = completeness::cells(section).map(AttributeValues::RecordedCells);
+        return Some((Attribute { name: attribute?, values: values? }, column?));
+    }
     let edges = section.optional(EDGES, edges);
     let levels = section.optional(LEVELS, |v| {
         let levels = v.list(1..=LEVELS_MAX, level)?;
@@ -160,9 +164,19 @@ pub(super) fn subgroups(top: &Section<'_>, attributes: Option<&[Attribute]>) -> 
             let groups = v.list(0..=GROUPINGS_MAX, |group| {
                 let names = group.list(1..=CROSSED_MAX, |item| {
                     let name = label(item)?;
-                    let known: Vec<&str> = attributes?.iter().map(|a| a.name.as_str()).collect();
-                    if known.contains(&name.as_str()) {
+                    let (counted, known): (Vec<_>, Vec<_>) =
+                        attributes?.iter().partition(|a| a.values.is_completeness_only());
+                    let names = |of: &[&Attribute]| of.iter().map(|a| a.name.clone()).collect::<Vec<_>>();
+                    let known = names(&known);
+                    if known.contains(&name) {
                         return Some(name);
+                    }
+                    if names(&counted).contains(&name) {
+                        let expected = format!("the name of an attribute with groups: {}", known.join(", "));
+                        let found = format!("{name:?}, which is {}", completeness::ONLY);
+                        let instead =
+                            "remove the group: how often it is recorded is counted, and nothing else";
+                        return item.wrong_because(&expected, &found, instead);
                     }
                     let expected = format!("the name of an [[attribute]]: {}", known.join(", "));
                     item.wrong_because(
@@ -232,12 +246,13 @@ pub(super) fn check_sizes(top: &Section<'_>, study: &Study) {
         }
     }
     let (groupings, most) = (study.groupings().len(), GROUPINGS_MAX + 1);
-    if groupings > most && predicted.len() > 1 {
+    if groupings > most && (predicted.len() > 1 || !study.completeness().is_empty()) {
         let expected = format!(
-            "at most {most} groupings over all predictions: each of the {} is released by overall and every group",
+            "at most {most} groupings over all predictions: each of the {} is released by overall and every group, and each \
+             completeness-only attribute once",
             predicted.len()
         );
-        let instead = "list fewer groups, tasks or horizons_days";
+        let instead = "list fewer groups, tasks, horizons_days or completeness-only attributes";
         top.wrong("subgroups.groups", &expected, &groupings.to_string(), instead);
     }
     let Data::Table(table) = &study.data else { return };

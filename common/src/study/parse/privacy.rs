@@ -8,7 +8,7 @@ use super::super::limits::{
     SPARE_EVALUATIONS_MAX, STEP_MAX, STEP_MIN, STEPS_MAX,
 };
 use super::super::raw::{Ask, Section, Value, ask};
-use super::super::{Mode, Privacy, RosterSite, Split, Study, Subgroups, Training, secure};
+use super::super::{Attribute, Mode, Privacy, RosterSite, Split, Study, Subgroups, Training, secure};
 use super::section;
 use crate::evaluation::histogram::PERSON_UNITS;
 use crate::privacy::accountant::{Accountant, above_by};
@@ -21,6 +21,7 @@ pub(super) fn privacy(
     top: &Section<'_>,
     sites: Option<&[RosterSite]>,
     subgroups: Option<&Subgroups>,
+    attributes: Option<&[Attribute]>,
     split: Option<&Split>,
     predictions: usize,
 ) -> Option<Privacy> {
@@ -40,8 +41,10 @@ pub(super) fn privacy(
         let person_total_max = section.required(TOTAL, epsilon_cap);
         let spare_evaluations = section.required(SPARE_EVALUATIONS, |v| v.small(0..=SPARE_EVALUATIONS_MAX));
         let training = self::section(section, TRAINING, |table| training(table, sites, mode));
-        let evaluation_shares = self::section(section, SHARES, |table| evaluation_shares(table, subgroups));
+        let evaluation_shares =
+            self::section(section, SHARES, |table| evaluation_shares(table, subgroups, attributes));
         let (epsilon_training, epsilon_evaluation) = epsilon?;
+        let (evaluation_shares, completeness_shares) = evaluation_shares?;
         Some(Privacy {
             mode,
             accountant: accountant?,
@@ -50,7 +53,8 @@ pub(super) fn privacy(
             epsilon_evaluation,
             person_total_max: person_total_max?,
             training: training?,
-            evaluation_shares: evaluation_shares?,
+            evaluation_shares,
+            completeness_shares,
             spare_evaluations: spare_evaluations?,
             // Follows from the rest, below.
             evaluation_scale: f64::NAN,
@@ -249,9 +253,16 @@ fn check_distributed(
     }
 }
 
-/// A share for `overall` and for each of the study's groupings, and for nothing else; in the order of
-/// the groupings, whatever the order in the file.
-fn evaluation_shares(section: &Section<'_>, subgroups: Option<&Subgroups>) -> Option<Vec<(String, f64)>> {
+/// Names, each with its share.
+type Shares = Vec<(String, f64)>;
+
+/// A share for `overall`, for each of the study's groupings and for each attribute that is only counted, and for nothing
+/// else; those of groupings, then those of attributes, in the order of these, whatever the order in the file.
+fn evaluation_shares(
+    section: &Section<'_>,
+    subgroups: Option<&Subgroups>,
+    attributes: Option<&[Attribute]>,
+) -> Option<(Shares, Shares)> {
     const SHARE: Ask = ask("share", "a number from 0.001 to 1000", "overall = 1.0");
     let entries = section.entries(SHARE);
     if entries.len() > GROUPINGS_MAX + 1 {
@@ -265,20 +276,26 @@ fn evaluation_shares(section: &Section<'_>, subgroups: Option<&Subgroups>) -> Op
         })
         .collect();
     let groupings = super::super::grouping_names(&subgroups?.groups);
+    let counted = attributes?.iter().filter(|attribute| attribute.values.is_completeness_only());
+    let counted: Vec<String> = counted.map(|attribute| attribute.name.clone()).collect();
+    let released = [&groupings[..], &counted].concat();
     for (name, value) in &entries {
-        if !groupings.contains(name) {
-            let expected = format!("a grouping of this study: {}", groupings.join(", "));
+        if !released.contains(name) {
+            let expected = format!("a grouping of this study: {}", released.join(", "));
             let instead = "remove it, or add the grouping to subgroups.groups";
             value.wrong_because::<()>(&expected, name, instead);
         }
     }
-    for name in groupings.iter().filter(|name| !entries.iter().any(|(entry, _)| entry == *name)) {
+    for name in released.iter().filter(|name| !entries.iter().any(|(entry, _)| entry == *name)) {
         let instead =
             format!("add {} = 1.0", if name.contains('*') { format!("{name:?}") } else { name.clone() });
         section.wrong(name, "a share of the evaluation budget", "nothing", &instead);
     }
     let read = read.into_iter().collect::<Option<Vec<_>>>()?;
-    groupings.into_iter().map(|name| read.iter().find(|(entry, _)| *entry == name).cloned()).collect()
+    let of = |names: Vec<String>| -> Option<Shares> {
+        names.into_iter().map(|name| read.iter().find(|(entry, _)| *entry == name).cloned()).collect()
+    };
+    Some((of(groupings)?, of(counted)?))
 }
 
 /// The event list against the caps, by the study's own accountant; the scale of the evaluation's noise where the list
@@ -323,7 +340,8 @@ fn calibrated_within_caps(
         Err(error) => {
             let expected = format!("enough of person_total_max, {total}, left for evaluation");
             let found = {
-                let groupings = privacy.evaluation_shares.len() * predictions;
+                let groupings =
+                    privacy.evaluation_shares.len() * predictions + privacy.completeness_shares.len();
                 format!("too little for {groupings} groupings ({error})")
             };
             top.wrong("privacy.person_total_max", &expected, &found, instead);
@@ -334,7 +352,8 @@ fn calibrated_within_caps(
 
 /// Each grouping's calibrated noise against what the lattice of histograms carries.
 fn check_histograms(top: &Section<'_>, privacy: &Privacy, scale: f64) {
-    for ((grouping, _), event) in privacy.evaluation_shares.iter().zip(evaluation_events(privacy, 1, scale)) {
+    let shares = privacy.evaluation_shares.iter().chain(&privacy.completeness_shares);
+    for ((grouping, _), event) in shares.zip(evaluation_events(privacy, 1, scale)) {
         let Event::Gaussian { noise_multiplier, .. } = event else {
             unreachable!("histograms have Gaussian noise")
         };

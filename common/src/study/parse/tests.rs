@@ -3,6 +3,7 @@ use crate::study::{Encoding, ModelFamily, OutcomeColumn, SplitBy};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
+mod completeness;
 mod distributed;
 
 /// Every key of the language once; `docs/STUDY-FILE.md` prints it.

@@ -16,7 +16,7 @@ pub(super) fn groups(plan: &Plan<'_>, timeline: &Timeline<'_>, asked: &Asked<'_>
             // No band begins so low: it is the group of unknown ages.
             attribute.values.index_of_number(age.unwrap_or(f64::NEG_INFINITY))
         }
-        values @ (AttributeValues::Levels(_) | AttributeValues::Concepts(_)) => {
+        values => {
             let level = |field: &PersonField| match field {
                 PersonField::Gender => values.level_of_concept(timeline.person.gender.0),
                 PersonField::Race => values.level_of_concept(timeline.person.race.0),

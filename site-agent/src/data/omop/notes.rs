@@ -18,7 +18,7 @@ use super::fault::{Fault, FaultCounts};
 use super::rows::{self, TableCounts};
 use super::schema::{Table, of_nlp, of_note};
 use super::source::Source;
-use crate::notes::Lexicon;
+use crate::notes::{Languages, Lexicon};
 use consilium_common::study::notes::{NoteIndex, Said};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,11 +59,11 @@ impl Notes {
     ) -> Result<(), E> {
         for row in 0..batch.rows {
             counts.rows += 1;
-            let faults = &mut counts.faults;
+            let TableCounts { faults, languages, .. } = counts;
             let Some(person) = rows::person(batch.id(of_note::PERSON, row), faults) else { continue };
             let (date, datetime) = (batch.moment(of_note::DATE, row), batch.moment(of_note::DATETIME, row));
             let Some(time) = rows::time(date, datetime, faults) else { continue };
-            let Some(said) = self.said(batch, row, faults) else { continue };
+            let Some(said) = self.said(batch, row, faults, languages) else { continue };
             counts.note_event(time);
             for concept in said {
                 take(Event {
@@ -85,13 +85,20 @@ impl Notes {
         Ok(())
     }
 
-    /// What a note says; none of one that cannot be read.
-    fn said(&self, batch: &Batch, row: usize, faults: &mut FaultCounts) -> Option<Vec<ConceptId>> {
+    /// What a note says; none of one that cannot be read. Notes whose text is read are counted by their language.
+    fn said(
+        &self,
+        batch: &Batch,
+        row: usize,
+        faults: &mut FaultCounts,
+        languages: &mut Languages,
+    ) -> Option<Vec<ConceptId>> {
         match self {
             Self::Text(lexicon) => match batch.private(of_note::TEXT, row) {
                 Private::Is(text) => {
-                    let said = lexicon.read(text).into_iter();
-                    Some(said.map(|(finding, said)| concept(finding, said)).collect())
+                    let (said, language) = lexicon.read(text);
+                    languages.note(language);
+                    Some(said.into_iter().map(|(finding, said)| concept(finding, said)).collect())
                 }
                 Private::Missing => {
                     faults.note(Fault::NoText);

@@ -5,6 +5,7 @@ use super::event::{ConceptId, Domain, Event, PersonId, Value};
 use super::fault::{Fault, FaultCounts};
 use super::moment::{Day, Moment};
 use super::schema::at;
+use crate::notes::Languages;
 use std::num::NonZeroI64;
 
 /// Longest supply of a drug that its end is derived from, days.
@@ -25,6 +26,8 @@ pub struct TableCounts {
     pub days: Option<(Day, Day)>,
     /// What is wrong with rows.
     pub faults: FaultCounts,
+    /// Of notes whose text was read for a study's words: what they are written in.
+    pub languages: Languages,
 }
 
 impl TableCounts {
@@ -41,6 +44,7 @@ impl TableCounts {
             (mine, theirs) => mine.or(theirs),
         };
         self.faults.merge(&other.faults);
+        self.languages.merge(other.languages);
     }
 
     /// Counts a row that is read, by its time.

@@ -174,7 +174,9 @@ fn left_the_building(audited: &Audited<'_>, sound: &Sound, site: &SiteReport) ->
         Slot::Grouping(index) => {
             let name =
                 usize::try_from(index).ok().and_then(|index| marks.get(index)).map(|mark| mark.name.as_str());
-            format!("histogram “{}”", name.unwrap_or("?"))
+            let name = name.unwrap_or("?");
+            let what = if audited.study.is_completeness(name) { "how often recorded:" } else { "histogram" };
+            format!("{what} “{name}”")
         }
     };
     let spent = |reserve: u64| {

@@ -49,7 +49,11 @@ fn paragraphs(study: &Study, records: &Records) -> Paragraphs {
     lines.extend(predictors::paragraphs(study, records));
     let mut add = |label: &str, text: String| lines.push((label.to_owned(), text));
     for (attribute, fields) in study.attributes.iter().zip(&records.attributes) {
-        add("Subgroups by", subgroups(records, attribute, fields));
+        let label = match attribute.values.is_completeness_only() {
+            true => "Only counted, as recorded or not",
+            false => "Subgroups by",
+        };
+        add(label, subgroups(records, attribute, fields));
     }
     for binding in &records.bindings {
         add(&format!("Binding {}", binding.name), bindings::asked(records, binding));
@@ -221,7 +225,25 @@ fn subgroups(records: &Records, attribute: &Attribute, fields: &[PersonField]) -
             }
             labels
         }
-        AttributeValues::Levels(_) | AttributeValues::Bands(_) => attribute.values.labels(),
+        AttributeValues::RecordedConcepts(states) => {
+            let lists = [
+                ("refused", &states.refused),
+                ("not asked", &states.not_asked),
+                ("unknown", &states.unknown),
+            ];
+            let listed = |label: String| match lists.iter().find(|(of, ids)| *of == label && !ids.is_empty())
+            {
+                Some((_, ids)) => {
+                    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+                    format!("{label} ({})", ids.join(" "))
+                }
+                None => label,
+            };
+            attribute.values.labels().into_iter().map(listed).collect()
+        }
+        AttributeValues::Levels(_) | AttributeValues::Bands(_) | AttributeValues::RecordedCells(_) => {
+            attribute.values.labels()
+        }
     };
     format!("{} from {}: {}", attribute.name, from.join(" and "), labels.join(", "))
 }

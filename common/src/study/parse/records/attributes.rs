@@ -2,7 +2,7 @@
 
 use super::super::evaluation::{EDGES, attribute_name, edges};
 use super::super::people::distinct;
-use super::super::{distinct_cells, name, sections};
+use super::super::{completeness, distinct_cells, name, sections};
 use super::bindings::Bindings;
 use crate::study::limits::LEVELS_MAX;
 use crate::study::raw::{Ask, Section, Value, ask};
@@ -48,6 +48,7 @@ fn attribute(section: &Section<'_>, bindings: &Bindings) -> Option<(Attribute, V
         r#"from = ["person.gender_concept_id"]"#,
     );
     let attribute = attribute_name(section);
+    let only_counted = completeness::is_meant(section);
     let fields = section.required(FROM, |v| {
         let (words, fields): (Vec<String>, Vec<PersonField>) =
             v.list(1..=FIELDS_MAX, |item| field(item, bindings))?.into_iter().unzip();
@@ -56,9 +57,18 @@ fn attribute(section: &Section<'_>, bindings: &Bindings) -> Option<(Attribute, V
             let expected = "person.year_of_birth alone: bands of ages mix with no concepts";
             return v.wrong_because(expected, &format!("{} fields", fields.len()), "write two attributes");
         }
+        if only_counted == Some(true) && fields.contains(&PersonField::YearOfBirth) {
+            let expected = "anything but person.year_of_birth: whose age is not known shows in bands of ages";
+            return v.wrong_because(expected, "it", "write edges, or remove the attribute");
+        }
         Some(fields)
     });
     let values = match fields.as_deref() {
+        _ if only_counted.is_none() => None,
+        _ if only_counted == Some(true) => {
+            let keep = keep_unknown(section);
+            completeness::concepts(section).filter(|_| keep.is_some()).map(AttributeValues::RecordedConcepts)
+        }
         None => {
             section.ignore(&["edges", "levels", REFUSED, "not_asked", "keep_unknown"]);
             None
@@ -89,11 +99,6 @@ fn concepts(section: &Section<'_>, fields: &[PersonField]) -> Option<AttributeVa
         ask(REFUSED, "a list of concept ids that mean \"refused to say\"", "refused = [1]");
     const NOT_ASKED_IDS: Ask =
         ask("not_asked", "a list of concept ids that mean \"not asked\"", "not_asked = [2]");
-    const KEEP: Ask = ask(
-        "keep_unknown",
-        "true: who is not recorded is a group, so that it shows whom the records leave out",
-        "keep_unknown = true",
-    );
     let told_by = ToldBy::of(fields);
     // Which group has it, of those before.
     let mut seen: Vec<(i64, String)> = Vec::new();
@@ -110,12 +115,22 @@ fn concepts(section: &Section<'_>, fields: &[PersonField]) -> Option<AttributeVa
     });
     let refused = section.optional(REFUSED_IDS, |v| ids(v, REFUSED, &mut seen));
     let not_asked = section.optional(NOT_ASKED_IDS, |v| ids(v, NOT_ASKED, &mut seen));
-    let keep = section.optional(KEEP, |v| v.boolean()?.then_some(()).or_else(|| v.wrong()));
+    let keep = keep_unknown(section);
     let mut levels = levels?;
     levels.extend(refused?.map(|concepts| (concepts, REFUSED.to_owned())));
     levels.extend(not_asked?.map(|concepts| (concepts, NOT_ASKED.to_owned())));
     keep?;
     Some(AttributeValues::Concepts(levels))
+}
+
+/// Written or not, it holds.
+fn keep_unknown(section: &Section<'_>) -> Option<()> {
+    const KEEP: Ask = ask(
+        "keep_unknown",
+        "true: who is not recorded is a group, so that it shows whom the records leave out",
+        "keep_unknown = true",
+    );
+    section.optional(KEEP, |v| v.boolean()?.then_some(()).or_else(|| v.wrong())).map(|_| ())
 }
 
 /// Who says what means a group.

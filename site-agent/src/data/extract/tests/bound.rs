@@ -12,7 +12,7 @@ use consilium_common::study::bindings::{
     Binding, BindingIndex, BoundColumn, InForce, Mark, StayRule, ValueIs, ValueRule, Visits,
 };
 use consilium_common::study::records::*;
-use consilium_common::study::{self, Attribute, AttributeValues, Data, Study};
+use consilium_common::study::{self, Attribute, AttributeValues, Data, NotRecorded, Study};
 
 const STAY: BindingIndex = BindingIndex(0);
 const SERVICE: BindingIndex = BindingIndex(1);
@@ -210,6 +210,44 @@ fn values_of_an_attribute() {
     };
     check(itself(), 0, &["observation 70 2015-01-01"], "low");
     check(itself(), 0, &["observation 71 2015-01-01"], "unknown");
+}
+
+/// What a site's answer tells of an attribute that is only counted is whether it is recorded.
+#[test]
+fn an_answer_tells_whether_something_is_recorded() {
+    let values =
+        AttributeValues::RecordedConcepts(NotRecorded { refused: vec![5], ..NotRecorded::default() });
+    let labels = values.labels();
+    let level = |concepts: &[i64], label: &str| (ValueIs::Concepts(concepts.to_vec()), label.to_owned());
+    let rule = ValueRule {
+        column: BoundColumn::ObservationValueConcept,
+        of: vec![70],
+        levels: vec![level(&[1, 2], "recorded"), level(&[3], "refused"), level(&[4], "not asked")],
+    };
+    let mut study = discharges(|records| {
+        records.bindings[TOLD.0].in_force = InForce::Values(rule);
+        records.attributes = vec![vec![PersonField::Race, PersonField::Binding(TOLD)]];
+    });
+    study.attributes = vec![Attribute { name: "told".to_owned(), values }];
+    let check = |race: i64, events: &[&str], expected: &str| {
+        let mut person = born(1980, 1, 1);
+        person.race.0 = race;
+        let texts = ["visit 9 2015-03-01 to 2015-03-05 at 3"].iter().chain(events);
+        let events: Vec<_> = texts.map(|text| event(text)).collect();
+        let answer = ask(&study, &person, &periods(&[("2014-01-01", "2016-12-31")]), &events);
+        let groups: Vec<&str> = answer.groups.iter().map(|at| labels[usize::from(*at)].as_str()).collect();
+        assert_eq!(groups, [expected], "{race}");
+    };
+    check(0, &[], "unknown");
+    check(0, &["observation 70 2015-01-01 coded 2"], "recorded");
+    check(0, &["observation 70 2015-01-01 coded 9"], "unknown");
+    check(0, &["observation 70 2015-01-01 coded 3"], "refused");
+    check(0, &["observation 70 2015-01-01 coded 4"], "not asked");
+    check(0, &["observation 70 2015-01-01 coded 3", "observation 70 2015-02-01 coded 1"], "recorded");
+    check(8527, &["observation 70 2015-01-01 coded 2"], "recorded");
+    check(8527, &["observation 70 2015-01-01 coded 3"], "conflicting");
+    check(5, &["observation 70 2015-01-01 coded 3"], "refused");
+    check(5, &[], "refused");
 }
 
 /// The hospital of other tests with stays, wards, staff and observations.

@@ -12,7 +12,9 @@ use consilium_common::study::bindings::{
 };
 use consilium_common::study::notes::{NoteConcept, NoteIndex, Notes, Said};
 use consilium_common::study::records::*;
-use consilium_common::study::{Attribute, AttributeValues, Encoding, Holdout, Study, Validation};
+use consilium_common::study::{
+    Attribute, AttributeValues, Encoding, Holdout, NotRecorded, Study, Validation,
+};
 use jiff::civil::{Date, date};
 use std::num::NonZeroI64;
 
@@ -223,6 +225,7 @@ impl Chance {
         records.notes = Some(Notes::Lexicon(vec![finding("one"), finding("other")]));
         records.attributes =
             vec![vec![PersonField::Race, PersonField::Ethnicity], vec![PersonField::YearOfBirth], told];
+        records.attributes.push(vec![PersonField::Race, PersonField::Ethnicity]);
         let encodings = [
             Encoding::Number { low: 18.0, high: 90.0 },
             Encoding::Category { levels: vec!["female".to_owned(), "male".to_owned()] },
@@ -235,10 +238,12 @@ impl Chance {
         let mut study = study(records, &encodings);
         let groups = vec![(vec![8515], "Asian".to_owned()), (vec![8527], "White".to_owned())];
         let attribute = |name: &str, values| Attribute { name: name.to_owned(), values };
+        let states = NotRecorded { unknown: vec![], refused: vec![8515], not_asked: vec![] };
         study.attributes = vec![
             attribute("ethnicity", AttributeValues::Concepts(groups.clone())),
             attribute("age_band", AttributeValues::Bands(vec![18.0, 35.0, 65.0])),
             attribute("told", AttributeValues::Concepts(groups)),
+            attribute("counted", AttributeValues::RecordedConcepts(states)),
         ];
         let reported = self.any(&[
             Validation::ALL.to_vec(),

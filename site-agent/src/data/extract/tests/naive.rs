@@ -487,7 +487,32 @@ impl Naive<'_> {
                 };
                 u16::try_from(group).expect("few")
             }
-            AttributeValues::Levels(_) => unreachable!("of tables"),
+            AttributeValues::RecordedConcepts(states) => {
+                let mut found = Vec::new();
+                for field in fields {
+                    let concept = match field {
+                        PersonField::Race => self.person.race.0,
+                        PersonField::Ethnicity => self.person.ethnicity.0,
+                        other => unreachable!("{other:?} is in no such attribute"),
+                    };
+                    if states.refused.contains(&concept) {
+                        found.push("refused");
+                    } else if states.not_asked.contains(&concept) {
+                        found.push("not asked");
+                    } else if concept > 0 && !states.unknown.contains(&concept) {
+                        found.push("recorded");
+                    }
+                }
+                found.dedup();
+                let state = match found[..] {
+                    [] => "unknown",
+                    [one] => one,
+                    _ => "conflicting",
+                };
+                let at = values.labels().iter().position(|label| label == state);
+                u16::try_from(at.expect("a state")).expect("few")
+            }
+            AttributeValues::Levels(_) | AttributeValues::RecordedCells(_) => unreachable!("of tables"),
         }
     }
 }

@@ -105,6 +105,42 @@ fn notes_that_are_not_read_are_counted() {
     assert_eq!((note.1.rows, note.1.events), (40, 36));
     let faults = [Fault::TextTooLong, Fault::NoText, Fault::NoPerson, Fault::UnparsableDate].map(count);
     assert_eq!(faults, [1; 4]);
+    // All are English by TEXT's words but the note that was written here, which has too few common ones.
+    let languages = note.1.languages;
+    assert_eq!((languages.read(), languages.english, languages.german, languages.other), (36, 35, 0, 1));
+}
+
+/// Notes are told apart by language, each once, in the report that stays at the site.
+#[test]
+fn notes_are_counted_by_language() {
+    let (tables, study) = small(|notes| {
+        notes[0][3] = "Zebedee was seen with his mother. He has low mood.".to_owned();
+        notes[1][3] = "Zebedee ist seit gestern auf der Station und hat kein Fieber.".to_owned();
+        notes[2][3] = "Der Patient ist wach und nicht verwirrt.".to_owned();
+        notes[3][3] = "Patiente calme, sans idées noires.".to_owned();
+        notes[4][3].clear();
+    });
+    let dir = write(&tables);
+    let Ok(Extracted { report, .. }) = extracted(dir.path(), &study) else { panic!("reads") };
+    let note = report.tables.iter().find(|(table, _)| table.name() == "note").expect("was read");
+    let languages = note.1.languages;
+    assert_eq!((languages.english, languages.german, languages.other), (36, 2, 1));
+    assert_eq!(note.1.rows - languages.read(), 1);
+    let (text, json) = crate::cli::records::both_forms("here", &study, &report);
+    let lines = [
+        "read, in English\t36",
+        "read, in German\t2",
+        "read, in another language or too short to tell\t1",
+        "not read: note without text\t1",
+    ];
+    for line in lines {
+        assert!(text.contains(line), "{line} in\n{text}");
+    }
+    assert_eq!(
+        json["notes"],
+        serde_json::json!({ "en": 36, "de": 2, "other": 1, "not_read": { "no_text": 1 } })
+    );
+    assert!(!text.contains(CANARY));
 }
 
 /// Notes of studies that do not ask for them are nobody's business, whatever is in them.

@@ -174,6 +174,8 @@ fn precision_and_recall() {
     let lexicon = Lexicon::new(&names.iter().map(concept).collect::<Vec<_>>());
     // By language and status: right, found, true.
     let mut counts: BTreeMap<(String, String), [u32; 3]> = BTreeMap::new();
+    // Notes whose language was told rightly, and all.
+    let mut told = [0_u32; 2];
     for site in &hospitals.sites {
         let mut truth: HashMap<String, BTreeMap<String, (String, String)>> = HashMap::new();
         for mention in hospitals.truth(site) {
@@ -190,6 +192,9 @@ fn precision_and_recall() {
                 counts.entry((language.clone(), status.to_owned())).or_default()[at] += 1;
             };
             truth.values().for_each(|(status, _)| count(status, 2));
+            let (_, written) = lexicon.read(&note["note_text"]);
+            told[0] += u32::from(written.is_some_and(|written| written.code() == language));
+            told[1] += 1;
             for mention in lexicon.mentions(&note["note_text"]) {
                 let found = status(mention.context);
                 count(found, 1);
@@ -199,6 +204,7 @@ fn precision_and_recall() {
             }
         }
     }
+    assert!(told[1] > 1000 && 100 * told[0] > 95 * told[1], "{told:?}");
     assert_eq!(counts.len(), 10, "five things in two languages: {counts:?}");
     for ((language, status), [right, found, so]) in &counts {
         let share = |of: u32| f64::from(*right) / f64::from(of.max(1));

@@ -248,9 +248,9 @@ fn every_key_of_an_attribute_has_its_rule() {
         ("name  = \"age_band\"", "name  = \"overall\"", "attribute[3].name", "which name releases"),
         (
             "keep_unknown = true",
-            "use = \"completeness-only\"\nkeep_unknown = true",
+            "use = \"predictor\"\nkeep_unknown = true",
             "attribute[2].use",
-            "not in this version",
+            "completeness-only",
         ),
     ]);
 }
