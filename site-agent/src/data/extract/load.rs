@@ -238,7 +238,7 @@ fn check_tables(source: Source<'_>, study: &Study, records: &Records) -> Result<
 }
 
 /// Every table that the study's words name, and what for.
-pub(in crate::data) fn tables(study: &Study, records: &Records) -> Vec<(Table, String)> {
+fn tables(study: &Study, records: &Records) -> Vec<(Table, String)> {
     let clinical = |table| Table::Clinical(domain_of(table));
     let mut tables = vec![(Table::ObservationPeriod, "when people were observed".to_owned())];
     for (named, RecordTask { cohort, outcome }) in study.tasks.iter().zip(&records.tasks) {

@@ -34,7 +34,9 @@ impl Cold {
     }
 
     fn about(&self) -> About {
-        About::new(&self.study, "fingerprint".into(), now(), DAYS, vec!["table.csv, 3 bytes".into()])
+        let source = vec!["table.csv, 3 bytes".into()];
+        let origin = Origin { source, queries: vec!["table: person_id".into()] };
+        About::new(&self.study, "fingerprint".into(), now(), DAYS, origin)
     }
 
     fn freeze(&self, salt: u8) {

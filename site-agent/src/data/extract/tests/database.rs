@@ -65,7 +65,7 @@ fn the_study_s_grants_are_enough() {
         let columns = query.trim_start_matches("COPY (SELECT ").split(" FROM ").next().expect("columns");
         assert!(granted.contains(&format!("GRANT SELECT ({columns}) ON")), "{columns} in\n{granted}");
     }
-    assert_eq!(granted.matches("GRANT SELECT").count(), queries.len());
+    assert_eq!(granted.matches("\nGRANT SELECT").count(), queries.len());
     cluster.sql(&granted);
 
     data::check_columns(&path, &study).unwrap_or_else(|error| panic!("{error}"));

@@ -18,6 +18,8 @@ mod grants;
 mod numeric;
 mod password;
 mod plan;
+mod query;
+mod release;
 mod session;
 mod tls;
 
@@ -29,3 +31,5 @@ pub use database::Database;
 pub use error::InvalidDatabase;
 pub use grants::{CdmVersion, grants, grants_of};
 pub use plan::{BUSY_TIMES, Plan, Planned, plan};
+pub(super) use query::Query;
+pub use release::CDM_SOURCE;

@@ -4,6 +4,7 @@ use super::super::schema::Table;
 use super::super::wanted::Wanted;
 use super::config::{Host, Transport};
 use super::database::Database;
+use super::query::Query;
 use super::session::statements;
 
 /// Rows a second of one connection to an idle server on SSD, sorting included: somewhat below the 459,000 that were measured
@@ -57,7 +58,7 @@ pub fn plan(database: &Database, wanted: &Wanted) -> Plan {
     let planned = there().map(|(table, found)| Planned {
         table,
         rows: found.estimate,
-        query: found.query(wanted.columns(table)).0,
+        query: Query::new(table, found, wanted.columns(table)).copy(),
     });
     let mut withheld: Vec<String> =
         there().filter_map(|(table, found)| found.withheld(table, wanted.columns(table))).collect();

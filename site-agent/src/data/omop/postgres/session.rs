@@ -145,6 +145,27 @@ impl Session {
         rows.map_err(|error| InvalidDatabase::of_asking(doing, &self.place, &error))
     }
 
+    /// Asks what can be done without: none where the server gives it up. The transaction goes on as if nothing had been asked.
+    pub(super) fn query_or_none(&self, sql: &str) -> Result<Option<Vec<Row>>, InvalidDatabase> {
+        let doing = "asking for what it can do without";
+        let run = |sql: &'static str| {
+            let done = self.block_on(self.client.batch_execute(sql));
+            done.map_err(|error| InvalidDatabase::of_asking(doing, &self.place, &error))
+        };
+        run("SAVEPOINT optional")?;
+        match self.block_on(self.client.query(sql, &[])) {
+            Ok(rows) => {
+                run("RELEASE SAVEPOINT optional")?;
+                Ok(Some(rows))
+            }
+            // A lost connection shows when the transaction should go back.
+            Err(_) => {
+                run("ROLLBACK TO SAVEPOINT optional; RELEASE SAVEPOINT optional")?;
+                Ok(None)
+            }
+        }
+    }
+
     /// Drives this connection until `work` is done.
     pub(super) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.as_ref().expect("until it is dropped").block_on(work)

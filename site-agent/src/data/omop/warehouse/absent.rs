@@ -57,6 +57,10 @@ impl Scan {
     pub(in super::super) const fn rows(&self) -> u64 {
         match *self {}
     }
+
+    pub(in super::super) const fn words(&self) -> String {
+        match *self {}
+    }
 }
 
 #[cfg(test)]

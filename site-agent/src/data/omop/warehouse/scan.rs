@@ -1,5 +1,6 @@
 //! What an engine is asked for: files, columns, and which rows can matter.
 
+use super::super::asked::Rows;
 use super::super::cells::Column;
 use super::super::error::InvalidOmop;
 use super::super::event::ConceptId;
@@ -7,6 +8,7 @@ use super::super::folder::{Folder, Form, TableFile};
 use super::super::narrowing::Narrowing;
 use super::super::parquet_rows;
 use super::super::schema::{self, Table, at};
+use super::query;
 use arrow_schema::DataType;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -35,11 +37,32 @@ pub(super) struct Files {
 
 /// Rows by which people come into a study.
 pub(super) struct Entry {
+    pub(super) table: Table,
     pub(super) files: Files,
     pub(super) concepts: BTreeSet<ConceptId>,
 }
 
 impl Scan {
+    /// What the engine is asked for, in words like SQL's: [`super::query`] makes its plan from the same parts.
+    pub(in super::super) fn words(&self) -> String {
+        let entered = self.entered.as_deref().map(|entries| {
+            let of_entry = |entry: &Entry| Rows {
+                columns: vec![entry.files.name(at::PERSON)],
+                from: entry.files.words(entry.table),
+                concepts: Some((entry.files.name(at::CONCEPT), &entry.concepts)),
+                people: None,
+            };
+            (self.files.name(at::PERSON), entries.iter().map(of_entry).collect())
+        });
+        let rows = Rows {
+            columns: query::columns(&self.files).into_iter().map(|(name, _)| name.as_str()).collect(),
+            from: self.files.words(self.table),
+            concepts: self.concepts.as_ref().map(|concepts| (self.files.name(at::CONCEPT), concepts)),
+            people: entered,
+        };
+        rows.to_string()
+    }
+
     /// About how many rows the files have, to begin with the largest.
     pub(in super::super) const fn rows(&self) -> u64 {
         self.files.rows
@@ -101,7 +124,7 @@ fn entries(
             if !files.is_whole_number(at::PERSON) || !files.is_whole_number(at::CONCEPT) {
                 return Ok(None);
             }
-            entries.push(Entry { files, concepts: (*concepts).clone() });
+            entries.push(Entry { table: *table, files, concepts: (*concepts).clone() });
         }
     }
     Ok(Some(entries.into()))
@@ -126,6 +149,17 @@ fn parquet_files(folder: &Folder, table: Table, columns: &[Column]) -> Result<Ve
 }
 
 impl Files {
+    /// The name in the files of a column that rows are told apart by.
+    fn name(&self, column: usize) -> &str {
+        let (name, _) = self.fields[column].as_ref().expect("a scan asks by columns that are there");
+        name
+    }
+
+    /// Which they are, without their paths.
+    fn words(&self, table: Table) -> String {
+        format!("{table} (Parquet files: {})", self.paths.len())
+    }
+
     /// Whether a column is there, in a type that an engine compares as we do: text may be written in more than one way, and
     /// a float or a decimal has rules of its own for what is a whole number.
     fn is_whole_number(&self, column: usize) -> bool {
