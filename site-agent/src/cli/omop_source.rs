@@ -6,23 +6,23 @@ use super::data::read_study;
 use super::output::{Output, table};
 use crate::data::extract::{self, InvalidRecords};
 use crate::data::omop::postgres::{self, CdmVersion, Database, Plan};
-use crate::data::omop::{Table, Wanted, database_at};
+use crate::data::omop::{Narrowing, Source, Table, Wanted, database_at};
 use crate::failure::Failure;
-use consilium_common::study::Data;
+use consilium_common::study::{Data, Study};
 use serde_json::{Value, json};
 use std::path::Path;
 
 /// Says what would be asked of a database.
 pub(super) fn plan(args: &PlanArgs, output: &Output) -> Result<(), Failure> {
-    let wanted = wanted(args.study.as_deref(), args.bindings.as_deref())?;
+    let asked = Asked::of(args.study.as_deref(), args.bindings.as_deref())?;
     let database = Database::open(&database_at(&args.omop)?)?;
-    let plan = postgres::plan(&database, &wanted);
-    output.result(&human(&plan), &json(&plan))
+    let (plan, remark) = asked.plan(&database);
+    output.result(&human(&plan, remark.as_deref()), &json(&plan, remark.as_deref()))
 }
 
 /// Prints the script that allows it.
 pub(super) fn grants(args: &GrantsArgs, output: &Output) -> Result<(), Failure> {
-    let wanted = wanted(args.study.as_deref(), args.bindings.as_deref())?;
+    let Asked { wanted, .. } = Asked::of(args.study.as_deref(), args.bindings.as_deref())?;
     let config = database_at(&args.omop)?;
     let role = args.role.as_deref().unwrap_or(&config.user);
     let script = match args.cdm {
@@ -33,30 +33,67 @@ pub(super) fn grants(args: &GrantsArgs, output: &Output) -> Result<(), Failure> 
     output.result(script.trim_end(), &json!({ "role": role, "sql": script }))
 }
 
-/// What a study reads; without one everything that `data check --omop` does.
-fn wanted(study: Option<&Path>, bindings: Option<&Path>) -> Result<Wanted, Failure> {
-    let Some(path) = study else { return Ok(Wanted::all(&Table::ALL)) };
-    match &read_study(path, bindings)?.data {
-        Data::Records(records) if !records.unanswered().is_empty() => {
-            Err(InvalidRecords::Unanswered { names: records.unanswered().join(", ") }.into())
+/// What is asked: by a study, or without one by `data check --omop`.
+struct Asked {
+    wanted: Wanted,
+    study: Option<Study>,
+}
+
+impl Asked {
+    fn of(study: Option<&Path>, bindings: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = study else { return Ok(Self { wanted: Wanted::all(&Table::ALL), study: None }) };
+        let study = read_study(path, bindings)?;
+        match &study.data {
+            Data::Records(records) if !records.unanswered().is_empty() => {
+                Err(InvalidRecords::Unanswered { names: records.unanswered().join(", ") }.into())
+            }
+            Data::Records(records) => Ok(Self { wanted: extract::wanted(records), study: Some(study) }),
+            Data::Table(_) => Err(Failure::input(format!(
+                "{}: the study reads a plain table, and nothing of a database",
+                path.display()
+            ))),
         }
-        Data::Records(records) => Ok(extract::wanted(records)),
-        Data::Table(_) => Err(Failure::input(format!(
-            "{}: the study reads a plain table, and nothing of a database",
-            path.display()
-        ))),
+    }
+
+    /// Which rows can matter to the study, by the source's vocabulary; none without a study. Why that is not known, where a right
+    /// or a part of the vocabulary is missing: then nothing would be read either.
+    fn narrowing<'a>(&self, source: impl Into<Source<'a>>) -> Option<Result<Narrowing, InvalidRecords>> {
+        let study = self.study.as_ref()?;
+        let Data::Records(records) = &study.data else { return None };
+        Some(extract::narrowing(source, study, records))
+    }
+
+    /// The plan, and what it does not say yet.
+    fn plan(&self, database: &Database) -> (Plan, Option<String>) {
+        match self.narrowing(database) {
+            None => (postgres::plan(database, &self.wanted), None),
+            Some(Ok(narrowing)) => (postgres::plan_narrowed(database, &self.wanted, &narrowing), None),
+            Some(Err(error)) => (
+                postgres::plan(database, &self.wanted),
+                Some(format!("Which rows are left out is not known yet, and nothing would be read: {error}")),
+            ),
+        }
     }
 }
 
-fn human(plan: &Plan) -> String {
+fn human(plan: &Plan, remark: Option<&str>) -> String {
     let rows: Vec<Vec<String>> = plan
         .tables
         .iter()
         .map(|planned| {
-            let rows = planned.rows.map_or_else(|| "not known".to_owned(), |rows| rows.to_string());
+            let mut rows = planned.rows.map_or_else(|| "not known".to_owned(), |rows| rows.to_string());
+            if let Some(sent) = planned.sent {
+                let how = if sent.by_index { "by an index" } else { "having looked at all" };
+                rows = format!("{rows}; sends {} {how}", sent.rows);
+            }
             vec![planned.table.name().to_owned(), rows, planned.query.clone()]
         })
         .collect();
+    let whole = if plan.tables.iter().any(|planned| planned.is_narrowed) {
+        "where it says WHERE without rows that cannot change an example"
+    } else {
+        "whole"
+    };
     let mut parts = vec![
         format!(
             "{} (version {}.{}), as role {}, by {}",
@@ -71,8 +108,9 @@ fn human(plan: &Plan) -> String {
             counted(plan.connections, "connection"),
             plan.begin.join(";\n  ")
         ),
-        format!("Each table once, whole:\n{}", table(&["table", "rows, about", "query"], &rows)),
+        format!("Each table once, {whole}:\n{}", table(&["table", "rows, about", "query"], &rows)),
     ];
+    parts.extend(remark.map(str::to_owned));
     if !plan.missing.is_empty() {
         let missing: Vec<&str> = plan.missing.iter().map(|table| table.name()).collect();
         parts.push(format!("missing: {}", missing.join(", ")));
@@ -82,8 +120,8 @@ fn human(plan: &Plan) -> String {
         plan.time_zone
     ));
     parts.push(format!(
-        "About {} rows: about {} on an idle server with SSD, up to {} on a busy one or on spinning disks.{}",
-        plan.rows(),
+        "About {} rows are sent: about {} on an idle server with SSD, up to {} on a busy one or on spinning disks.{}",
+        plan.rows_sent(),
         duration(plan.seconds()),
         duration(plan.seconds() * postgres::BUSY_TIMES),
         if plan.tables.iter().any(|planned| planned.rows.is_none()) {
@@ -99,11 +137,17 @@ fn human(plan: &Plan) -> String {
             plan.withheld.join(", ")
         ));
     }
-    parts.push("No table has been read.".to_owned());
+    parts.push(
+        match plan.tables.iter().any(|planned| planned.is_narrowed) {
+            true => "Of the vocabulary the study's concepts have been read, and no other table.",
+            false => "No table of patients has been read.",
+        }
+        .to_owned(),
+    );
     parts.join("\n\n")
 }
 
-fn json(plan: &Plan) -> Value {
+fn json(plan: &Plan, remark: Option<&str>) -> Value {
     json!({
         "place": plan.place,
         "role": plan.user,
@@ -115,10 +159,14 @@ fn json(plan: &Plan) -> Value {
         "tables": plan.tables.iter().map(|planned| json!({
             "table": planned.table.name(),
             "rows_about": planned.rows,
+            "rows_sent_about": planned.sent.map(|sent| sent.rows).or(planned.rows.filter(|_| !planned.is_narrowed)),
+            "by_index": planned.sent.map(|sent| sent.by_index),
             "query": planned.query,
         })).collect::<Vec<_>>(),
         "missing": plan.missing.iter().map(|table| table.name()).collect::<Vec<_>>(),
         "rows_about": plan.rows(),
+        "rows_sent_about": plan.rows_sent(),
+        "not_known_yet": remark,
         "seconds_about": plan.seconds(),
         "seconds_about_busy": plan.seconds() * postgres::BUSY_TIMES,
         "may_not_read": plan.withheld,
@@ -179,7 +227,7 @@ mod tests {
 
         let database = Database::open(&database_at(&path).expect("reads")).expect("opens");
         let planned = postgres::plan(&database, &Wanted::all(&Table::ALL));
-        let text = human(&planned);
+        let text = human(&planned, None);
         for part in [
             ", as role reader, by a Unix socket",
             "  BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n  SET LOCAL statement_timeout = '3600s';\n",
@@ -187,14 +235,14 @@ mod tests {
              \"year_of_birth\" FROM \"cdm\".\"person\") TO STDOUT (FORMAT binary)",
             "death\tnot known\tCOPY (SELECT \"person_id\", \"death_date\" FROM",
             "missing: observation_period, visit_occurrence,",
-            "About 1 rows: about 1 s on an idle server with SSD, up to 10 s",
+            "About 1 rows are sent: about 1 s on an idle server with SSD, up to 10 s",
             "Tables whose rows are not known come on top",
             "Role reader may not read yet: schema \"cdm\".",
-            "No table has been read.",
+            "No table of patients has been read.",
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
-        let json = json(&planned);
+        let json = json(&planned, None);
         assert_eq!(
             (&json["tables"][0]["rows_about"], &json["tables"][1]["rows_about"]),
             (&json!(1), &Value::Null)

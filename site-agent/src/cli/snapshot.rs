@@ -209,7 +209,7 @@ mod tests {
         let about = About::new(&study, split.fingerprint(), now(), 90, origin);
         let shown = come_from(&about);
         assert!(shown.contains("\n  table.csv\n") && shown.contains("\n  table: person_id\n"), "{shown}");
-        assert!(shown.ends_with("1, 1, … (3015 characters; whole in --format json)"), "{shown}");
+        assert!(shown.ends_with("1, 1,… (3014 characters; whole in --format json)"), "{shown}");
         let (path, key) = (home.snapshot_path(&study.digest), home.snapshot_key(&OsDisk).expect("made"));
         frozen::freeze(&OsDisk, &path, &key, &[1; 32], &about, &loaded).expect("frozen");
 

@@ -13,8 +13,8 @@ use super::wanted::{columns_of_person, wanted};
 use crate::data::omop::meds::Meds;
 use crate::data::omop::notes::{Mentions, Notes};
 use crate::data::omop::{
-    Domain, Folder, History, InvalidOmop, Opened, People, Reading, Source, Table, TableCounts, history,
-    is_of_database, stream,
+    Domain, Folder, History, InvalidOmop, Narrowing, Opened, People, Reading, Source, Table, TableCounts,
+    history, is_of_database, stream,
 };
 use crate::data::split::SplitKey;
 use crate::data::table::FILE_NAME;
@@ -167,6 +167,22 @@ pub fn check<'a>(
         source.check_columns(Table::NoteNlp)?;
     }
     Ok(resolved.notes)
+}
+
+/// Which rows of a source can change a study's examples, by its own vocabulary; reads nothing of a person.
+///
+/// # Errors
+/// As [`check`], but for the columns of tables.
+pub fn narrowing<'a>(
+    source: impl Into<Source<'a>>,
+    study: &Study,
+    records: &Records,
+) -> Result<Narrowing, InvalidRecords> {
+    let wanted = wanted(records);
+    let source = source.into().only(&wanted);
+    check_tables(source, study, records)?;
+    let resolved = resolve::resolve(source, records)?;
+    Ok(Plan::new(study, records, &resolved).narrowing())
 }
 
 /// What notes are read for; of what a program has found in them, all that the study asks about, with the counts of its

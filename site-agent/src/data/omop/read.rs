@@ -64,13 +64,14 @@ enum What<'a> {
     Scan(&'a Warehouse, warehouse::Scan),
 }
 
-/// A table of a database, where it has it.
-pub(super) fn whole_table<'a>(
+/// A table of a database, where it has it; with a narrowing without rows that cannot matter.
+pub(super) fn of_database<'a>(
     database: &'a Database,
     table: Table,
     columns: &'a [Column],
+    narrowing: Option<&Narrowing>,
 ) -> Option<Piece<'a>> {
-    let query = database.query(table, columns)?;
+    let query = database.query(table, columns, narrowing)?;
     let asks = query.copy().into();
     Some(Piece {
         size: database.size(table)?,

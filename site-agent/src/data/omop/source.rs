@@ -169,7 +169,7 @@ impl<'a> Source<'a> {
             Form::Folder(folder) => read::pieces(folder, table, columns)?,
             Form::Database(database) => {
                 database.granted_of(table, columns)?;
-                Vec::from_iter(read::whole_table(database, table, columns))
+                Vec::from_iter(read::of_database(database, table, columns, self.narrowing))
             }
             Form::Meds(meds) => match table {
                 Table::Clinical(domain) => self.event_pieces(&[domain])?,

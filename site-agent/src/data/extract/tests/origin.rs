@@ -3,9 +3,11 @@
 use super::super::*;
 use super::folders::{asking_as, hospital, write};
 use super::forms::in_any_form;
+use super::hand::of_study;
 use crate::data::omop::postgres::tests::cluster::Cluster;
 use crate::data::omop::postgres::tests::{READER, model, script, source};
-use crate::data::omop::{Reading, meds};
+use crate::data::omop::postgres::{self, Database};
+use crate::data::omop::{Reading, database_at, meds};
 use crate::data::{self, SplitKey, frozen::Origin};
 use consilium_common::study::{self, Study};
 use std::path::{Path, PathBuf};
@@ -27,10 +29,10 @@ fn of_files_what_is_read_of_each_table() {
     assert_eq!(
         found.queries,
         [
-            "omop: person (person_id, year_of_birth)",
+            "omop: person (person_id, year_of_birth, month_of_birth, day_of_birth, birth_datetime)",
             "omop: observation_period (person_id, observation_period_start_date, observation_period_end_date)",
             "omop: condition_occurrence (person_id, condition_concept_id, condition_start_date, \
-             condition_start_datetime)",
+             condition_start_datetime, condition_end_date, condition_end_datetime)",
             "omop: measurement (person_id, measurement_concept_id, measurement_date, measurement_datetime, \
              value_as_number, unit_concept_id, unit_source_value)",
             "omop: death (person_id, death_date, death_datetime)",
@@ -84,6 +86,21 @@ fn of_a_database_its_queries_word_for_word() {
     let mut noted: Vec<&str> =
         found.queries.iter().filter(|line| line.starts_with("COPY")).map(String::as_str).collect();
     assert!(noted[0].contains("\"person\"") && noted.len() == 6, "by table: {noted:?}");
+    // Those of whoever has an entry event, of measurements the pulse; the vocabulary whole.
+    let entered = "\"person_id\" IN (SELECT \"person_id\" FROM \"cdm\".\"condition_occurrence\" WHERE \"condition_concept_id\" = ANY \
+                   ('{10}'::int8[])))";
+    assert_eq!(noted.iter().filter(|query| query.contains(entered)).count(), 5, "{noted:?}");
+    let pulse =
+        "\"measurement\" WHERE \"measurement_concept_id\" = ANY ('{30}'::int8[]) AND \"person_id\" IN (";
+    assert!(noted.iter().any(|query| query.contains(pulse)), "{noted:?}");
+    // What was planned is what was asked.
+    let study = asking();
+    let database = Database::open(&database_at(&path).expect("reads")).expect("opens");
+    let narrowing = narrowing(&database, &study, of_study(&study)).unwrap_or_else(|error| panic!("{error}"));
+    let planned = postgres::plan_narrowed(&database, &wanted(of_study(&study)), &narrowing);
+    let planned: Vec<&str> = planned.tables.iter().map(|planned| planned.query.as_str()).collect();
+    assert_eq!(planned, noted);
+    drop(database);
     asked.sort_unstable();
     noted.sort_unstable();
     assert_eq!(noted, asked, "by the server's own log");

@@ -195,7 +195,7 @@ pub(super) fn quoted(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::super::event::Domain;
-    use super::super::query::Query;
+    use super::super::query::{Catalogue, Query};
     use super::*;
 
     const DEATH: Table = Table::Clinical(Domain::Death);
@@ -212,6 +212,11 @@ mod tests {
         }
     }
 
+    fn query_of(table: Table, found: Found, wanted: &[Column]) -> String {
+        let catalogue = Catalogue { tables: &BTreeMap::from([(table, found)]), version: 150_004 };
+        Query::new(&catalogue, table, wanted, None).expect("there").copy()
+    }
+
     #[test]
     fn what_is_found() {
         #[track_caller]
@@ -220,8 +225,8 @@ mod tests {
                 columns.iter().map(|(table, name, oid)| attribute(table, name, *oid)).collect();
             match (resolve(DEATH, "c\"dm", &attributes), expected) {
                 (Ok(found), Ok(query)) => {
-                    let query_of = |found| Query::new(DEATH, &found, schema::columns(DEATH)).copy();
-                    let found = found.map(query_of).unwrap_or_default();
+                    let found =
+                        found.map(|found| query_of(DEATH, found, schema::columns(DEATH))).unwrap_or_default();
                     assert_eq!(found, query, "{columns:?}");
                 }
                 (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{columns:?}: {error}"),
@@ -278,7 +283,7 @@ mod tests {
             // A study that does not want it does not ask for it.
             let mut wanted = schema::columns(visit).to_vec();
             wanted[schema::at::VALUE_CONCEPT] = Column::absent();
-            assert!(!Query::new(visit, &found, &wanted).copy().contains(name));
+            assert!(!query_of(visit, found, &wanted).contains(name));
         }
     }
 

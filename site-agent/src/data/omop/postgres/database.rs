@@ -3,6 +3,7 @@
 use super::super::asked::QueryLog;
 use super::super::cells::{Batch, Column};
 use super::super::error::InvalidOmop;
+use super::super::narrowing::Narrowing;
 use super::super::schema::Table;
 use super::super::wanted::Wanted;
 use super::catalog::{self, Found};
@@ -10,7 +11,7 @@ use super::config::Config;
 use super::copy;
 use super::error::InvalidDatabase;
 use super::password::password;
-use super::query::Query;
+use super::query::{Catalogue, Query};
 use super::release;
 use super::session::{Server, Session, statements};
 use super::tls::Tls;
@@ -22,7 +23,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 ///
 /// # Privacy
 /// Nothing is written, and nothing of a row is logged. The server's own log may show the queries (`data plan` prints them):
-/// they hold names of columns and no values.
+/// they hold names of columns, numbers of concepts from the vocabulary, and nobody's values.
 pub struct Database {
     config: Config,
     tables: BTreeMap<Table, Found>,
@@ -139,9 +140,15 @@ impl Database {
         self.tables.get(&table).map(|found| found.estimate.unwrap_or(0))
     }
 
-    /// What some columns of a table are asked by; none where it is missing.
-    pub(in super::super) fn query(&self, table: Table, wanted: &[Column]) -> Option<Query> {
-        self.tables.get(&table).map(|found| Query::new(table, found, wanted))
+    /// What some columns of a table are asked by, with a narrowing without rows that cannot matter; none where it is missing.
+    pub(in super::super) fn query(
+        &self,
+        table: Table,
+        wanted: &[Column],
+        narrowing: Option<&Narrowing>,
+    ) -> Option<Query> {
+        let catalogue = Catalogue { tables: &self.tables, version: self.server.version };
+        Query::new(&catalogue, table, wanted, narrowing)
     }
 
     /// Gives every batch that a query brings to `take`; `wanted` are the columns that it was made for. Waits for a connection

@@ -77,9 +77,9 @@ pub(super) fn scans(
     narrowing: Option<&Narrowing>,
 ) -> Result<Vec<Scan>, InvalidOmop> {
     let concepts = narrowing.and_then(|narrowing| narrowing.of(table));
-    let entered = match narrowing.and_then(Narrowing::entry) {
-        Some(tables) if !enter_by_themselves(table, concepts, &tables) => entries(folder, &tables)?,
-        _ => None,
+    let entered = match narrowing.and_then(|narrowing| narrowing.people_of(table)) {
+        Some(tables) => entries(folder, &tables)?,
+        None => None,
     };
     let scan = |files: Files| {
         let is_number = |column: usize| files.is_whole_number(column);
@@ -91,16 +91,6 @@ pub(super) fn scans(
         }
     };
     Ok(parquet_files(folder, table, columns)?.into_iter().map(scan).collect())
-}
-
-/// Whether whoever has one of a table's rows that matter comes into the study by that row: there is nobody to leave out.
-fn enter_by_themselves(
-    table: Table,
-    concepts: Option<&BTreeSet<ConceptId>>,
-    entry: &[(Table, &BTreeSet<ConceptId>)],
-) -> bool {
-    let by = entry.iter().find(|(by, _)| *by == table).map(|(_, concepts)| *concepts);
-    concepts.zip(by).is_some_and(|(concepts, by)| concepts.is_subset(by))
 }
 
 /// The rows by which people come into the study; none where an engine cannot tell: in files that it does not read, or in

@@ -78,7 +78,7 @@ fn what_is_not_wanted_any_more_is_cancelled() {
     let database = open(&cluster);
     let measurement = Table::Clinical(Domain::Measurement);
     let columns = super::super::super::schema::columns(measurement);
-    let query = database.query(measurement, columns).expect("there");
+    let query = database.query(measurement, columns, None).expect("there");
     let mut batches = 0;
     let stopped = database.read(&query, columns, &mut |_| {
         batches += 1;
