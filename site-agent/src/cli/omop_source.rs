@@ -4,9 +4,10 @@
 use super::args::{Cdm, GrantsArgs, PlanArgs};
 use super::data::read_study;
 use super::output::{Output, table};
+use super::warehouse_source;
 use crate::data::extract::{self, InvalidRecords};
 use crate::data::omop::postgres::{self, CdmVersion, Database, Plan};
-use crate::data::omop::{Narrowing, Source, Table, Wanted, database_at};
+use crate::data::omop::{Narrowing, Source, Table, Wanted, database_at, warehouse};
 use crate::failure::Failure;
 use consilium_common::study::{Data, Study};
 use serde_json::{Value, json};
@@ -15,14 +16,30 @@ use std::path::Path;
 /// Says what would be asked of a database.
 pub(super) fn plan(args: &PlanArgs, output: &Output) -> Result<(), Failure> {
     let asked = Asked::of(args.study.as_deref(), args.bindings.as_deref())?;
+    if let Some(config) = warehouse::Config::open(&args.omop)? {
+        return warehouse_source::plan(&config, &asked, output);
+    }
     let database = Database::open(&database_at(&args.omop)?)?;
-    let (plan, remark) = asked.plan(&database);
+    let (narrowing, remark) = asked.narrowing(&database);
+    let plan = match &narrowing {
+        None => postgres::plan(&database, &asked.wanted),
+        Some(narrowing) => postgres::plan_narrowed(&database, &asked.wanted, narrowing),
+    };
     output.result(&human(&plan, remark.as_deref()), &json(&plan, remark.as_deref()))
 }
 
 /// Prints the script that allows it.
 pub(super) fn grants(args: &GrantsArgs, output: &Output) -> Result<(), Failure> {
     let Asked { wanted, .. } = Asked::of(args.study.as_deref(), args.bindings.as_deref())?;
+    if let Some(config) = warehouse::Config::open(&args.omop)? {
+        if args.role.is_some() || args.cdm.is_some() {
+            return Err(Failure::input(format!(
+                "{}: --role and --cdm are for a database; a warehouse's rights are those of its files",
+                args.omop.display()
+            )));
+        }
+        return warehouse_source::grants(&config, &wanted, output);
+    }
     let config = database_at(&args.omop)?;
     let role = args.role.as_deref().unwrap_or(&config.user);
     let script = match args.cdm {
@@ -34,7 +51,7 @@ pub(super) fn grants(args: &GrantsArgs, output: &Output) -> Result<(), Failure> 
 }
 
 /// What is asked: by a study, or without one by `data check --omop`.
-struct Asked {
+pub(super) struct Asked {
     wanted: Wanted,
     study: Option<Study>,
 }
@@ -55,23 +72,23 @@ impl Asked {
         }
     }
 
-    /// Which rows can matter to the study, by the source's vocabulary; none without a study. Why that is not known, where a right
-    /// or a part of the vocabulary is missing: then nothing would be read either.
-    fn narrowing<'a>(&self, source: impl Into<Source<'a>>) -> Option<Result<Narrowing, InvalidRecords>> {
-        let study = self.study.as_ref()?;
-        let Data::Records(records) = &study.data else { return None };
-        Some(extract::narrowing(source, study, records))
+    /// The columns.
+    pub(super) const fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
-    /// The plan, and what it does not say yet.
-    fn plan(&self, database: &Database) -> (Plan, Option<String>) {
-        match self.narrowing(database) {
-            None => (postgres::plan(database, &self.wanted), None),
-            Some(Ok(narrowing)) => (postgres::plan_narrowed(database, &self.wanted, &narrowing), None),
-            Some(Err(error)) => (
-                postgres::plan(database, &self.wanted),
-                Some(format!("Which rows are left out is not known yet, and nothing would be read: {error}")),
-            ),
+    /// Which rows can matter to the study, by the source's vocabulary; none without a study. Or in words why that is not known,
+    /// where a right, a table or a part of the vocabulary is missing: then nothing would be read either.
+    pub(super) fn narrowing<'a>(&self, source: impl Into<Source<'a>>) -> (Option<Narrowing>, Option<String>) {
+        let Some(study) = &self.study else { return (None, None) };
+        let Data::Records(records) = &study.data else { return (None, None) };
+        match extract::narrowing(source, study, records) {
+            Ok(narrowing) => (Some(narrowing), None),
+            Err(error) => {
+                let why =
+                    format!("Which rows are left out is not known yet, and nothing would be read: {error}");
+                (None, Some(why))
+            }
         }
     }
 }
@@ -269,6 +286,35 @@ mod tests {
             nobody.kind.exit_code() == 1 && nobody.message.starts_with("data.people: PostgreSQL /"),
             "{nobody}"
         );
+    }
+
+    #[test]
+    fn a_warehouse_is_told_apart() {
+        let dir = tempfile::tempdir().expect("folder");
+        let path = dir.path().join("source.toml");
+        fs::write(&path, format!("[warehouse]\nengine = 'embedded'\ntables = '{}'\n", dir.path().display()))
+            .expect("written");
+        fs::write(
+            dir.path().join("person.csv"),
+            "person_id,gender_concept_id,year_of_birth,race_concept_id,ethnicity_concept_id\n",
+        )
+        .expect("written");
+        let output = Output::new(Format::Json);
+        let planned = plan(&PlanArgs { omop: path.clone(), study: None, bindings: None }, &output);
+        match planned {
+            Ok(()) => assert!(cfg!(feature = "warehouse")),
+            Err(failure) => {
+                assert!(!cfg!(feature = "warehouse") && failure.kind.exit_code() == 2, "{failure}");
+                assert!(failure.message.contains("--features warehouse"), "{failure}");
+            }
+        }
+        let args = |role: Option<&str>| {
+            let role = role.map(str::to_owned);
+            GrantsArgs { omop: path.clone(), study: None, bindings: None, role, cdm: None }
+        };
+        grants(&args(None), &output).expect("needs no engine");
+        let refused = grants(&args(Some("reader")), &output).expect_err("there are no roles");
+        assert!(refused.kind.exit_code() == 2 && refused.message.contains("those of its files"), "{refused}");
     }
 
     #[test]

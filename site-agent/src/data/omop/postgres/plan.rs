@@ -50,7 +50,7 @@ pub struct Planned {
     pub rows: Option<u64>,
     /// Whether rows that cannot matter are left out.
     pub is_narrowed: bool,
-    /// What the server expects of a query that leaves rows out; none where it may not be asked yet.
+    /// What the server expects of a query that leaves rows out; none where it may not be asked yet, or would guess.
     pub sent: Option<Sent>,
     /// Word for word.
     pub query: String,
@@ -61,7 +61,8 @@ pub struct Planned {
 pub struct Sent {
     /// Rows that it will send, about.
     pub rows: u64,
-    /// Whether an index leads to them; else the server looks at every row of a table.
+    /// Whether indexes lead to them; else the server looks at every row of a table for it, this one or one by which people come
+    /// into the study.
     pub by_index: bool,
 }
 
@@ -86,7 +87,8 @@ fn planned(database: &Database, wanted: &Wanted, narrowing: Option<&Narrowing>) 
     withheld.dedup();
     let planned = there().map(|(table, found)| {
         let query = database.query(table, wanted.columns(table), narrowing).expect("the table is there");
-        let may_ask = query.is_narrowed && withheld.is_empty();
+        // Of a table that was never analysed a server would guess.
+        let may_ask = query.is_narrowed && withheld.is_empty() && found.estimate.is_some();
         Planned {
             table,
             rows: found.estimate,
@@ -124,12 +126,16 @@ fn expected(database: &Database, query: &Query) -> Option<Sent> {
     sent(&lines.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
+/// Steps that look at every row of what they read, by how their lines begin.
+const READS_ALL: [&str; 6] =
+    ["Seq Scan ", "Parallel Seq Scan ", "Foreign Scan ", "Custom Scan ", "Function Scan ", "CTE Scan "];
+
 /// The first line of an explanation has the rows that come out of it all; each step further down says how it finds its own.
 fn sent(lines: &[&str]) -> Option<Sent> {
     let (_, after) = lines.first()?.split_once(" rows=")?;
     let rows = after.split(' ').next()?.parse().ok()?;
     let step = |line: &&str| line.trim_start().trim_start_matches("->").trim_start().to_owned();
-    let reads_all = |step: String| step.starts_with("Seq Scan ") || step.starts_with("Parallel Seq Scan ");
+    let reads_all = |step: String| READS_ALL.iter().any(|begin| step.starts_with(begin));
     Some(Sent { rows, by_index: !lines.iter().map(step).any(reads_all) })
 }
 

@@ -45,15 +45,9 @@ pub(super) struct Entry {
 impl Scan {
     /// What the engine is asked for, in words like SQL's: [`super::query`] makes its plan from the same parts.
     pub(in super::super) fn words(&self) -> String {
-        let entered = self.entered.as_deref().map(|entries| {
-            let of_entry = |entry: &Entry| Rows {
-                columns: vec![entry.files.name(at::PERSON)],
-                from: entry.files.words(entry.table),
-                concepts: Some((entry.files.name(at::CONCEPT), &entry.concepts)),
-                people: None,
-            };
-            (self.files.name(at::PERSON), entries.iter().map(of_entry).collect())
-        });
+        let entered = self.entered.as_deref();
+        let entered =
+            entered.map(|entries| (self.files.name(at::PERSON), entries.iter().map(Entry::rows).collect()));
         let rows = Rows {
             columns: query::columns(&self.files).into_iter().map(|(name, _)| name.as_str()).collect(),
             from: self.files.words(self.table),
@@ -61,6 +55,11 @@ impl Scan {
             people: entered,
         };
         rows.to_string()
+    }
+
+    /// Its files.
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        &self.files.paths
     }
 
     /// About how many rows the files have, to begin with the largest.
@@ -136,6 +135,17 @@ fn parquet_files(folder: &Folder, table: Table, columns: &[Column]) -> Result<Ve
         }
     }
     Ok(all)
+}
+
+impl Entry {
+    fn rows(&self) -> Rows<'_> {
+        Rows {
+            columns: vec![self.files.name(at::PERSON)],
+            from: self.files.words(self.table),
+            concepts: Some((self.files.name(at::CONCEPT), &self.concepts)),
+            people: None,
+        }
+    }
 }
 
 impl Files {
