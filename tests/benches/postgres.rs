@@ -70,7 +70,7 @@ fn main() {
             Domain::Measurement,
             Concepts::These(BTreeSet::from([ConceptId(CONCEPT)])),
         )]),
-        entry: BTreeMap::new(),
+        ..Narrowing::default()
     };
     let narrowed = || {
         let reading = Reading { threads: 1, ..Reading::default() };

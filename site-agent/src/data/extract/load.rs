@@ -169,7 +169,7 @@ pub fn check<'a>(
     Ok(resolved.notes)
 }
 
-/// Which rows of a source can change a study's examples, by its own vocabulary; reads nothing of a person.
+/// Which rows of a source matter to a study, by its own vocabulary; reads nothing of a person.
 ///
 /// # Errors
 /// As [`check`], but for the columns of tables.
@@ -182,7 +182,8 @@ pub fn narrowing<'a>(
     let source = source.into().only(&wanted);
     check_tables(source, study, records)?;
     let resolved = resolve::resolve(source, records)?;
-    Ok(Plan::new(study, records, &resolved).narrowing())
+    let narrowing = Plan::new(study, records, &resolved).narrowing();
+    Ok(Narrowing { ancestors: Some(resolved.roots), ..narrowing })
 }
 
 /// What notes are read for; of what a program has found in them, all that the study asks about, with the counts of its

@@ -1,4 +1,4 @@
-//! Which rows can matter to a study's examples: what a source may leave out where it can do so more cheaply than we.
+//! Which rows can matter to a study: what a source may leave out where it can do so more cheaply than we.
 //!
 //! A source is free to give more, and most give everything: [`super::stream::read`] asks again of every event.
 
@@ -16,22 +16,25 @@ pub enum Concepts {
 }
 
 /// What a study looks for, and whom it is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Narrowing {
     /// Of each table that it reads, which rows.
     pub matter: BTreeMap<Domain, Concepts>,
     /// Rows by which a person comes into the study: no other person has an example.
     pub entry: BTreeMap<Domain, Concepts>,
+    /// What the study asks for everything below of: no other ancestor's rows matter. None where that is not known.
+    pub ancestors: Option<BTreeSet<ConceptId>>,
 }
 
 impl Narrowing {
-    /// The concepts that rows of a table must have; none where every row matters.
+    /// The concepts that rows of a table must have, of the hierarchy as ancestors; none where every row matters.
     #[must_use]
     pub fn of(&self, table: Table) -> Option<&BTreeSet<ConceptId>> {
         match table {
             // What a note says is known once it was read.
             Table::Clinical(Domain::Note) => None,
             Table::Clinical(domain) => named(self.matter.get(&domain)?),
+            Table::ConceptAncestor => self.ancestors.as_ref(),
             _ => None,
         }
     }
@@ -81,6 +84,7 @@ mod tests {
             let narrowing = Narrowing {
                 matter: BTreeMap::from([(Domain::Visit, visits)]),
                 entry: entry.iter().cloned().collect(),
+                ancestors: None,
             };
             let of_visits = narrowing.of(Table::Clinical(Domain::Visit)).map(BTreeSet::len);
             assert_eq!((of_visits, narrowing.entry().map(|tables| tables.len())), expected);
@@ -105,6 +109,7 @@ mod tests {
                 (Domain::Note, these(&[1])),
             ]),
             entry: BTreeMap::from([(Domain::Condition, these(&[1, 2])), (Domain::Visit, these(&[5]))]),
+            ancestors: Some(BTreeSet::from([ConceptId(7)])),
         };
         #[track_caller]
         fn check(narrowing: &Narrowing, table: Table, expected: bool) {
@@ -116,7 +121,9 @@ mod tests {
         }
         check(&narrowing, Table::Person, true);
         check(&narrowing, Table::NoteNlp, false);
-        check(&narrowing, Table::Concept, false);
+        check(&narrowing, Table::ConceptAncestor, false);
+        assert_eq!(narrowing.of(Table::ConceptAncestor).map(BTreeSet::len), Some(1));
+        assert!(narrowing.of(Table::Concept).is_none());
         assert!(
             narrowing.of(Table::Clinical(Domain::Note)).is_none(),
             "a note has no concept before it is read"

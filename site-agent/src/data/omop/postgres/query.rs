@@ -6,7 +6,7 @@
 use super::super::cells::Column;
 use super::super::event::ConceptId;
 use super::super::narrowing::Narrowing;
-use super::super::schema::{Table, at};
+use super::super::schema::{ANCESTOR, Table, at};
 use super::binary::Form;
 use super::catalog::{Found, FoundColumn, quoted};
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,7 +82,8 @@ impl Catalogue<'_> {
     /// Which rows of a table matter, each condition apart.
     fn conditions(&self, table: Table, columns: &[&FoundColumn], narrowing: &Narrowing) -> Vec<String> {
         let column = |place: usize| columns.iter().copied().find(|column| column.place == place);
-        let of_concepts = || self.has_one_of(column(at::CONCEPT)?, narrowing.of(table)?);
+        let place = if table == Table::ConceptAncestor { ANCESTOR } else { at::CONCEPT };
+        let of_concepts = || self.has_one_of(column(place)?, narrowing.of(table)?);
         let of_people = || self.has_entered(column(at::PERSON)?, &narrowing.people_of(table)?);
         [of_concepts(), of_people()].into_iter().flatten().collect()
     }
@@ -180,6 +181,7 @@ mod tests {
         let narrowing = Narrowing {
             matter: BTreeMap::from([(Domain::Visit, visits)]),
             entry: entry.into_iter().collect(),
+            ancestors: None,
         };
         let query = Query::new(&catalogue, VISIT, schema::columns(VISIT), Some(&narrowing)).expect("there");
         let copy = query.copy();
@@ -242,12 +244,39 @@ mod tests {
     }
 
     #[test]
+    fn of_a_hierarchy_the_rows_of_some_ancestors() {
+        let columns = schema::columns(Table::ConceptAncestor);
+        let column = |place: usize| FoundColumn {
+            place,
+            column: columns[place].names[0],
+            name: columns[place].names[0].to_owned(),
+            form: Form::Int4,
+            has_zone: false,
+            may_read: true,
+        };
+        let name = "concept_ancestor".to_owned();
+        let columns_found = vec![column(0), column(1)];
+        let found =
+            Found { schema: "v".into(), name, estimate: None, columns: columns_found, may_enter: true };
+        let tables = BTreeMap::from([(Table::ConceptAncestor, found)]);
+        let catalogue = Catalogue { tables: &tables, version: 150_004 };
+        let narrowing = Narrowing {
+            ancestors: Some([7, 8].into_iter().map(ConceptId).collect()),
+            ..Narrowing::default()
+        };
+        let query = Query::new(&catalogue, Table::ConceptAncestor, columns, Some(&narrowing)).expect("there");
+        let expected = r#" FROM "v"."concept_ancestor" WHERE "ancestor_concept_id" = ANY ('{7,8}'::int4[])"#;
+        assert!(query.copy().contains(expected), "{}", query.copy());
+    }
+
+    #[test]
     fn what_may_not_be_read_is_not_asked_for() {
         let mut tables =
             BTreeMap::from([VISIT, CONDITION].map(|table| (table, found(table, Form::Int4, Form::Int4))));
         let narrowing = Narrowing {
             matter: BTreeMap::from([(Domain::Visit, Concepts::All)]),
             entry: BTreeMap::from([(Domain::Condition, these([7]))]),
+            ancestors: None,
         };
         let query = |tables: &BTreeMap<Table, Found>| {
             let catalogue = Catalogue { tables, version: 150_004 };
@@ -264,7 +293,7 @@ mod tests {
         let mut wanted: Vec<Column> = schema::columns(VISIT).to_vec();
         wanted[at::CONCEPT] = Column::absent();
         let narrowing =
-            Narrowing { matter: BTreeMap::from([(Domain::Visit, these([9]))]), entry: BTreeMap::new() };
+            Narrowing { matter: BTreeMap::from([(Domain::Visit, these([9]))]), ..Narrowing::default() };
         let catalogue = Catalogue { tables: &tables, version: 150_004 };
         let query = Query::new(&catalogue, VISIT, &wanted, Some(&narrowing)).expect("there");
         assert!(!query.is_narrowed, "{}", query.copy());

@@ -128,6 +128,7 @@ fn narrowing() -> Narrowing {
             (Domain::Visit, Concepts::All),
         ]),
         entry: BTreeMap::from([(Domain::Condition, range(1, 9))]),
+        ancestors: None,
     }
 }
 
@@ -259,6 +260,7 @@ fn nobody_comes_in() {
     let nobody = Narrowing {
         matter: BTreeMap::from([(Domain::Condition, these(&[])), (Domain::Measurement, these(&[7]))]),
         entry: BTreeMap::from([(Domain::Condition, these(&[1_000_000]))]),
+        ancestors: None,
     };
     let (found, rows) = events(Source::from(&warehouse).narrowed(&nobody));
     assert!(found.is_empty());

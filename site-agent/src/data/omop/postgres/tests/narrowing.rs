@@ -2,7 +2,8 @@
 
 use super::super::super::tests::hospital::hospital;
 use super::super::super::{
-    ConceptId, Concepts, Domain, Event, Narrowing, People, PersonId, Reading, Source, Table, Wanted, stream,
+    ConceptId, Concepts, Domain, Event, Narrowing, People, PersonId, QueryLog, Reading, Source, Table,
+    Wanted, stream, vocabulary,
 };
 use super::super::{Database, plan, plan_narrowed};
 use super::cluster::Cluster;
@@ -25,6 +26,7 @@ fn narrowing() -> Narrowing {
             (Domain::Visit, Concepts::All),
         ]),
         entry: BTreeMap::from([(Domain::Condition, these(ENTRY))]),
+        ancestors: None,
     }
 }
 
@@ -130,6 +132,40 @@ fn rows_that_cannot_matter_stay_and_no_others() {
     check(&numeric("measurement", "person_id"), [ByBoth, ByConcept, ByBoth]);
     check(&numeric("condition_occurrence", "person_id"), [ByConcept, ByConcept, Everything]);
     check(&numeric("condition_occurrence", "condition_concept_id"), [Everything, ByConcept, Everything]);
+}
+
+#[test]
+fn of_a_hierarchy_what_is_asked_for() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    cluster.sql(&script("cdm", &hospital(5, 5), &|column| model(column).to_owned()));
+    cluster.sql(&format!(
+        "CREATE TABLE cdm.concept_ancestor (ancestor_concept_id int, descendant_concept_id int); \
+         GRANT SELECT ON cdm.concept_ancestor TO {READER};"
+    ));
+    let below = |ids: &[i64]| {
+        let (database, log) = (super::open(&cluster), QueryLog::default());
+        let of = ids.iter().copied().map(ConceptId).collect();
+        let found = vocabulary::descendants(Source::from(&database).noted_in(&log), &of).expect("reads");
+        let found = found.map(|all| {
+            all.into_iter().map(|(id, set)| (id.0, set.into_iter().map(|id| id.0).collect())).collect()
+        });
+        (found, log.lines())
+    };
+    type Below = Vec<(i64, Vec<i64>)>;
+    let check = |ids: &[i64], expected: Option<Below>, queries: usize| {
+        let (found, asked): (Option<Below>, _) = below(ids);
+        assert_eq!((found, asked.len()), (expected, queries), "{asked:?}");
+        let listed: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let filter =
+            format!(" WHERE \"ancestor_concept_id\" = ANY ('{{{}}}'::int4[])) TO STDOUT", listed.join(","));
+        assert_eq!(asked.iter().filter(|query| query.contains(&filter)).count(), 1, "{asked:?}");
+    };
+    // A table without a row is no hierarchy: that is looked at again, whole.
+    check(&[1], None, 2);
+    cluster.sql("INSERT INTO cdm.concept_ancestor VALUES (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (7, 8);");
+    check(&[1], Some(vec![(1, vec![1, 2, 3])]), 1);
+    check(&[2, 7], Some(vec![(2, vec![2, 3]), (7, vec![7, 8])]), 1);
+    check(&[9], Some(vec![(9, vec![9])]), 2);
 }
 
 #[test]
