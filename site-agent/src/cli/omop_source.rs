@@ -8,7 +8,7 @@ use super::warehouse_source;
 use crate::data::extract::{self, InvalidRecords};
 use crate::data::omop::postgres::{self, CdmVersion, Database, Plan};
 use crate::data::omop::{Narrowing, Source, Table, Wanted, database_at, warehouse};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use consilium_common::study::{Data, Study};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(super) fn plan(args: &PlanArgs, output: &Output) -> Result<(), Failure> {
         return warehouse_source::plan(&config, &asked, output);
     }
     let database = Database::open(&database_at(&args.omop)?)?;
-    let (narrowing, remark) = asked.narrowing(&database);
+    let (narrowing, remark) = asked.narrowing(&database)?;
     let plan = match &narrowing {
         None => postgres::plan(&database, &asked.wanted),
         Some(narrowing) => postgres::plan_narrowed(&database, &asked.wanted, narrowing),
@@ -79,16 +79,20 @@ impl Asked {
 
     /// Which rows can matter to the study, by the source's vocabulary; none without a study. Or in words why that is not known,
     /// where a right, a table or a part of the vocabulary is missing: then nothing would be read either.
-    pub(super) fn narrowing<'a>(&self, source: impl Into<Source<'a>>) -> (Option<Narrowing>, Option<String>) {
-        let Some(study) = &self.study else { return (None, None) };
-        let Data::Records(records) = &study.data else { return (None, None) };
-        match extract::narrowing(source, study, records) {
-            Ok(narrowing) => (Some(narrowing), None),
-            Err(error) => {
+    pub(super) fn narrowing<'a>(
+        &self,
+        source: impl Into<Source<'a>>,
+    ) -> Result<(Option<Narrowing>, Option<String>), Failure> {
+        let Some(study) = &self.study else { return Ok((None, None)) };
+        let Data::Records(records) = &study.data else { return Ok((None, None)) };
+        match extract::narrowing(source, study, records).map_err(Failure::from) {
+            Ok(narrowing) => Ok((Some(narrowing), None)),
+            Err(failure) if matches!(failure.kind, Kind::Refused | Kind::Input) => {
                 let why =
-                    format!("Which rows are left out is not known yet, and nothing would be read: {error}");
-                (None, Some(why))
+                    format!("Which rows are left out is not known yet, and nothing would be read: {failure}");
+                Ok((None, Some(why)))
             }
+            Err(failure) => Err(failure),
         }
     }
 }
@@ -209,6 +213,7 @@ mod tests {
     use crate::cli::omop;
     use crate::data::omop::postgres::tests::cluster::Cluster;
     use crate::data::omop::postgres::tests::{READER, source};
+    use crate::data::omop::postgres::{Planned, Sent};
     use std::fs;
 
     #[test]
@@ -286,6 +291,57 @@ mod tests {
             nobody.kind.exit_code() == 1 && nobody.message.starts_with("data.people: PostgreSQL /"),
             "{nobody}"
         );
+    }
+
+    #[test]
+    fn what_is_left_out_is_said() {
+        let planned = |rows, is_narrowed, sent| Planned {
+            table: Table::Person,
+            rows,
+            is_narrowed,
+            sent,
+            query: "COPY …".to_owned(),
+        };
+        let sent = |rows, by_index| Some(Sent { rows, by_index });
+        let plan = Plan {
+            place: "PostgreSQL db".to_owned(),
+            user: "reader".to_owned(),
+            server_version: 150_004,
+            transport: "a Unix socket",
+            connections: 1,
+            time_zone: "UTC".to_owned(),
+            begin: vec!["BEGIN".to_owned()],
+            tables: vec![
+                planned(Some(1_000_000_000), true, sent(2_000_000, true)),
+                planned(Some(400_000_000), true, sent(10, false)),
+                planned(Some(400_000), false, None),
+            ],
+            missing: vec![],
+            withheld: vec![],
+        };
+        let text = human(&plan, Some("a remark"));
+        for part in [
+            "Each table once, where it says WHERE without rows that cannot change an example:",
+            "person\t1000000000; sends 2000000 by an index\tCOPY …",
+            "person\t400000000; sends 10 having looked at all\tCOPY …",
+            "person\t400000\tCOPY …",
+            // 2 million, 10 and a tenth of 400 million looked at, 400,000: at 400,000 a second.
+            "About 2400010 rows are sent: about 107 s on an idle server",
+            "\n\na remark\n\n",
+            "Of the vocabulary the study's concepts have been read, and no other table.",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        let json = json(&plan, None);
+        assert_eq!(
+            (&json["tables"][1]["rows_sent_about"], &json["tables"][1]["by_index"]),
+            (&json!(10), &json!(false))
+        );
+        assert_eq!(
+            (&json["tables"][2]["rows_sent_about"], &json["rows_about"]),
+            (&json!(400_000), &json!(1_400_400_000))
+        );
+        assert_eq!(json["not_known_yet"], Value::Null);
     }
 
     #[test]

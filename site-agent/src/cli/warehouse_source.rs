@@ -13,7 +13,7 @@ const FILES_SHOWN: usize = 3;
 /// Says what would be asked of a warehouse.
 pub(super) fn plan(config: &Config, asked: &Asked, output: &Output) -> Result<(), Failure> {
     let warehouse = Warehouse::open(config)?;
-    let (narrowing, remark) = asked.narrowing(&warehouse);
+    let (narrowing, remark) = asked.narrowing(&warehouse)?;
     let plan = warehouse::plan(&warehouse, asked.wanted(), narrowing.as_ref())?;
     output.result(&human(&plan, remark.as_deref()), &json(&plan, remark.as_deref()))
 }
@@ -52,8 +52,8 @@ fn human(plan: &Plan, remark: Option<&str>) -> String {
         ""
     };
     parts.push(format!(
-        "{known} rows by the footers of Parquet files{rest}. An engine passes over what its WHERE does not name. A row of the \
-         vocabulary is read by the agent itself, as is CSV."
+        "{known} rows by the footers of Parquet files{rest}. An engine passes over what its WHERE does not name. The \
+         vocabulary and CSV are read by the agent itself."
     ));
     parts.push("No table of patients has been read.".to_owned());
     parts.join("\n\n")

@@ -179,6 +179,12 @@ pub fn freeze(
         let file = At { file: disk.create(&beside)?, at: 0 };
         let mut sealer = Sealer::new(file, key, salt)?;
         let about = serde_json::to_vec(about).expect("plain data");
+        if about.len() > ABOUT_BYTES_MAX {
+            // Whoever reads it back would take it for damaged.
+            return Err(io::Error::other(format!(
+                "what is said of the examples is longer than {ABOUT_BYTES_MAX} bytes"
+            )));
+        }
         sealer.write_all(&u32::try_from(about.len()).map_err(io::Error::other)?.to_le_bytes())?;
         sealer.write_all(&about)?;
         let mut hashing = Hashing { inner: sealer, hasher: Hasher::default() };

@@ -58,6 +58,16 @@ fn error<T>(result: Result<T, InvalidSnapshot>) -> String {
 }
 
 #[test]
+fn what_would_not_be_read_back_is_not_written() {
+    let cold = Cold::new();
+    let before = fs::read(cold.path()).expect("there");
+    let about = About { queries: vec!["x".repeat(ABOUT_BYTES_MAX)], ..cold.about() };
+    let refused = freeze(&OsDisk, &cold.path(), &KEY, &[5; 32], &about, &cold.loaded).expect_err("too long");
+    assert!(refused.to_string().contains("longer than 16777216 bytes"), "{refused}");
+    assert!(fs::read(cold.path()).expect("there") == before, "the old one stays");
+}
+
+#[test]
 fn everybody_comes_back() {
     let cold = Cold::new();
     let thawed = cold.thaw(&cold.wanted(), |_| false).expect("whole");

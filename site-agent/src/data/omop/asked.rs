@@ -2,11 +2,17 @@
 //! was not asked.
 
 use super::cells::Column;
+#[cfg(any(test, feature = "warehouse"))]
+use super::event::ConceptId;
 use super::schema::Table;
+use consilium_common::id::Digest;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-#[cfg(any(test, feature = "warehouse"))]
-use {super::event::ConceptId, consilium_common::id::Digest};
+
+/// The longest line that is kept whole, bytes.
+const LINE_BYTES_MAX: usize = 512 * 1024;
+/// What is kept of a longer one, characters.
+const BEGIN_CHARACTERS: usize = 1000;
 
 /// What was asked of a source, each thing once: of a database its queries word for word, of files tables and columns.
 ///
@@ -17,10 +23,17 @@ use {super::event::ConceptId, consilium_common::id::Digest};
 pub struct QueryLog(Mutex<BTreeSet<(Option<Table>, Arc<str>)>>);
 
 impl QueryLog {
-    /// Notes that something was asked, of one table or, where rows of several lie together, of the source.
+    /// Notes that something was asked, of one table or, where rows of several lie together, of the source. Of a text that is longer
+    /// than any query of ours the beginning is kept, and which text it was.
     pub(super) fn note(&self, table: Option<Table>, asked: &Arc<str>) {
+        let asked = if asked.len() > LINE_BYTES_MAX {
+            let begin: String = asked.chars().take(BEGIN_CHARACTERS).collect();
+            format!("{begin}… ({} bytes, {})", asked.len(), Digest::of(asked.as_bytes())).into()
+        } else {
+            Arc::clone(asked)
+        };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert((table, Arc::clone(asked)));
+        all.insert((table, asked));
     }
 
     /// One line each, by table: which thread asked first does not show, so that the same questions give the same lines.
@@ -109,6 +122,23 @@ mod tests {
                 .for_each(|(table, text)| log.note(*table, &(*text).into()));
             assert_eq!(log.lines(), expected);
         }
+    }
+
+    #[test]
+    fn of_a_text_beyond_the_limit_its_beginning_and_its_digest() {
+        let noted = |text: String| {
+            let log = QueryLog::default();
+            log.note(None, &text.into());
+            log.lines().remove(0)
+        };
+        let most = "é".repeat(LINE_BYTES_MAX / 2);
+        assert_eq!(noted(most.clone()), most);
+        let cut = noted(format!("{most}1"));
+        assert!(
+            cut.starts_with("ééé") && cut.contains("… (524289 bytes, sha256:") && cut.len() < 3000,
+            "{cut}"
+        );
+        assert_ne!(cut, noted(format!("{most}2")));
     }
 
     #[test]

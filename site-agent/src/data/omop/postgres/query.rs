@@ -91,9 +91,8 @@ impl Catalogue<'_> {
     /// Whether a row has one of some concepts; none where the server cannot tell, or the list is too long. The list has the column's
     /// own type, so that it is hashed and an index is of use; a concept that does not fit into it is none of its values.
     fn has_one_of(&self, column: &FoundColumn, concepts: &BTreeSet<ConceptId>) -> Option<String> {
-        let most = if self.version < HASHING_SINCE { CONCEPTS_MAX_UNHASHED } else { CONCEPTS_MAX };
         let (name, range) = whole_numbers(column)?;
-        if concepts.len() > most {
+        if concepts.len() > self.concepts_max() {
             return None;
         }
         let ids: Vec<String> = concepts
@@ -104,12 +103,20 @@ impl Catalogue<'_> {
         Some(format!("{} = ANY ('{{{}}}'::{name}[])", quoted(&column.name), ids.join(",")))
     }
 
+    const fn concepts_max(&self) -> usize {
+        if self.version < HASHING_SINCE { CONCEPTS_MAX_UNHASHED } else { CONCEPTS_MAX }
+    }
+
     /// Whether a row is of somebody who comes into the study; none where the server cannot tell.
     ///
     /// # Privacy
     /// Who comes in is known within the server, in the statement's own snapshot: no id is in the text.
     fn has_entered(&self, person: &FoundColumn, entry: &[(Table, &BTreeSet<ConceptId>)]) -> Option<String> {
         whole_numbers(person)?;
+        // All lists together, so that a query has a length that a log can keep.
+        if entry.iter().map(|(_, concepts)| concepts.len()).sum::<usize>() > self.concepts_max() {
+            return None;
+        }
         let entered = entry.iter().map(|(table, concepts)| {
             let found = self.tables.get(table)?;
             let column = |place: usize| {
@@ -237,6 +244,7 @@ mod tests {
         let many = |count: i64| these(1..=count);
         check(&all, many(10_001), vec![], "");
         check(&all, everything(), vec![(Domain::Condition, many(10_001))], "");
+        check(&all, everything(), vec![(Domain::Condition, many(5_001)), (Domain::Drug, many(5_000))], "");
         assert!(after(&all, 150_004, many(10_000), vec![]).contains(",10000}'::int4[])"));
         // A server that would hold each row against each of them.
         assert_eq!(after(&all, 130_012, many(101), vec![]), "");
