@@ -17,6 +17,7 @@ mod serve;
 mod show;
 mod snapshot;
 mod study;
+mod warehouse_source;
 
 use crate::doctor;
 use crate::failure::Failure;

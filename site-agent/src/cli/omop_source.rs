@@ -4,25 +4,42 @@
 use super::args::{Cdm, GrantsArgs, PlanArgs};
 use super::data::read_study;
 use super::output::{Output, table};
+use super::warehouse_source;
 use crate::data::extract::{self, InvalidRecords};
 use crate::data::omop::postgres::{self, CdmVersion, Database, Plan};
-use crate::data::omop::{Table, Wanted, database_at};
-use crate::failure::Failure;
-use consilium_common::study::Data;
+use crate::data::omop::{Narrowing, Source, Table, Wanted, database_at, warehouse};
+use crate::failure::{Failure, Kind};
+use consilium_common::study::{Data, Study};
 use serde_json::{Value, json};
 use std::path::Path;
 
 /// Says what would be asked of a database.
 pub(super) fn plan(args: &PlanArgs, output: &Output) -> Result<(), Failure> {
-    let wanted = wanted(args.study.as_deref(), args.bindings.as_deref())?;
+    let asked = Asked::of(args.study.as_deref(), args.bindings.as_deref())?;
+    if let Some(config) = warehouse::Config::open(&args.omop)? {
+        return warehouse_source::plan(&config, &asked, output);
+    }
     let database = Database::open(&database_at(&args.omop)?)?;
-    let plan = postgres::plan(&database, &wanted);
-    output.result(&human(&plan), &json(&plan))
+    let (narrowing, remark) = asked.narrowing(&database)?;
+    let plan = match &narrowing {
+        None => postgres::plan(&database, &asked.wanted),
+        Some(narrowing) => postgres::plan_narrowed(&database, &asked.wanted, narrowing),
+    };
+    output.result(&human(&plan, remark.as_deref()), &json(&plan, remark.as_deref()))
 }
 
 /// Prints the script that allows it.
 pub(super) fn grants(args: &GrantsArgs, output: &Output) -> Result<(), Failure> {
-    let wanted = wanted(args.study.as_deref(), args.bindings.as_deref())?;
+    let Asked { wanted, .. } = Asked::of(args.study.as_deref(), args.bindings.as_deref())?;
+    if let Some(config) = warehouse::Config::open(&args.omop)? {
+        if args.role.is_some() || args.cdm.is_some() {
+            return Err(Failure::input(format!(
+                "{}: --role and --cdm are for a database; a warehouse's rights are those of its files",
+                args.omop.display()
+            )));
+        }
+        return warehouse_source::grants(&config, &wanted, output);
+    }
     let config = database_at(&args.omop)?;
     let role = args.role.as_deref().unwrap_or(&config.user);
     let script = match args.cdm {
@@ -33,30 +50,71 @@ pub(super) fn grants(args: &GrantsArgs, output: &Output) -> Result<(), Failure> 
     output.result(script.trim_end(), &json!({ "role": role, "sql": script }))
 }
 
-/// What a study reads; without one everything that `data check --omop` does.
-fn wanted(study: Option<&Path>, bindings: Option<&Path>) -> Result<Wanted, Failure> {
-    let Some(path) = study else { return Ok(Wanted::all(&Table::ALL)) };
-    match &read_study(path, bindings)?.data {
-        Data::Records(records) if !records.unanswered().is_empty() => {
-            Err(InvalidRecords::Unanswered { names: records.unanswered().join(", ") }.into())
+/// What is asked: by a study, or without one by `data check --omop`.
+pub(super) struct Asked {
+    wanted: Wanted,
+    study: Option<Study>,
+}
+
+impl Asked {
+    fn of(study: Option<&Path>, bindings: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = study else { return Ok(Self { wanted: Wanted::all(&Table::ALL), study: None }) };
+        let study = read_study(path, bindings)?;
+        match &study.data {
+            Data::Records(records) if !records.unanswered().is_empty() => {
+                Err(InvalidRecords::Unanswered { names: records.unanswered().join(", ") }.into())
+            }
+            Data::Records(records) => Ok(Self { wanted: extract::wanted(records), study: Some(study) }),
+            Data::Table(_) => Err(Failure::input(format!(
+                "{}: the study reads a plain table, and nothing of a database",
+                path.display()
+            ))),
         }
-        Data::Records(records) => Ok(extract::wanted(records)),
-        Data::Table(_) => Err(Failure::input(format!(
-            "{}: the study reads a plain table, and nothing of a database",
-            path.display()
-        ))),
+    }
+
+    /// The columns.
+    pub(super) const fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    /// Which rows can matter to the study, by the source's vocabulary; none without a study. Or in words why that is not known,
+    /// where a right, a table or a part of the vocabulary is missing: then nothing would be read either.
+    pub(super) fn narrowing<'a>(
+        &self,
+        source: impl Into<Source<'a>>,
+    ) -> Result<(Option<Narrowing>, Option<String>), Failure> {
+        let Some(study) = &self.study else { return Ok((None, None)) };
+        let Data::Records(records) = &study.data else { return Ok((None, None)) };
+        match extract::narrowing(source, study, records).map_err(Failure::from) {
+            Ok(narrowing) => Ok((Some(narrowing), None)),
+            Err(failure) if matches!(failure.kind, Kind::Refused | Kind::Input) => {
+                let why =
+                    format!("Which rows are left out is not known yet, and nothing would be read: {failure}");
+                Ok((None, Some(why)))
+            }
+            Err(failure) => Err(failure),
+        }
     }
 }
 
-fn human(plan: &Plan) -> String {
+fn human(plan: &Plan, remark: Option<&str>) -> String {
     let rows: Vec<Vec<String>> = plan
         .tables
         .iter()
         .map(|planned| {
-            let rows = planned.rows.map_or_else(|| "not known".to_owned(), |rows| rows.to_string());
+            let mut rows = planned.rows.map_or_else(|| "not known".to_owned(), |rows| rows.to_string());
+            if let Some(sent) = planned.sent {
+                let how = if sent.by_index { "by an index" } else { "having looked at all" };
+                rows = format!("{rows}; sends {} {how}", sent.rows);
+            }
             vec![planned.table.name().to_owned(), rows, planned.query.clone()]
         })
         .collect();
+    let whole = if plan.tables.iter().any(|planned| planned.is_narrowed) {
+        "where it says WHERE without rows that cannot change an example"
+    } else {
+        "whole"
+    };
     let mut parts = vec![
         format!(
             "{} (version {}.{}), as role {}, by {}",
@@ -71,8 +129,9 @@ fn human(plan: &Plan) -> String {
             counted(plan.connections, "connection"),
             plan.begin.join(";\n  ")
         ),
-        format!("Each table once, whole:\n{}", table(&["table", "rows, about", "query"], &rows)),
+        format!("Each table once, {whole}:\n{}", table(&["table", "rows, about", "query"], &rows)),
     ];
+    parts.extend(remark.map(str::to_owned));
     if !plan.missing.is_empty() {
         let missing: Vec<&str> = plan.missing.iter().map(|table| table.name()).collect();
         parts.push(format!("missing: {}", missing.join(", ")));
@@ -82,8 +141,8 @@ fn human(plan: &Plan) -> String {
         plan.time_zone
     ));
     parts.push(format!(
-        "About {} rows: about {} on an idle server with SSD, up to {} on a busy one or on spinning disks.{}",
-        plan.rows(),
+        "About {} rows are sent: about {} on an idle server with SSD, up to {} on a busy one or on spinning disks.{}",
+        plan.rows_sent(),
         duration(plan.seconds()),
         duration(plan.seconds() * postgres::BUSY_TIMES),
         if plan.tables.iter().any(|planned| planned.rows.is_none()) {
@@ -99,11 +158,17 @@ fn human(plan: &Plan) -> String {
             plan.withheld.join(", ")
         ));
     }
-    parts.push("No table has been read.".to_owned());
+    parts.push(
+        match plan.tables.iter().any(|planned| planned.is_narrowed) {
+            true => "Of the vocabulary the study's concepts have been read, and no other table.",
+            false => "No table of patients has been read.",
+        }
+        .to_owned(),
+    );
     parts.join("\n\n")
 }
 
-fn json(plan: &Plan) -> Value {
+fn json(plan: &Plan, remark: Option<&str>) -> Value {
     json!({
         "place": plan.place,
         "role": plan.user,
@@ -115,10 +180,14 @@ fn json(plan: &Plan) -> Value {
         "tables": plan.tables.iter().map(|planned| json!({
             "table": planned.table.name(),
             "rows_about": planned.rows,
+            "rows_sent_about": planned.sent.map(|sent| sent.rows).or(planned.rows.filter(|_| !planned.is_narrowed)),
+            "by_index": planned.sent.map(|sent| sent.by_index),
             "query": planned.query,
         })).collect::<Vec<_>>(),
         "missing": plan.missing.iter().map(|table| table.name()).collect::<Vec<_>>(),
         "rows_about": plan.rows(),
+        "rows_sent_about": plan.rows_sent(),
+        "not_known_yet": remark,
         "seconds_about": plan.seconds(),
         "seconds_about_busy": plan.seconds() * postgres::BUSY_TIMES,
         "may_not_read": plan.withheld,
@@ -144,6 +213,7 @@ mod tests {
     use crate::cli::omop;
     use crate::data::omop::postgres::tests::cluster::Cluster;
     use crate::data::omop::postgres::tests::{READER, source};
+    use crate::data::omop::postgres::{Planned, Sent};
     use std::fs;
 
     #[test]
@@ -179,7 +249,7 @@ mod tests {
 
         let database = Database::open(&database_at(&path).expect("reads")).expect("opens");
         let planned = postgres::plan(&database, &Wanted::all(&Table::ALL));
-        let text = human(&planned);
+        let text = human(&planned, None);
         for part in [
             ", as role reader, by a Unix socket",
             "  BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;\n  SET LOCAL statement_timeout = '3600s';\n",
@@ -187,14 +257,14 @@ mod tests {
              \"year_of_birth\" FROM \"cdm\".\"person\") TO STDOUT (FORMAT binary)",
             "death\tnot known\tCOPY (SELECT \"person_id\", \"death_date\" FROM",
             "missing: observation_period, visit_occurrence,",
-            "About 1 rows: about 1 s on an idle server with SSD, up to 10 s",
+            "About 1 rows are sent: about 1 s on an idle server with SSD, up to 10 s",
             "Tables whose rows are not known come on top",
             "Role reader may not read yet: schema \"cdm\".",
-            "No table has been read.",
+            "No table of patients has been read.",
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
-        let json = json(&planned);
+        let json = json(&planned, None);
         assert_eq!(
             (&json["tables"][0]["rows_about"], &json["tables"][1]["rows_about"]),
             (&json!(1), &Value::Null)
@@ -221,6 +291,84 @@ mod tests {
             nobody.kind.exit_code() == 1 && nobody.message.starts_with("data.people: PostgreSQL /"),
             "{nobody}"
         );
+    }
+
+    #[test]
+    fn what_is_left_out_is_said() {
+        let planned = |rows, is_narrowed, sent| Planned {
+            table: Table::Person,
+            rows,
+            is_narrowed,
+            sent,
+            query: "COPY …".to_owned(),
+        };
+        let sent = |rows, by_index| Some(Sent { rows, by_index });
+        let plan = Plan {
+            place: "PostgreSQL db".to_owned(),
+            user: "reader".to_owned(),
+            server_version: 150_004,
+            transport: "a Unix socket",
+            connections: 1,
+            time_zone: "UTC".to_owned(),
+            begin: vec!["BEGIN".to_owned()],
+            tables: vec![
+                planned(Some(1_000_000_000), true, sent(2_000_000, true)),
+                planned(Some(400_000_000), true, sent(10, false)),
+                planned(Some(400_000), false, None),
+            ],
+            missing: vec![],
+            withheld: vec![],
+        };
+        let text = human(&plan, Some("a remark"));
+        for part in [
+            "Each table once, where it says WHERE without rows that cannot change an example:",
+            "person\t1000000000; sends 2000000 by an index\tCOPY …",
+            "person\t400000000; sends 10 having looked at all\tCOPY …",
+            "person\t400000\tCOPY …",
+            // 2 million, 10 and a tenth of 400 million looked at, 400,000: at 400,000 a second.
+            "About 2400010 rows are sent: about 107 s on an idle server",
+            "\n\na remark\n\n",
+            "Of the vocabulary the study's concepts have been read, and no other table.",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        let json = json(&plan, None);
+        assert_eq!(
+            (&json["tables"][1]["rows_sent_about"], &json["tables"][1]["by_index"]),
+            (&json!(10), &json!(false))
+        );
+        assert_eq!(
+            (&json["tables"][2]["rows_sent_about"], &json["rows_about"]),
+            (&json!(400_000), &json!(1_400_400_000))
+        );
+        assert_eq!(json["not_known_yet"], Value::Null);
+    }
+
+    #[test]
+    fn a_warehouse_is_told_apart() {
+        let dir = tempfile::tempdir().expect("folder");
+        let path = dir.path().join("source.toml");
+        fs::write(&path, format!("[warehouse]\nengine = 'embedded'\ntables = '{}'\n", dir.path().display()))
+            .expect("written");
+        fs::write(
+            dir.path().join("person.csv"),
+            "person_id,gender_concept_id,year_of_birth,race_concept_id,ethnicity_concept_id\n",
+        )
+        .expect("written");
+        let output = Output::new(Format::Json);
+        let planned = plan(&PlanArgs { omop: path.clone(), study: None, bindings: None }, &output).err();
+        let refused = planned.map(|failure| (failure.kind.exit_code(), failure.message));
+        assert_eq!(refused.is_none(), cfg!(feature = "warehouse"), "{refused:?}");
+        if let Some((code, message)) = refused {
+            assert!(code == 2 && message.contains("--features warehouse"), "{message}");
+        }
+        let args = |role: Option<&str>| {
+            let role = role.map(str::to_owned);
+            GrantsArgs { omop: path.clone(), study: None, bindings: None, role, cdm: None }
+        };
+        grants(&args(None), &output).expect("needs no engine");
+        let refused = grants(&args(Some("reader")), &output).expect_err("there are no roles");
+        assert!(refused.kind.exit_code() == 2 && refused.message.contains("those of its files"), "{refused}");
     }
 
     #[test]

@@ -15,6 +15,9 @@ use consilium_common::time::Time;
 use serde_json::{Value, json};
 use std::time::Instant;
 
+/// Characters of a query that are shown to people.
+const QUERY_SHOWN: usize = 600;
+
 /// One study's.
 struct Found {
     study: Digest,
@@ -43,11 +46,7 @@ pub(super) fn list(home: &Home, output: &Output, now: Time) -> Result<(), Failur
     let mut human =
         vec![if found.is_empty() { "no frozen examples here".to_owned() } else { table(&headers, &rows) }];
     for Found { about, .. } in &found {
-        human.extend(
-            about
-                .as_ref()
-                .map(|about| format!("{} comes from\n  {}", about.study_id, about.source.join("\n  "))),
-        );
+        human.extend(about.as_ref().map(come_from));
     }
     if !found.is_empty() {
         human.push("These counts stay here: never send or publish them.".to_owned());
@@ -56,6 +55,27 @@ pub(super) fn list(home: &Home, output: &Output, now: Time) -> Result<(), Failur
         &human.join("\n\n"),
         &json!({ "stays_here": true, "snapshots": found.iter().map(json).collect::<Vec<_>>() }),
     )
+}
+
+/// Which release of the source it was, and what was asked of it.
+fn come_from(about: &About) -> String {
+    let queries: Vec<String> = about.queries.iter().map(|query| shortened(query)).collect();
+    format!(
+        "{} comes from\n  {}\nof which was asked\n  {}",
+        about.study_id,
+        about.source.join("\n  "),
+        queries.join("\n  ")
+    )
+}
+
+/// A query may name thousands of concepts.
+fn shortened(query: &str) -> String {
+    let length = query.chars().count();
+    if length <= QUERY_SHOWN {
+        return query.to_owned();
+    }
+    let begin: String = query.chars().take(QUERY_SHOWN).collect();
+    format!("{begin}… ({length} characters; whole in --format json)")
 }
 
 /// Removes what was asked for. Examples that a running agent holds in memory stay there until it stops or a list changes.
@@ -160,6 +180,7 @@ mod tests {
     use super::*;
     use crate::approval::keep_study;
     use crate::cli::args::Format;
+    use crate::data::frozen::Origin;
     use crate::data::load_tolerant;
     use crate::testing::{now, site, study, study_text};
 
@@ -183,7 +204,12 @@ mod tests {
         std::fs::write(home.policy_path(), policy).expect("written");
         let split = SplitKey::from_bytes(*home.split_key().expect("made"));
         let (loaded, _) = load_tolerant(&table, &study, &split).expect("a table");
-        let about = About::new(&study, split.fingerprint(), now(), 90, vec!["table.csv".into()]);
+        let queries = vec!["table: person_id".into(), format!("COPY (SELECT {})", "1, ".repeat(1000))];
+        let origin = Origin { source: vec!["table.csv".into()], queries };
+        let about = About::new(&study, split.fingerprint(), now(), 90, origin);
+        let shown = come_from(&about);
+        assert!(shown.contains("\n  table.csv\n") && shown.contains("\n  table: person_id\n"), "{shown}");
+        assert!(shown.ends_with("1, 1,… (3014 characters; whole in --format json)"), "{shown}");
         let (path, key) = (home.snapshot_path(&study.digest), home.snapshot_key(&OsDisk).expect("made"));
         frozen::freeze(&OsDisk, &path, &key, &[1; 32], &about, &loaded).expect("frozen");
 

@@ -20,7 +20,7 @@ mod sealed;
 mod tests;
 mod version;
 
-pub use release::{queries, source_release};
+pub use release::{Origin, queries_of_table, source_release};
 pub use version::{Contents, commit};
 
 use crate::data::Loaded;
@@ -34,8 +34,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Longest description of a snapshot, bytes.
-const ABOUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest description of a snapshot, bytes: queries of all tables may name thousands of concepts each.
+const ABOUT_BYTES_MAX: usize = 16 * 1024 * 1024;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const SCHEMA: &str = "snapshot/3";
 
@@ -55,16 +55,17 @@ pub struct About {
     pub taken: Time,
     /// Not used from here on.
     pub expires: Time,
-    /// See [`source_release`].
+    /// See [`Origin`].
     pub source: Vec<String>,
-    /// See [`queries`].
+    /// See [`Origin`].
     pub queries: Vec<String>,
 }
 
 impl About {
     /// Of a study's examples that are extracted now and used for so many days.
     #[must_use]
-    pub fn new(study: &Study, split: String, now: Time, days: u16, source: Vec<String>) -> Self {
+    pub fn new(study: &Study, split: String, now: Time, days: u16, origin: Origin) -> Self {
+        let Origin { source, queries } = origin;
         Self {
             schema: SCHEMA.to_owned(),
             study: study.digest,
@@ -73,7 +74,7 @@ impl About {
             taken: now,
             expires: now.plus_ms(u64::from(days) * DAY_MS),
             source,
-            queries: queries(study),
+            queries,
         }
     }
 
@@ -178,6 +179,12 @@ pub fn freeze(
         let file = At { file: disk.create(&beside)?, at: 0 };
         let mut sealer = Sealer::new(file, key, salt)?;
         let about = serde_json::to_vec(about).expect("plain data");
+        if about.len() > ABOUT_BYTES_MAX {
+            // Whoever reads it back would take it for damaged.
+            return Err(io::Error::other(format!(
+                "what is said of the examples is longer than {ABOUT_BYTES_MAX} bytes"
+            )));
+        }
         sealer.write_all(&u32::try_from(about.len()).map_err(io::Error::other)?.to_le_bytes())?;
         sealer.write_all(&about)?;
         let mut hashing = Hashing { inner: sealer, hasher: Hasher::default() };

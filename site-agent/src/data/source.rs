@@ -1,8 +1,9 @@
 //! The forms that a site's data may have, and one way to ask for either: a study says which one it reads.
 
 use super::extract::{self, InvalidRecords};
+use super::frozen::{self, Origin};
 use super::omop::meds::Meds;
-use super::omop::{Fault, Folder, Reading, Table, TableCounts, warehouse_folder};
+use super::omop::{Fault, Folder, Opened, QueryLog, Reading, Source, Table, TableCounts, warehouse_folder};
 use super::split::SplitKey;
 use super::table::{self, FILE_NAME, InvalidTable, Loaded, Summary};
 use consilium_common::study::{Data, Study};
@@ -17,6 +18,14 @@ pub enum InvalidData {
     /// OMOP records.
     #[error(transparent)]
     Records(#[from] InvalidRecords),
+    /// Files that cannot be looked at.
+    #[error("{path}: {error}")]
+    Unreadable {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
     /// A plain table is asked for.
     #[error(
         "{path}: these are OMOP tables, and the study reads a plain table: give the CSV file, or a folder with {FILE_NAME}"
@@ -54,18 +63,51 @@ pub struct Faults {
 /// # Errors
 /// The data cannot be used for the study.
 pub fn load_tolerant(path: &Path, study: &Study, key: &SplitKey) -> Result<(Loaded, Faults), InvalidData> {
+    let (loaded, faults, _) = load_with_origin(path, study, key)?;
+    Ok((loaded, faults))
+}
+
+/// As [`load_tolerant`], with what the data come from: the source's release, looked at before the data, so that one which comes
+/// meanwhile is not taken for this one, and what was asked of it.
+///
+/// # Privacy
+/// As [`load_tolerant`]. What was asked depends on the study, the vocabulary and the source's form, not on a person's rows; the
+/// release tells of data. Both are for the site's own screen and, as commitments under fresh nonces, the ledger.
+///
+/// # Errors
+/// As [`load_tolerant`]; the source cannot be looked at.
+pub fn load_with_origin(
+    path: &Path,
+    study: &Study,
+    key: &SplitKey,
+) -> Result<(Loaded, Faults, Origin), InvalidData> {
     match &study.data {
-        Data::Table(_) => {
-            let (loaded, faults) = table::load_tolerant(as_table(path)?, study, key)?;
+        Data::Table(table) => {
+            let path = as_table(path)?;
+            let origin = Origin { source: of_files(path)?, queries: frozen::queries_of_table(study, table) };
+            let (loaded, faults) = table::load_tolerant(path, study, key)?;
             let shown = faults.shown.iter().map(ToString::to_string).collect();
-            Ok((loaded, Faults { count: faults.count, shown }))
+            Ok((loaded, Faults { count: faults.count, shown }, origin))
         }
         Data::Records(records) => {
-            let (loaded, tables) =
-                extract::examples(&extract::open(path)?, study, records, key, &Reading::default())?;
-            Ok((loaded, left_out(&tables)))
+            let opened = extract::open(path)?;
+            let log = QueryLog::default();
+            let (source, mut queries) = match &opened {
+                Opened::Database(database) => {
+                    (database.release(&log).map_err(InvalidRecords::from)?, database.begins_with())
+                }
+                Opened::Folder(_) | Opened::Meds(_) | Opened::Warehouse(_) => (of_files(path)?, Vec::new()),
+            };
+            let asked = Source::from(&opened).noted_in(&log);
+            let (loaded, tables) = extract::examples(asked, study, records, key, &Reading::default())?;
+            queries.extend(log.lines());
+            Ok((loaded, left_out(&tables), Origin { source, queries }))
         }
     }
+}
+
+fn of_files(path: &Path) -> Result<Vec<String>, InvalidData> {
+    frozen::source_release(path).map_err(|error| InvalidData::Unreadable { path: path.to_owned(), error })
 }
 
 /// Reads a site's data for `data export`. Of a table it forgives nothing; rows of OMOP tables have one rule for each

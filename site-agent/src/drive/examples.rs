@@ -247,10 +247,8 @@ impl Reading {
 
     fn freeze(&self) -> Result<Faults, TaskError> {
         let path = self.source.clone()?;
-        // Before the data: a release that comes meanwhile is then not taken for this one.
-        let source = frozen::source_release(&path).map_err(|error| disk_error(&path, &error))?;
-        let (loaded, faults) = data::load_tolerant(&path, &self.study, &self.split)?;
-        let about = About::new(&self.study, self.split.fingerprint(), self.now, self.days, source);
+        let (loaded, faults, origin) = data::load_with_origin(&path, &self.study, &self.split)?;
+        let about = About::new(&self.study, self.split.fingerprint(), self.now, self.days, origin);
         frozen::freeze(&*self.disk, &self.snapshot, &self.key, &self.salt, &about, &loaded)
             .map_err(|error| disk_error(&self.snapshot, &error))?;
         tracing::info!(study = %self.study.id, expires = %about.expires, "examples extracted and frozen");

@@ -21,7 +21,7 @@ fn cohorts(folder: &Path) -> (Study, [Loaded; 2]) {
 }
 
 fn freeze(disk: &FaultyDisk, path: &Path, study: &Study, salt: u8, loaded: &Loaded) -> std::io::Result<()> {
-    let about = About::new(study, "split".into(), now(), DAYS, Vec::new());
+    let about = About::new(study, "split".into(), now(), DAYS, frozen::Origin::default());
     frozen::freeze(disk, path, &KEY, &[salt; 32], &about, loaded)
 }
 

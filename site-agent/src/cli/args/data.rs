@@ -15,17 +15,19 @@ pub(in crate::cli) enum DataCommand {
         home. What is printed stays here."
     )]
     Check(DataArgs),
-    /// Prints every query that would be asked of a database, about how many rows and how long; reads no table
+    /// Prints every query that would be asked of a database or a warehouse, about how many rows and how long; reads no table
+    /// of patients
     #[command(after_help = "Examples:\n  site-agent data plan --omop source.toml --study self-harm.toml\n  \
         site-agent data plan --omop source.toml\n\n\
-        Without --study what `data check --omop` asks: every table and column that any study may read, but for notes.")]
+        With --study the vocabulary is read, to say which rows can matter: the others stay where they are. Without --study what `data check --omop` asks: every table and column that any study may read, but for notes.")]
     Plan(PlanArgs),
     /// Prints the SQL by which a database's administrator allows exactly the columns that are read, and nothing else
     #[command(
         after_help = "Examples:\n  site-agent data grants --omop source.toml --study self-harm.toml > grants.sql\n  \
         site-agent data grants --omop source.toml --cdm 5.4 --role consilium > grants.sql\n\n\
         With --cdm it needs no connection, and names the columns of that version of the data model. Without it the names are \
-        those of the database; the role must be able to connect for that, and needs no other right yet."
+        those of the database; the role must be able to connect for that, and needs no other right yet. A warehouse has no roles: \
+        of it, the files are printed that the agent and the executors must be able to read."
     )]
     Grants(GrantsArgs),
     /// The examples that were frozen for studies: what there is, and removing them
@@ -92,7 +94,7 @@ pub(in crate::cli) struct PlanArgs {
     /// A study file: what it reads, and nothing else
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) study: Option<PathBuf>,
-    /// The source.toml of a database
+    /// The source.toml of a database or a warehouse
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) omop: PathBuf,
     /// How this site fills in the study's bindings
@@ -105,7 +107,7 @@ pub(in crate::cli) struct GrantsArgs {
     /// A study file: the columns that it reads, and no others
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) study: Option<PathBuf>,
-    /// The source.toml of a database
+    /// The source.toml of a database or a warehouse
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) omop: PathBuf,
     /// The role that may read, instead of source.toml's user

@@ -14,8 +14,8 @@ use super::wanted::{columns_of_person, wanted};
 use crate::data::omop::meds::Meds;
 use crate::data::omop::notes::{Mentions, Notes};
 use crate::data::omop::{
-    Domain, Folder, History, InvalidOmop, Opened, People, Reading, Source, Table, TableCounts, history,
-    is_of_database, stream,
+    Domain, Folder, History, InvalidOmop, Narrowing, Opened, People, Reading, Source, Table, TableCounts,
+    history, is_of_database, stream,
 };
 use crate::data::split::SplitKey;
 use crate::data::table::FILE_NAME;
@@ -176,6 +176,23 @@ pub fn check<'a>(
     Ok(resolved.notes)
 }
 
+/// Which rows of a source matter to a study, by its own vocabulary; reads nothing of a person.
+///
+/// # Errors
+/// As [`check`], but for the columns of tables.
+pub fn narrowing<'a>(
+    source: impl Into<Source<'a>>,
+    study: &Study,
+    records: &Records,
+) -> Result<Narrowing, InvalidRecords> {
+    let wanted = wanted(records);
+    let source = source.into().only(&wanted);
+    check_tables(source, study, records)?;
+    let resolved = resolve::resolve(source, records)?;
+    let narrowing = Plan::new(study, records, &resolved).narrowing();
+    Ok(Narrowing { ancestors: Some(resolved.roots), ..narrowing })
+}
+
 /// What notes are read for; of what a program has found in them, all that the study asks about, with the counts of its
 /// table.
 fn asked_of_notes(
@@ -245,7 +262,7 @@ fn check_tables(source: Source<'_>, study: &Study, records: &Records) -> Result<
 }
 
 /// Every table that the study's words name, and what for.
-pub(in crate::data) fn tables(study: &Study, records: &Records) -> Vec<(Table, String)> {
+fn tables(study: &Study, records: &Records) -> Vec<(Table, String)> {
     let clinical = |table| Table::Clinical(domain_of(table));
     let mut tables = vec![(Table::ObservationPeriod, "when people were observed".to_owned())];
     for (named, RecordTask { cohort, outcome }) in study.tasks.iter().zip(&records.tasks) {

@@ -31,7 +31,6 @@ pub(crate) mod tests;
 pub use attrition::Attrition;
 pub use covariates::LeftOut;
 pub use error::{InvalidRecords, Mismatch};
-pub(super) use load::tables;
-pub use load::{Extracted, PredictionReport, Report, are_records, check, examples, extract, open};
+pub use load::{Extracted, PredictionReport, Report, are_records, check, examples, extract, narrowing, open};
 pub use resolve::{Note, Remark};
 pub use wanted::wanted;

@@ -143,7 +143,7 @@ impl<'a> Plan<'a> {
             Rows::All => true,
             Rows::These(concepts) => !concepts.is_empty(),
         };
-        Narrowing { matter: matter.collect(), entry: entry.filter(has_some).collect() }
+        Narrowing { matter: matter.collect(), entry: entry.filter(has_some).collect(), ancestors: None }
     }
 
     /// How many criteria there are.

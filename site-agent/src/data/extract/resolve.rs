@@ -19,6 +19,8 @@ pub(super) struct Resolved {
     pub(super) units: BTreeMap<String, BTreeSet<ConceptId>>,
     /// Care sites and providers by the concepts that the site's answers name.
     pub(super) ids: BTreeMap<(Table, Vec<i64>), BTreeSet<NonZeroI64>>,
+    /// The concepts that everything below is asked for of.
+    pub(super) roots: BTreeSet<ConceptId>,
     /// What somebody should look at.
     pub(super) notes: Vec<Note>,
 }
@@ -81,9 +83,10 @@ pub(super) fn resolve(source: Source<'_>, records: &Records) -> Result<Resolved,
     } else {
         vocabulary::concepts(source, |concept| asked.has(concept))?
     };
+    let roots = members(records).filter(|(_, member)| member.descendants);
+    let roots: BTreeSet<ConceptId> =
+        roots.flat_map(|(_, member)| found(&concepts, &member.concept)).collect();
     let below = if is_hierarchical(records) {
-        let roots = members(records).filter(|(_, member)| member.descendants);
-        let roots = roots.flat_map(|(_, member)| found(&concepts, &member.concept)).collect();
         vocabulary::descendants(source, &roots)?
     } else {
         Some(BTreeMap::new())
@@ -95,6 +98,7 @@ pub(super) fn resolve(source: Source<'_>, records: &Records) -> Result<Resolved,
         let ids = vocabulary::ids_of(source, table, concepts)?;
         resolved.ids.insert((table, concepts.to_vec()), ids);
     }
+    resolved.roots = roots;
     Ok(resolved)
 }
 
@@ -183,7 +187,7 @@ pub(super) fn meant(
             (code.clone(), all)
         })
         .collect();
-    Ok(Resolved { sets, units, ids: BTreeMap::new(), notes })
+    Ok(Resolved { sets, units, ids: BTreeMap::new(), roots: BTreeSet::new(), notes })
 }
 
 /// What the study looks up.

@@ -1,9 +1,9 @@
 //! Which release of the source examples were extracted from, and what was asked of it, in words.
 
-use crate::data::extract;
 use crate::data::lines::{Line, Lines};
+use crate::data::omop::postgres::CDM_SOURCE;
 use crate::data::omop::warehouse_folder;
-use consilium_common::study::{Data, SplitBy, Study};
+use consilium_common::study::{SplitBy, Study, TableData};
 use jiff::Timestamp;
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -11,19 +11,18 @@ use std::path::Path;
 
 /// Most files that are named one by one; of more, the first.
 const FILES_MAX: usize = 1000;
-/// What of OMOP's table `cdm_source` is told.
-const CDM_SOURCE: [&str; 7] = [
-    "cdm_source_name",
-    "cdm_source_abbreviation",
-    "source_release_date",
-    "cdm_release_date",
-    "cdm_version",
-    "cdm_version_concept_id",
-    "vocabulary_version",
-];
 
-/// The release: of a folder with `cdm_source.csv` what that says, and of each file its name, length and when it was changed,
-/// which is all that tells releases of plain files apart. One line each.
+/// What examples come from. For the site's own screen and, as commitments, the ledger.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Which release of the source, one line each: [`source_release`], or what a database says of itself.
+    pub source: Vec<String>,
+    /// What was asked of it, one line each.
+    pub queries: Vec<String>,
+}
+
+/// The release of files: of a folder with `cdm_source.csv` what that says, and of each file its name, length and when it was
+/// changed, which is all that tells releases of plain files apart. One line each.
 ///
 /// # Privacy
 /// A length in bytes tells of data: this is for the site's own screen and, as a commitment, the ledger.
@@ -91,34 +90,23 @@ fn cdm_source(file: impl io::Read) -> io::Result<Vec<String>> {
     Ok(told.collect())
 }
 
-/// What a study asks of its source: tables and columns, no ids and no rows. One line each.
+/// What a study asks of a plain table: its columns, no ids and no rows.
 #[must_use]
-pub fn queries(study: &Study) -> Vec<String> {
-    match &study.data {
-        Data::Table(table) => {
-            let mut columns = vec![table.person_id.as_str()];
-            columns.extend(table.outcomes.iter().map(|outcome| outcome.column.as_str()));
-            columns.extend(table.features.iter().map(|feature| feature.column.as_str()));
-            columns.extend(table.attributes.iter().map(String::as_str));
-            if let SplitBy::Column { column, .. } = &study.split.by {
-                columns.push(column);
-            }
-            vec![format!("table: {}", columns.join(", "))]
-        }
-        Data::Records(records) => {
-            let mut tables: Vec<String> =
-                extract::tables(study, records).into_iter().map(|(table, _)| table.to_string()).collect();
-            tables.extend(["person", "concept", "concept_ancestor"].map(str::to_owned));
-            tables.sort_unstable();
-            tables.dedup();
-            tables.into_iter().map(|table| format!("omop: {table}")).collect()
-        }
+pub fn queries_of_table(study: &Study, table: &TableData) -> Vec<String> {
+    let mut columns = vec![table.person_id.as_str()];
+    columns.extend(table.outcomes.iter().map(|outcome| outcome.column.as_str()));
+    columns.extend(table.features.iter().map(|feature| feature.column.as_str()));
+    columns.extend(table.attributes.iter().map(String::as_str));
+    if let SplitBy::Column { column, .. } = &study.split.by {
+        columns.push(column);
     }
+    vec![format!("table: {}", columns.join(", "))]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use consilium_common::study::Data;
 
     #[test]
     fn a_folder_is_told_by_its_own_words_and_its_files() {
@@ -151,14 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn a_study_says_what_it_reads() {
+    fn a_table_is_told_by_its_columns() {
         let study = crate::testing::study(&[]);
-        let [line] = &queries(&study)[..] else { panic!("one table") };
+        let Data::Table(table) = &study.data else { panic!("of a table") };
+        let [line] = &queries_of_table(&study, table)[..] else { panic!("one table") };
         assert!(line.starts_with("table: person_id, readmitted_30d, age, bmi"), "{line}");
-        let study = extract::tests::folders::asking_as(study);
-        let lines = queries(&study);
-        for table in ["omop: person", "omop: measurement", "omop: concept", "omop: observation_period"] {
-            assert!(lines.iter().any(|line| line == table), "{table} in {lines:?}");
-        }
     }
 }

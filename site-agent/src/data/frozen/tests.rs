@@ -34,7 +34,9 @@ impl Cold {
     }
 
     fn about(&self) -> About {
-        About::new(&self.study, "fingerprint".into(), now(), DAYS, vec!["table.csv, 3 bytes".into()])
+        let source = vec!["table.csv, 3 bytes".into()];
+        let origin = Origin { source, queries: vec!["table: person_id".into()] };
+        About::new(&self.study, "fingerprint".into(), now(), DAYS, origin)
     }
 
     fn freeze(&self, salt: u8) {
@@ -53,6 +55,16 @@ impl Cold {
 
 fn error<T>(result: Result<T, InvalidSnapshot>) -> String {
     result.err().expect("not used").to_string()
+}
+
+#[test]
+fn what_would_not_be_read_back_is_not_written() {
+    let cold = Cold::new();
+    let before = fs::read(cold.path()).expect("there");
+    let about = About { queries: vec!["x".repeat(ABOUT_BYTES_MAX)], ..cold.about() };
+    let refused = freeze(&OsDisk, &cold.path(), &KEY, &[5; 32], &about, &cold.loaded).expect_err("too long");
+    assert!(refused.to_string().contains("longer than 16777216 bytes"), "{refused}");
+    assert!(fs::read(cold.path()).expect("there") == before, "the old one stays");
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! Invariant: the same hospital gives the same stream, byte for byte, from CSV, CSV.GZ, Parquet or PostgreSQL, in any order
 //! of rows and with any number of threads. Errors name file, row and column and never a cell; nothing of a patient has `Debug`.
 
+mod asked;
 mod cells;
 pub mod check;
 mod csv_rows;
@@ -44,6 +45,7 @@ pub mod warehouse;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use asked::QueryLog;
 pub use error::InvalidOmop;
 pub use event::{ConceptId, Domain, Event, PersonId, Value};
 pub use fault::{Fault, FaultCounts};

@@ -1,4 +1,4 @@
-//! Which rows can matter to a study's examples: what a source may leave out where it can do so more cheaply than we.
+//! Which rows can matter to a study: what a source may leave out where it can do so more cheaply than we.
 //!
 //! A source is free to give more, and most give everything: [`super::stream::read`] asks again of every event.
 
@@ -16,20 +16,25 @@ pub enum Concepts {
 }
 
 /// What a study looks for, and whom it is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Narrowing {
     /// Of each table that it reads, which rows.
     pub matter: BTreeMap<Domain, Concepts>,
     /// Rows by which a person comes into the study: no other person has an example.
     pub entry: BTreeMap<Domain, Concepts>,
+    /// What the study asks for everything below of: no other ancestor's rows matter. None where that is not known.
+    pub ancestors: Option<BTreeSet<ConceptId>>,
 }
 
 impl Narrowing {
-    /// The concepts that rows of a table must have; none where every row matters.
+    /// The concepts that rows of a table must have, of the hierarchy as ancestors; none where every row matters.
     #[must_use]
     pub fn of(&self, table: Table) -> Option<&BTreeSet<ConceptId>> {
         match table {
+            // What a note says is known once it was read.
+            Table::Clinical(Domain::Note) => None,
             Table::Clinical(domain) => named(self.matter.get(&domain)?),
+            Table::ConceptAncestor => self.ancestors.as_ref(),
             _ => None,
         }
     }
@@ -38,8 +43,21 @@ impl Narrowing {
     /// one: whoever has rows at all then comes in, as good as.
     #[must_use]
     pub fn entry(&self) -> Option<Vec<(Table, &BTreeSet<ConceptId>)>> {
-        let tables = self.entry.iter().map(|(domain, rows)| Some((Table::Clinical(*domain), named(rows)?)));
+        let tables = self.entry.iter().map(|(domain, rows)| {
+            let concepts = named(rows).filter(|_| *domain != Domain::Note)?;
+            Some((Table::Clinical(*domain), concepts))
+        });
         tables.collect::<Option<Vec<_>>>().filter(|tables| !tables.is_empty())
+    }
+
+    /// Whose rows of a table matter, as [`Self::entry`]; none where everybody's do. Whoever has one of its rows that matter may come
+    /// into the study by that very row: then there is nobody to leave out.
+    #[must_use]
+    pub fn people_of(&self, table: Table) -> Option<Vec<(Table, &BTreeSet<ConceptId>)>> {
+        let entry = self.entry().filter(|_| table.is_of_patients())?;
+        let by = entry.iter().find(|(by, _)| *by == table).map(|(_, concepts)| *concepts);
+        let is_entry = self.of(table).zip(by).is_some_and(|(concepts, by)| concepts.is_subset(by));
+        (!is_entry).then_some(entry)
     }
 }
 
@@ -66,6 +84,7 @@ mod tests {
             let narrowing = Narrowing {
                 matter: BTreeMap::from([(Domain::Visit, visits)]),
                 entry: entry.iter().cloned().collect(),
+                ancestors: None,
             };
             let of_visits = narrowing.of(Table::Clinical(Domain::Visit)).map(BTreeSet::len);
             assert_eq!((of_visits, narrowing.entry().map(|tables| tables.len())), expected);
@@ -79,5 +98,37 @@ mod tests {
         // Concept 0 is also what a row without a concept has.
         check(these(&[0, 5]), &[condition, (Domain::Drug, these(&[0]))], (None, None));
         check(Concepts::All, &[], (None, None));
+    }
+
+    #[test]
+    fn whose_rows_matter() {
+        let narrowing = Narrowing {
+            matter: BTreeMap::from([
+                (Domain::Condition, these(&[1, 2])),
+                (Domain::Visit, these(&[5, 6])),
+                (Domain::Note, these(&[1])),
+            ]),
+            entry: BTreeMap::from([(Domain::Condition, these(&[1, 2])), (Domain::Visit, these(&[5]))]),
+            ancestors: Some(BTreeSet::from([ConceptId(7)])),
+        };
+        #[track_caller]
+        fn check(narrowing: &Narrowing, table: Table, expected: bool) {
+            assert_eq!(narrowing.people_of(table).is_some(), expected, "{table}");
+        }
+        check(&narrowing, Table::Clinical(Domain::Condition), false);
+        for table in [Domain::Visit, Domain::Measurement, Domain::Note].map(Table::Clinical) {
+            check(&narrowing, table, true);
+        }
+        check(&narrowing, Table::Person, true);
+        check(&narrowing, Table::NoteNlp, false);
+        check(&narrowing, Table::ConceptAncestor, false);
+        assert_eq!(narrowing.of(Table::ConceptAncestor).map(BTreeSet::len), Some(1));
+        assert!(narrowing.of(Table::Concept).is_none());
+        assert!(
+            narrowing.of(Table::Clinical(Domain::Note)).is_none(),
+            "a note has no concept before it is read"
+        );
+        let by_notes = Narrowing { entry: BTreeMap::from([(Domain::Note, these(&[1]))]), ..narrowing };
+        check(&by_notes, Table::Person, false);
     }
 }

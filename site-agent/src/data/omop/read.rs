@@ -1,5 +1,6 @@
 //! A table in pieces that threads can share, and the one way to read a piece.
 
+use super::asked::{QueryLog, of_files};
 use super::cells::{Batch, Column};
 use super::error::InvalidOmop;
 use super::event::{Domain, Event};
@@ -7,7 +8,7 @@ use super::folder::{Folder, Form, TableFile};
 use super::meds::{self, Meds, Mixed};
 use super::narrowing::Narrowing;
 use super::notes::Notes;
-use super::postgres::Database;
+use super::postgres::{Database, Query};
 use super::rows::{self, TableCounts};
 use super::schema::Table;
 use super::warehouse::{self, Warehouse};
@@ -15,7 +16,7 @@ use super::{csv_rows, parquet_rows};
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// About so many rows of a Parquet file are one piece.
@@ -27,6 +28,10 @@ pub(super) struct Piece<'a> {
     pub(super) size: u64,
     holds: Holds<'a>,
     what: What<'a>,
+    /// What reading it asks of the source, in one line; alike for all pieces of a table's files.
+    asks: Arc<str>,
+    /// Where that is noted when it is read.
+    log: Option<&'a QueryLog>,
 }
 
 /// What its rows are.
@@ -38,26 +43,42 @@ enum Holds<'a> {
     Notes(&'a Notes),
 }
 
+impl Holds<'_> {
+    /// Of which table; none where there are several.
+    const fn table(&self) -> Option<Table> {
+        match self {
+            Self::Table(table) => Some(*table),
+            Self::Mixed(_) => None,
+            Self::Notes(_) => Some(Table::Clinical(Domain::Note)),
+        }
+    }
+}
+
 enum What<'a> {
     Csv(TableFile, &'a [Column]),
     Parquet(Arc<parquet_rows::Opened>, Range<usize>),
-    Copy(&'a Database, Table, &'a [Column]),
+    Copy(&'a Database, Query, &'a [Column]),
     /// A shard of MEDS, as rows of table `person` or `observation_period`.
     Meds(&'a Path, meds::AsTable),
     /// What an engine gives of some files.
     Scan(&'a Warehouse, warehouse::Scan),
 }
 
-/// A table of a database, where it has it.
-pub(super) fn whole_table<'a>(
+/// A table of a database, where it has it; with a narrowing without rows that cannot matter.
+pub(super) fn of_database<'a>(
     database: &'a Database,
     table: Table,
     columns: &'a [Column],
+    narrowing: Option<&Narrowing>,
 ) -> Option<Piece<'a>> {
-    database.size(table).map(|size| Piece {
-        size,
+    let query = database.query(table, columns, narrowing)?;
+    let asks = query.copy().into();
+    Some(Piece {
+        size: database.size(table)?,
         holds: Holds::Table(table),
-        what: What::Copy(database, table, columns),
+        what: What::Copy(database, query, columns),
+        asks,
+        log: None,
     })
 }
 
@@ -85,7 +106,9 @@ pub(super) fn of_warehouse<'a>(
     all.extend(scans.map(|scan| Piece {
         size: scan.rows(),
         holds: Holds::Table(table),
+        asks: scan.words().into(),
         what: What::Scan(warehouse, scan),
+        log: None,
     }));
     Ok(all)
 }
@@ -98,18 +121,16 @@ fn pieces_of<'a>(
     own: impl Fn(Form) -> bool,
 ) -> Result<Vec<Piece<'a>>, InvalidOmop> {
     let mut pieces = Vec::new();
+    let asks = of_files("omop", table.name(), columns);
+    let piece =
+        |size, what| Piece { size, holds: Holds::Table(table), what, asks: Arc::clone(&asks), log: None };
     for file in folder.files(table).iter().filter(|file| own(file.form)) {
         let size = fs::metadata(&file.path).map_err(InvalidOmop::unreadable(&file.path))?.len();
         if file.form != Form::Parquet {
-            let what = What::Csv(file.clone(), columns);
-            pieces.push(Piece { size, holds: Holds::Table(table), what });
+            pieces.push(piece(size, What::Csv(file.clone(), columns)));
             continue;
         }
-        pieces.extend(of_parquet(&file.path, columns, size)?.map(|(size, what)| Piece {
-            size,
-            holds: Holds::Table(table),
-            what,
-        }));
+        pieces.extend(of_parquet(&file.path, columns, size)?.map(|(size, what)| piece(size, what)));
     }
     Ok(pieces)
 }
@@ -141,14 +162,21 @@ pub(super) fn of_meds<'a>(
     table: Table,
     columns: &'a [Column],
 ) -> Result<Vec<Piece<'a>>, InvalidOmop> {
-    let holds = || Holds::Table(table);
+    let piece = |size, what, asks: &Arc<str>| Piece {
+        size,
+        holds: Holds::Table(table),
+        what,
+        asks: Arc::clone(asks),
+        log: None,
+    };
     let file = |path: &Path, columns: &[Column]| -> Result<Vec<Piece<'a>>, InvalidOmop> {
-        let found = of_parquet(path, columns, 1)?;
-        Ok(found.map(|(size, what)| Piece { size, holds: holds(), what }).collect())
+        let name = path.strip_prefix(meds.root()).unwrap_or(path).display();
+        let asks = of_files("meds", &name.to_string(), columns);
+        Ok(of_parquet(path, columns, 1)?.map(|(size, what)| piece(size, what, &asks)).collect())
     };
     let shards = |as_table: meds::AsTable| {
-        let piece = |path: &'a PathBuf| Piece { size: 1, holds: holds(), what: What::Meds(path, as_table) };
-        meds.shards.iter().map(piece).collect()
+        let asks = of_files("meds", &format!("data, for {table}"), &meds::AsTable::COLUMNS);
+        meds.shards.iter().map(|path| piece(1, What::Meds(path, as_table), &asks)).collect()
     };
     match table {
         Table::Person => match &meds.attributes {
@@ -171,6 +199,7 @@ pub(super) fn of_meds<'a>(
 /// All pieces of the events of a folder of MEDS.
 pub(super) fn events_of_meds<'a>(meds: &'a Meds, mixed: &Mixed<'a>) -> Result<Vec<Piece<'a>>, InvalidOmop> {
     let columns = mixed.columns();
+    let asks = of_files("meds", "data", &columns);
     let mut pieces = Vec::new();
     for path in &meds.shards {
         let size = fs::metadata(path).map_err(InvalidOmop::unreadable(path))?.len();
@@ -178,6 +207,8 @@ pub(super) fn events_of_meds<'a>(meds: &'a Meds, mixed: &Mixed<'a>) -> Result<Ve
             size,
             holds: Holds::Mixed(Box::new(mixed.clone())),
             what,
+            asks: Arc::clone(&asks),
+            log: None,
         }));
     }
     Ok(pieces)
@@ -187,6 +218,11 @@ impl<'a> Piece<'a> {
     /// The same, whose rows are notes.
     pub(super) fn of_notes(self, notes: &'a Notes) -> Self {
         Self { holds: Holds::Notes(notes), ..self }
+    }
+
+    /// The same, noted when it is read.
+    pub(super) fn noted_in(self, log: Option<&'a QueryLog>) -> Self {
+        Self { log, ..self }
     }
 
     /// Whether it has the columns that we read; reads no row.
@@ -205,10 +241,13 @@ impl<'a> Piece<'a> {
         &self,
         take: &mut dyn FnMut(&Batch) -> Result<(), InvalidOmop>,
     ) -> Result<(), InvalidOmop> {
+        if let Some(log) = self.log {
+            log.note(self.holds.table(), &self.asks);
+        }
         match &self.what {
             What::Csv(file, columns) => csv_rows::read(&file.path, file.form == Form::CsvGz, columns, take),
             What::Parquet(opened, groups) => opened.read(groups.clone(), take),
-            What::Copy(database, table, columns) => database.read(*table, columns, take),
+            What::Copy(database, query, columns) => database.read(query, columns, take),
             What::Meds(shard, as_table) => as_table.read(shard, take),
             What::Scan(warehouse, scan) => warehouse.read(scan, take),
         }

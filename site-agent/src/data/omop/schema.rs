@@ -180,6 +180,9 @@ pub(super) mod of_nlp {
     pub(in super::super) const MODIFIERS: usize = 4;
 }
 
+/// Place of `CONCEPT_ANCESTOR`'s column of the concept above.
+pub(super) const ANCESTOR: usize = 0;
+
 /// How many columns a clinical table is read by.
 const CLINICAL_COLUMNS: usize = 16;
 

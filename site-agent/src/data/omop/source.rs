@@ -1,10 +1,11 @@
 //! Where a hospital's records are: OMOP tables in a folder, in a database or behind an engine, or MEDS. Past this, all are read alike.
 
+use super::asked::{QueryLog, of_files};
 use super::cells::{Batch, Column};
 use super::error::InvalidOmop;
 use super::event::Domain;
 use super::folder::Folder;
-use super::meds::{Meds, Mixed};
+use super::meds::{Meds, Mixed, OF_CODES};
 use super::narrowing::Narrowing;
 use super::notes::Notes;
 use super::postgres::Database;
@@ -23,6 +24,8 @@ pub struct Source<'a> {
     notes: Option<&'a Notes>,
     /// None where every row is read.
     narrowing: Option<&'a Narrowing>,
+    /// Where it is noted what was asked.
+    log: Option<&'a QueryLog>,
 }
 
 #[derive(Clone, Copy)]
@@ -39,7 +42,7 @@ enum Form<'a> {
 
 impl<'a> From<Form<'a>> for Source<'a> {
     fn from(form: Form<'a>) -> Self {
-        Self { form, wanted: None, notes: None, narrowing: None }
+        Self { form, wanted: None, notes: None, narrowing: None, log: None }
     }
 }
 
@@ -84,6 +87,16 @@ impl<'a> Source<'a> {
     #[must_use]
     pub const fn narrowed(self, narrowing: &'a Narrowing) -> Self {
         Self { narrowing: Some(narrowing), ..self }
+    }
+
+    /// The same, of which it is noted what it is asked.
+    #[must_use]
+    pub fn noted_in(self, log: &'a QueryLog) -> Self {
+        if self.meds().is_some() {
+            // Read when the folder was opened: what its codes mean.
+            log.note(None, &of_files("meds", "metadata/codes.parquet", &OF_CODES));
+        }
+        Self { log: Some(log), ..self }
     }
 
     /// Whether it has a table.
@@ -152,24 +165,25 @@ impl<'a> Source<'a> {
     /// All pieces of a table, none where it is missing. A type or a right that is wrong shows here, before anything is read.
     pub(super) fn pieces(&self, table: Table) -> Result<Vec<Piece<'a>>, InvalidOmop> {
         let columns = self.columns(table);
-        match self.form {
-            Form::Folder(folder) => read::pieces(folder, table, columns),
+        let pieces = match self.form {
+            Form::Folder(folder) => read::pieces(folder, table, columns)?,
             Form::Database(database) => {
                 database.granted_of(table, columns)?;
-                Ok(Vec::from_iter(read::whole_table(database, table, columns)))
+                Vec::from_iter(read::of_database(database, table, columns, self.narrowing))
             }
             Form::Meds(meds) => match table {
-                Table::Clinical(domain) => self.event_pieces(&[domain]),
-                _ => read::of_meds(meds, table, columns),
+                Table::Clinical(domain) => self.event_pieces(&[domain])?,
+                _ => read::of_meds(meds, table, columns)?,
             },
-            Form::Warehouse(warehouse) => read::of_warehouse(warehouse, table, columns, self.narrowing),
-        }
+            Form::Warehouse(warehouse) => read::of_warehouse(warehouse, table, columns, self.narrowing)?,
+        };
+        Ok(self.noted(pieces))
     }
 
     /// All pieces of the tables of some domains.
     pub(super) fn event_pieces(&self, domains: &[Domain]) -> Result<Vec<Piece<'a>>, InvalidOmop> {
         if let Form::Meds(meds) = self.form {
-            return read::events_of_meds(meds, &Mixed::new(meds, *self, domains));
+            return Ok(self.noted(read::events_of_meds(meds, &Mixed::new(meds, *self, domains))?));
         }
         let mut pieces = Vec::new();
         for domain in domains {
@@ -182,6 +196,10 @@ impl<'a> Source<'a> {
             }
         }
         Ok(pieces)
+    }
+
+    fn noted(&self, pieces: Vec<Piece<'a>>) -> Vec<Piece<'a>> {
+        pieces.into_iter().map(|piece| piece.noted_in(self.log)).collect()
     }
 
     /// The folder of MEDS that it is.

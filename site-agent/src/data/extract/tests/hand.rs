@@ -235,7 +235,7 @@ pub(super) struct Answer {
 /// The events that come of a source which leaves out what it may.
 pub(super) fn narrowed(study: &Study, events: &[Event]) -> Vec<Event> {
     let records = of_study(study);
-    let Narrowing { matter, entry } = Plan::new(study, records, &resolved(records)).narrowing();
+    let Narrowing { matter, entry, .. } = Plan::new(study, records, &resolved(records)).narrowing();
     let among = |rows: &BTreeMap<Domain, Concepts>, event: &Event| match rows.get(&event.domain) {
         None => false,
         Some(Concepts::All) => true,

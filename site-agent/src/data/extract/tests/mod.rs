@@ -15,4 +15,6 @@ mod naive;
 mod note_faults;
 #[cfg(unix)]
 mod notes;
+#[cfg(unix)]
+mod origin;
 mod real;

@@ -9,7 +9,7 @@ use crate::data::omop::postgres::tests::{READER, model, script, source};
 use crate::data::omop::postgres::{self, Database};
 use crate::data::omop::tests::hospital::Text;
 use crate::data::omop::{Fault, Folder, Reading, Table, Wanted, check as check_tables, database_at};
-use crate::data::{self, Loaded};
+use crate::data::{self, Loaded, SplitKey};
 use consilium_common::study::notes::{Language, NoteConcept, NoteIndex, Notes, Said, Term};
 use consilium_common::study::records::{Covariate, SetIndex, Window};
 use consilium_common::study::{self, Data, Encoding, Feature, Study};
@@ -162,8 +162,13 @@ fn notes_are_read_only_where_a_study_says_so() {
     let names = |study| wanted(of_study(study)).tables().iter().map(|table| table.name()).collect::<Vec<_>>();
     assert!(names(&with_notes).contains(&"note") && !names(&with_notes).contains(&"note_nlp"));
     assert!(!names(&without).contains(&"note"));
-    let queries = |study| data::frozen::queries(study).join("\n");
-    assert!(queries(&with_notes).contains("note") && !queries(&without).contains("note"));
+    let queries = |path: &Path, study: &Study| {
+        let read = data::load_with_origin(path, study, &SplitKey::from_bytes([3; 32]));
+        read.unwrap_or_else(|error| panic!("{error}")).2.queries.join("\n")
+    };
+    let sound = write(&tables);
+    assert!(queries(sound.path(), &with_notes).contains("note_text"));
+    assert!(!queries(dir.path(), &without).contains("note"));
 }
 
 /// What is wrong with a file of notes is said by file, row and column, and no word of a note.

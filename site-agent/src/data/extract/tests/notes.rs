@@ -325,7 +325,9 @@ fn canaries_stay_in_the_notes() {
         }
         let Loaded { training, evaluation, .. } = loaded;
         ExampleFile { study: study.digest, training, evaluation }.write(&mut bytes).expect("written");
-        for line in data::frozen::queries(&study) {
+        let origin = data::load_with_origin(&path, &study, &SplitKey::from_bytes([3; 32]));
+        let Ok((.., origin)) = origin else { panic!("reads") };
+        for line in origin.queries.iter().chain(&origin.source) {
             bytes.extend(line.as_bytes());
         }
         for canary in &canaries {

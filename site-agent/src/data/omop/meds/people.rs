@@ -28,6 +28,9 @@ pub(in super::super) enum AsTable {
 }
 
 impl AsTable {
+    /// What it is made from.
+    pub(in super::super) const COLUMNS: [Column; 3] = COLUMNS;
+
     pub(in super::super) fn read(self, shard: &Path, take: Take<'_>) -> Result<(), InvalidOmop> {
         match self {
             Self::Person => people(shard, take),

@@ -170,23 +170,6 @@ fn find(
 }
 
 impl Found {
-    /// The one query for a table, and of its columns the place in a batch, the form and the name. `wanted` are the columns of
-    /// the table; one that is absent there is not asked for.
-    pub(super) fn query(&self, wanted: &[Column]) -> (String, Vec<(usize, Form, &'static str)>) {
-        let columns: Vec<&FoundColumn> = self.wanted(wanted).collect();
-        let selected: Vec<String> = columns
-            .iter()
-            .map(|column| {
-                let name = quoted(&column.name);
-                // On the clock of the session, as a text of it would show.
-                if column.has_zone { format!("{name}::timestamp") } else { name }
-            })
-            .collect();
-        let (selected, schema, table) = (selected.join(", "), quoted(&self.schema), quoted(&self.name));
-        let query = format!("COPY (SELECT {selected} FROM {schema}.{table}) TO STDOUT (FORMAT binary)");
-        (query, columns.iter().map(|column| (column.place, column.form, column.column)).collect())
-    }
-
     /// Those of its columns that are asked for.
     pub(super) fn wanted<'a>(&'a self, wanted: &'a [Column]) -> impl Iterator<Item = &'a FoundColumn> {
         let is_wanted = |place: usize| wanted.get(place).is_some_and(|column| !column.names.is_empty());
@@ -212,6 +195,7 @@ pub(super) fn quoted(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::super::event::Domain;
+    use super::super::query::{Catalogue, Query};
     use super::*;
 
     const DEATH: Table = Table::Clinical(Domain::Death);
@@ -228,6 +212,11 @@ mod tests {
         }
     }
 
+    fn query_of(table: Table, found: Found, wanted: &[Column]) -> String {
+        let catalogue = Catalogue { tables: &BTreeMap::from([(table, found)]), version: 150_004 };
+        Query::new(&catalogue, table, wanted, None).expect("there").copy()
+    }
+
     #[test]
     fn what_is_found() {
         #[track_caller]
@@ -236,7 +225,8 @@ mod tests {
                 columns.iter().map(|(table, name, oid)| attribute(table, name, *oid)).collect();
             match (resolve(DEATH, "c\"dm", &attributes), expected) {
                 (Ok(found), Ok(query)) => {
-                    let found = found.map(|found| found.query(schema::columns(DEATH)).0).unwrap_or_default();
+                    let found =
+                        found.map(|found| query_of(DEATH, found, schema::columns(DEATH))).unwrap_or_default();
                     assert_eq!(found, query, "{columns:?}");
                 }
                 (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{columns:?}: {error}"),
@@ -293,7 +283,7 @@ mod tests {
             // A study that does not want it does not ask for it.
             let mut wanted = schema::columns(visit).to_vec();
             wanted[schema::at::VALUE_CONCEPT] = Column::absent();
-            assert!(!found.query(&wanted).0.contains(name));
+            assert!(!query_of(visit, found, &wanted).contains(name));
         }
     }
 

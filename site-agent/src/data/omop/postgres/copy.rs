@@ -2,10 +2,9 @@
 
 use super::super::cells::{Batch, Column};
 use super::super::error::InvalidOmop;
-use super::super::schema::Table;
 use super::binary::{Decoder, Stop};
-use super::catalog::Found;
 use super::error::InvalidDatabase;
+use super::query::Query;
 use super::session::Session;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -29,20 +28,19 @@ enum Enough {
 /// Gives every batch of a table to `take`. What ends early on our side, by a panic too, is cancelled at the server.
 pub(super) fn read(
     session: &Session,
-    table: Table,
-    found: &Found,
+    query: &Query,
     wanted: &[Column],
     take: &mut dyn FnMut(&Batch) -> Result<(), InvalidOmop>,
 ) -> Result<(), InvalidOmop> {
-    let (query, columns) = found.query(wanted);
-    let mut decoder = Decoder::new(wanted, &columns);
+    let (table, text) = (query.table, query.copy());
+    let mut decoder = Decoder::new(wanted, &query.columns);
     // A panic goes around the runtime, which it would leave unable to tell the server.
     let mut take = |batch: &Batch| match catch_unwind(AssertUnwindSafe(|| take(batch))) {
         Ok(taken) => taken.map_err(Enough::Error),
         Err(panic) => Err(Enough::Panic(panic)),
     };
     let outcome = session.block_on(async {
-        let mut rows = pin!(session.client().copy_out(&query).await.map_err(Ended::There)?);
+        let mut rows = pin!(session.client().copy_out(&text).await.map_err(Ended::There)?);
         while let Some(row) = rows.next().await {
             decoder.push(&row.map_err(Ended::There)?, &mut take).map_err(Ended::Here)?;
         }

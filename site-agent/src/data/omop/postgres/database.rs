@@ -1,7 +1,9 @@
 //! A hospital's OMOP database, open on one snapshot.
 
+use super::super::asked::QueryLog;
 use super::super::cells::{Batch, Column};
 use super::super::error::InvalidOmop;
+use super::super::narrowing::Narrowing;
 use super::super::schema::Table;
 use super::super::wanted::Wanted;
 use super::catalog::{self, Found};
@@ -9,7 +11,9 @@ use super::config::Config;
 use super::copy;
 use super::error::InvalidDatabase;
 use super::password::password;
-use super::session::{Server, Session};
+use super::query::{Catalogue, Query};
+use super::release;
+use super::session::{Server, Session, statements};
 use super::tls::Tls;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -19,7 +23,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 ///
 /// # Privacy
 /// Nothing is written, and nothing of a row is logged. The server's own log may show the queries (`data plan` prints them):
-/// they hold names of columns and no values.
+/// they hold names of columns, numbers of concepts from the vocabulary, and nobody's values.
 pub struct Database {
     config: Config,
     tables: BTreeMap<Table, Found>,
@@ -60,6 +64,24 @@ impl Database {
             idle: Mutex::new(sessions),
             given_back: Condvar::new(),
         })
+    }
+
+    /// Which release it is, in lines for this site's own screen; what was asked for that is noted. Table `cdm_source` is read
+    /// where this role may: without it, or without a right to it, there is just less to say.
+    ///
+    /// # Privacy
+    /// Numbers of rows tell of data: the lines stay at the site, but for a commitment in the ledger.
+    ///
+    /// # Errors
+    /// The catalogue cannot be asked.
+    pub fn release(&self, log: &QueryLog) -> Result<Vec<String>, InvalidOmop> {
+        Ok(release::release(self, log)?)
+    }
+
+    /// The statements with which each connection begins.
+    #[must_use]
+    pub fn begins_with(&self) -> Vec<String> {
+        statements(&self.config, None)
     }
 
     /// How it was reached.
@@ -118,21 +140,31 @@ impl Database {
         self.tables.get(&table).map(|found| found.estimate.unwrap_or(0))
     }
 
-    /// Gives every batch of a table to `take`; nothing where the table is missing. Waits for a connection that nobody reads
-    /// from.
-    pub(in super::super) fn read(
+    /// What some columns of a table are asked by, with a narrowing without rows that cannot matter; none where it is missing.
+    pub(in super::super) fn query(
         &self,
         table: Table,
         wanted: &[Column],
-        take: &mut dyn FnMut(&Batch) -> Result<(), InvalidOmop>,
-    ) -> Result<(), InvalidOmop> {
-        let Some(found) = self.tables.get(&table) else { return Ok(()) };
-        self.granted_of(table, wanted)?;
-        let lease = self.lease();
-        copy::read(lease.session.as_ref().expect("until it is dropped"), table, found, wanted, take)
+        narrowing: Option<&Narrowing>,
+    ) -> Option<Query> {
+        let catalogue = Catalogue { tables: &self.tables, version: self.server.version };
+        Query::new(&catalogue, table, wanted, narrowing)
     }
 
-    fn lease(&self) -> Lease<'_> {
+    /// Gives every batch that a query brings to `take`; `wanted` are the columns that it was made for. Waits for a connection
+    /// that nobody reads from.
+    pub(in super::super) fn read(
+        &self,
+        query: &Query,
+        wanted: &[Column],
+        take: &mut dyn FnMut(&Batch) -> Result<(), InvalidOmop>,
+    ) -> Result<(), InvalidOmop> {
+        self.granted_of(query.table, wanted)?;
+        copy::read(self.lease().session(), query, wanted, take)
+    }
+
+    /// A connection, as soon as nobody reads from it.
+    pub(super) fn lease(&self) -> Lease<'_> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(session) = idle.pop() {
@@ -144,9 +176,15 @@ impl Database {
 }
 
 /// A connection that is given back when it goes.
-struct Lease<'a> {
+pub(super) struct Lease<'a> {
     database: &'a Database,
     session: Option<Session>,
+}
+
+impl Lease<'_> {
+    pub(super) const fn session(&self) -> &Session {
+        self.session.as_ref().expect("until it is dropped")
+    }
 }
 
 impl Drop for Lease<'_> {

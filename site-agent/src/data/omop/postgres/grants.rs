@@ -4,6 +4,7 @@ use super::super::wanted::Wanted;
 use super::catalog::{quoted, schema_of};
 use super::config::Config;
 use super::database::Database;
+use super::release::CDM_SOURCE;
 use std::collections::BTreeSet;
 
 /// A version of the data model, for a script without a look at the database.
@@ -62,6 +63,14 @@ fn script(config: &Config, role: &str, tables: &[(String, String, Vec<String>)])
         let (columns, schema, table) = (columns.join(", "), quoted(schema), quoted(table));
         lines.push(format!("GRANT SELECT ({columns}) ON TABLE {schema}.{table} TO {to};"));
     }
+    let told: Vec<String> = CDM_SOURCE.iter().map(|column| quoted(column)).collect();
+    let (told, schema) = (told.join(", "), quoted(&config.schema));
+    lines.push("-- Optional: which release of the source this is, in its own words, for this hospital's own screen and as a".to_owned());
+    lines.push(
+        "-- commitment in its ledger. Without it nothing else is missing. Leave out columns that your table lacks."
+            .to_owned(),
+    );
+    lines.push(format!("--   GRANT SELECT ({told}) ON TABLE {schema}.\"cdm_source\" TO {to};"));
     lines.join("\n") + "\n"
 }
 
@@ -97,7 +106,10 @@ mod tests {
         for name in ["\"discharge_to_concept_id\"", "\"admitting_source_concept_id\""] {
             assert!(older.contains(name) && !newer.contains(name), "{name}");
         }
-        assert_eq!(newer.matches("GRANT SELECT").count(), 3);
+        assert_eq!(newer.matches("\nGRANT SELECT").count(), 3);
+        assert!(
+            newer.contains("\n--   GRANT SELECT (\"cdm_source_name\", ") && newer.contains("\n-- Optional: ")
+        );
         assert!(!newer.contains("()"), "no table without a column");
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! config (source.toml) + password → tls → session (connection, one read-only snapshot) → catalog (which columns there are)
-//!   → Database → copy (COPY … TO STDOUT, binary) → binary + numeric (cells) → rows, as from a folder
+//!   → Database → query (its text) → copy (COPY … TO STDOUT, binary) → binary + numeric (cells) → rows, as from a folder
 //! plan, grants: what will be asked, and what the database's administrator must allow for it
 //! ```
-//! Invariants: SQL names columns of one table and nothing else; a role that lacks a column it should read is an error, never
+//! Invariants: SQL names columns of one table and, of the rows that cannot matter, what they would have to be to matter, and nothing
+//! else; a role that lacks a column it should read is an error, never
 //! a column less; nothing that the server says after the first row was asked for is repeated, since it may quote a cell.
 
 mod binary;
@@ -18,6 +19,8 @@ mod grants;
 mod numeric;
 mod password;
 mod plan;
+mod query;
+mod release;
 mod session;
 mod tls;
 
@@ -28,4 +31,6 @@ pub use config::Config;
 pub use database::Database;
 pub use error::InvalidDatabase;
 pub use grants::{CdmVersion, grants, grants_of};
-pub use plan::{BUSY_TIMES, Plan, Planned, plan};
+pub use plan::{BUSY_TIMES, Plan, Planned, Sent, plan, plan_narrowed};
+pub(super) use query::Query;
+pub use release::CDM_SOURCE;

@@ -22,6 +22,8 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection on which nothing moves is asked whether it lives.
 const KEEPALIVE: Duration = Duration::from_secs(60);
+/// What one step of a query may take of the server's memory, MiB: some millions of people.
+const WORK_MEM_MIB: u32 = 128;
 /// The oldest server whose catalogue we ask: 12 counts the rows of partitions.
 const VERSION_MIN: i32 = 120_000;
 
@@ -145,6 +147,27 @@ impl Session {
         rows.map_err(|error| InvalidDatabase::of_asking(doing, &self.place, &error))
     }
 
+    /// Asks what can be done without: none where the server gives it up. The transaction goes on as if nothing had been asked.
+    pub(super) fn query_or_none(&self, sql: &str) -> Result<Option<Vec<Row>>, InvalidDatabase> {
+        let doing = "asking for what it can do without";
+        let run = |sql: &'static str| {
+            let done = self.block_on(self.client.batch_execute(sql));
+            done.map_err(|error| InvalidDatabase::of_asking(doing, &self.place, &error))
+        };
+        run("SAVEPOINT optional")?;
+        match self.block_on(self.client.query(sql, &[])) {
+            Ok(rows) => {
+                run("RELEASE SAVEPOINT optional")?;
+                Ok(Some(rows))
+            }
+            // A lost connection shows when the transaction should go back.
+            Err(_) => {
+                run("ROLLBACK TO SAVEPOINT optional; RELEASE SAVEPOINT optional")?;
+                Ok(None)
+            }
+        }
+    }
+
     /// Drives this connection until `work` is done.
     pub(super) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.as_ref().expect("until it is dropped").block_on(work)
@@ -190,6 +213,8 @@ pub(super) fn statements(config: &Config, snapshot: Option<&str>) -> Vec<String>
     statements.push(format!("SET LOCAL statement_timeout = '{}s'", config.statement_timeout_s));
     // While events are merged nothing is asked, and the vocabulary is read after that.
     statements.push("SET LOCAL idle_in_transaction_session_timeout = 0".to_owned());
+    // Whose rows matter is looked up in a table in memory: what does not fit into it, a server puts down in files of its own.
+    statements.push(format!("SET LOCAL work_mem = '{WORK_MEM_MIB}MB'"));
     // Names without a schema are the server's own, whatever the role's settings say.
     statements.push("SET LOCAL search_path = ''".to_owned());
     statements.push("SET LOCAL client_min_messages = error".to_owned());

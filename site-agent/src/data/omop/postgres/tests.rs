@@ -4,6 +4,7 @@
 pub(crate) mod cluster;
 mod faults;
 mod layouts;
+mod narrowing;
 mod protection;
 mod rights;
 mod snapshot;

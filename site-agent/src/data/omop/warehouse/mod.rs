@@ -10,10 +10,13 @@
 //! out rows that cannot change an example, and nothing else; a column in a type where its comparison could differ from ours
 //! is not compared by it. CSV, which no engine reads as strictly as we do, and the vocabulary are read by the agent itself.
 //!
+//! `plan` says beforehand what will be asked, and which files must be readable for whom.
+//!
 //! Invariants: the same examples, byte for byte, as from the folder; nothing that an engine says is repeated.
 
 mod config;
 pub mod error;
+mod plan;
 
 #[cfg(not(feature = "warehouse"))]
 mod absent;
@@ -36,5 +39,6 @@ pub use config::{Config, Engine, Scheduler};
 pub use error::InvalidWarehouse;
 #[cfg(feature = "warehouse")]
 pub use opened::Warehouse;
+pub use plan::{Plan, Planned, Reader, Rights, plan, rights};
 #[cfg(feature = "warehouse")]
 pub(super) use scan::Scan;

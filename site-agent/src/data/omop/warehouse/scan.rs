@@ -1,5 +1,6 @@
 //! What an engine is asked for: files, columns, and which rows can matter.
 
+use super::super::asked::Rows;
 use super::super::cells::Column;
 use super::super::error::InvalidOmop;
 use super::super::event::ConceptId;
@@ -7,6 +8,7 @@ use super::super::folder::{Folder, Form, TableFile};
 use super::super::narrowing::Narrowing;
 use super::super::parquet_rows;
 use super::super::schema::{self, Table, at};
+use super::query;
 use arrow_schema::DataType;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -35,11 +37,31 @@ pub(super) struct Files {
 
 /// Rows by which people come into a study.
 pub(super) struct Entry {
+    pub(super) table: Table,
     pub(super) files: Files,
     pub(super) concepts: BTreeSet<ConceptId>,
 }
 
 impl Scan {
+    /// What the engine is asked for, in words like SQL's: [`super::query`] makes its plan from the same parts.
+    pub(in super::super) fn words(&self) -> String {
+        let entered = self.entered.as_deref();
+        let entered =
+            entered.map(|entries| (self.files.name(at::PERSON), entries.iter().map(Entry::rows).collect()));
+        let rows = Rows {
+            columns: query::columns(&self.files).into_iter().map(|(name, _)| name.as_str()).collect(),
+            from: self.files.words(self.table),
+            concepts: self.concepts.as_ref().map(|concepts| (self.files.name(at::CONCEPT), concepts)),
+            people: entered,
+        };
+        rows.to_string()
+    }
+
+    /// Its files.
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        &self.files.paths
+    }
+
     /// About how many rows the files have, to begin with the largest.
     pub(in super::super) const fn rows(&self) -> u64 {
         self.files.rows
@@ -54,9 +76,9 @@ pub(super) fn scans(
     narrowing: Option<&Narrowing>,
 ) -> Result<Vec<Scan>, InvalidOmop> {
     let concepts = narrowing.and_then(|narrowing| narrowing.of(table));
-    let entered = match narrowing.and_then(Narrowing::entry) {
-        Some(tables) if !enter_by_themselves(table, concepts, &tables) => entries(folder, &tables)?,
-        _ => None,
+    let entered = match narrowing.and_then(|narrowing| narrowing.people_of(table)) {
+        Some(tables) => entries(folder, &tables)?,
+        None => None,
     };
     let scan = |files: Files| {
         let is_number = |column: usize| files.is_whole_number(column);
@@ -68,16 +90,6 @@ pub(super) fn scans(
         }
     };
     Ok(parquet_files(folder, table, columns)?.into_iter().map(scan).collect())
-}
-
-/// Whether whoever has one of a table's rows that matter comes into the study by that row: there is nobody to leave out.
-fn enter_by_themselves(
-    table: Table,
-    concepts: Option<&BTreeSet<ConceptId>>,
-    entry: &[(Table, &BTreeSet<ConceptId>)],
-) -> bool {
-    let by = entry.iter().find(|(by, _)| *by == table).map(|(_, concepts)| *concepts);
-    concepts.zip(by).is_some_and(|(concepts, by)| concepts.is_subset(by))
 }
 
 /// The rows by which people come into the study; none where an engine cannot tell: in files that it does not read, or in
@@ -101,7 +113,7 @@ fn entries(
             if !files.is_whole_number(at::PERSON) || !files.is_whole_number(at::CONCEPT) {
                 return Ok(None);
             }
-            entries.push(Entry { files, concepts: (*concepts).clone() });
+            entries.push(Entry { table: *table, files, concepts: (*concepts).clone() });
         }
     }
     Ok(Some(entries.into()))
@@ -125,7 +137,29 @@ fn parquet_files(folder: &Folder, table: Table, columns: &[Column]) -> Result<Ve
     Ok(all)
 }
 
+impl Entry {
+    fn rows(&self) -> Rows<'_> {
+        Rows {
+            columns: vec![self.files.name(at::PERSON)],
+            from: self.files.words(self.table),
+            concepts: Some((self.files.name(at::CONCEPT), &self.concepts)),
+            people: None,
+        }
+    }
+}
+
 impl Files {
+    /// The name in the files of a column that rows are told apart by.
+    fn name(&self, column: usize) -> &str {
+        let (name, _) = self.fields[column].as_ref().expect("a scan asks by columns that are there");
+        name
+    }
+
+    /// Which they are, without their paths.
+    fn words(&self, table: Table) -> String {
+        format!("{table} (Parquet files: {})", self.paths.len())
+    }
+
     /// Whether a column is there, in a type that an engine compares as we do: text may be written in more than one way, and
     /// a float or a decimal has rules of its own for what is a whole number.
     fn is_whole_number(&self, column: usize) -> bool {

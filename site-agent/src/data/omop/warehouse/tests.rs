@@ -128,6 +128,7 @@ fn narrowing() -> Narrowing {
             (Domain::Visit, Concepts::All),
         ]),
         entry: BTreeMap::from([(Domain::Condition, range(1, 9))]),
+        ancestors: None,
     }
 }
 
@@ -209,6 +210,49 @@ fn rows_that_cannot_matter_are_left_out_and_no_others() {
     check("entry as text", &written(&tables, entry_as_text), [Everything, ByConcept, Everything]);
 }
 
+/// The plan says before reading which files are read by whom, how many rows their footers have, and which rows are asked for.
+#[test]
+fn the_plan_is_what_is_asked() {
+    let csv = |table: &Text, dir: &Path| table.write_csv(&dir.join(format!("{}.csv", table.name)));
+    let dir = written(&hospital(60, 300), |table, dir| match table.name {
+        "visit_occurrence" => csv(table, dir),
+        _ => as_parquet(table, dir),
+    });
+    let warehouse = open(dir.path());
+    let narrowing = narrowing();
+    let wanted = Wanted::all(&[
+        Table::Person,
+        Table::Clinical(Domain::Visit),
+        Table::Clinical(Domain::Measurement),
+        Table::Concept,
+    ]);
+    let planned = plan(&warehouse, &wanted, Some(&narrowing)).unwrap_or_else(|error| panic!("{error}"));
+    let readers: Vec<_> =
+        planned.tables.iter().map(|planned| (planned.table.name(), planned.reader, planned.rows)).collect();
+    let expected = [
+        ("person", Reader::Engine, Some(60)),
+        ("visit_occurrence", Reader::Agent, None),
+        ("measurement", Reader::Engine, Some(300)),
+    ];
+    assert_eq!(readers, expected);
+    assert_eq!(planned.missing, [Table::Concept]);
+    let measured = &planned.tables[2];
+    assert_eq!(measured.files, [dir.path().join("measurement.parquet")]);
+    let entered = "person_id IN (SELECT person_id FROM condition_occurrence (Parquet files: 1) WHERE condition_concept_id IN (1, 2, 3, \
+                   4, 5, 6, 7, 8, 9))";
+    assert!(
+        measured.query.contains(" WHERE measurement_concept_id IN (20, 21, ")
+            && measured.query.ends_with(entered),
+        "{}",
+        measured.query
+    );
+    // What is noted when it is read is what was planned.
+    let log = QueryLog::default();
+    let source = Source::from(&warehouse).only(&wanted).narrowed(&narrowing).noted_in(&log);
+    drop(stream::read(source, &[Domain::Measurement], &Reading::default(), |_| true).expect("reads"));
+    assert_eq!(log.lines(), [measured.query.clone()]);
+}
+
 #[test]
 fn nobody_comes_in() {
     let dir = written(&hospital(60, 100), as_parquet);
@@ -216,6 +260,7 @@ fn nobody_comes_in() {
     let nobody = Narrowing {
         matter: BTreeMap::from([(Domain::Condition, these(&[])), (Domain::Measurement, these(&[7]))]),
         entry: BTreeMap::from([(Domain::Condition, these(&[1_000_000]))]),
+        ancestors: None,
     };
     let (found, rows) = events(Source::from(&warehouse).narrowed(&nobody));
     assert!(found.is_empty());

@@ -76,9 +76,11 @@ fn what_is_not_wanted_any_more_is_cancelled() {
         }
     };
     let database = open(&cluster);
-    let columns = super::super::super::schema::columns(Table::Clinical(Domain::Measurement));
+    let measurement = Table::Clinical(Domain::Measurement);
+    let columns = super::super::super::schema::columns(measurement);
+    let query = database.query(measurement, columns, None).expect("there");
     let mut batches = 0;
-    let stopped = database.read(Table::Clinical(Domain::Measurement), columns, &mut |_| {
+    let stopped = database.read(&query, columns, &mut |_| {
         batches += 1;
         if batches < 3 { Ok(()) } else { Err(InvalidOmop::NoTables { path: "enough".into() }) }
     });
@@ -91,7 +93,7 @@ fn what_is_not_wanted_any_more_is_cancelled() {
 
     let database = open(&cluster);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        database.read(Table::Clinical(Domain::Measurement), columns, &mut |_| panic!("on purpose"))
+        database.read(&query, columns, &mut |_| panic!("on purpose"))
     }));
     assert!(panicked.is_err());
     ends("a panic");
