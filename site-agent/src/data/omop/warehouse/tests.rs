@@ -250,7 +250,7 @@ fn the_plan_is_what_is_asked() {
     let log = QueryLog::default();
     let source = Source::from(&warehouse).only(&wanted).narrowed(&narrowing).noted_in(&log);
     drop(stream::read(source, &[Domain::Measurement], &Reading::default(), |_| true).expect("reads"));
-    assert_eq!(log.lines(), [measured.query.clone()]);
+    assert_eq!(log.lines(), std::slice::from_ref(&measured.query));
 }
 
 #[test]
