@@ -133,3 +133,44 @@ fn subgroups() {
     check(Person { ethnicity: of(8515), birth_year: None, ..person }, [0, 2]);
     check(Person { birth_year: Some(2020), ..person }, [3, 2]);
 }
+
+/// Every five minutes for most of a year, as a monitor writes them.
+#[test]
+fn one_person_with_a_hundred_thousand_events() {
+    let start = jiff::civil::datetime(2014, 1, 1, 0, 0, 0, 0);
+    let line = |i: i64| {
+        let time = start + jiff::SignedDuration::from_mins(5 * i);
+        format!("measurement 30 {} value {} unit 8876", time.strftime("%Y-%m-%dT%H:%M"), 50 + i % 100)
+    };
+    let lines: Vec<String> = (0..100_000).map(line).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let window = Window::Days { from: -400, to: 0 };
+    for (take, expected) in
+        [(Take::First, 50.0), (Take::Last, 149.0), (Take::Min, 50.0), (Take::Max, 149.0), (Take::Mean, 99.5)]
+    {
+        let number = (expected / 100.0_f64 - 1.0) as f32;
+        input(measured(window, take), &[PULSE_RANGE], &lines, &[number, 0.0]);
+    }
+}
+
+#[test]
+fn the_day_before_the_first_of_march() {
+    let covariate =
+        Covariate::Present { events: condition(OUTCOME), window: Window::Days { from: -1, to: -1 } };
+    for (index, day, expected) in [
+        ("2016-03-01", "2016-02-29", 1.0),
+        ("2016-03-01", "2016-02-28", 0.0),
+        ("2015-03-01", "2015-02-28", 1.0),
+        ("2016-02-29", "2016-02-28", 1.0),
+    ] {
+        let mut records = records();
+        records.accrual = (jiff::civil::date(2015, 1, 1), jiff::civil::date(2016, 12, 31));
+        records.covariates = vec![covariate.clone()];
+        let study = study(records, &[Encoding::Flag]);
+        let lines = [format!("condition 10 {index}T10:00"), format!("condition 20 {day}T10:00")];
+        let lines = lines.each_ref().map(String::as_str);
+        let observed = periods(&[("2014-01-01", "2017-12-31")]);
+        let answer = ask(&study, &born(1980, 3, 10), &observed, &events(&lines));
+        assert_eq!(answer.inputs, [expected], "{index}, {day}");
+    }
+}
