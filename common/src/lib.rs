@@ -15,6 +15,7 @@ pub mod model;
 pub mod mutant;
 pub mod privacy;
 pub mod protocol;
+pub mod report;
 pub mod secagg;
 pub mod signed;
 pub mod study;

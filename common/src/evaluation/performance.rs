@@ -118,7 +118,7 @@ pub fn performances(cells: &Cells, bins: &Bins, settings: &Settings, seed: u64) 
     (0..cells.groups()).map(of).collect()
 }
 
-/// A noisy count as printed: rounded as the study says, nothing below its smallest.
+/// A noisy count as printed: nothing that is below the study's smallest before it is rounded as the study says.
 #[must_use]
 pub fn shown_count(noisy: f64, disclosure: &Disclosure) -> Option<u64> {
     let step = disclosure.round_to.max(1);

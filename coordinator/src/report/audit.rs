@@ -3,10 +3,11 @@
 
 use super::ReportData;
 use super::figures::trimmed;
-use super::html::{Html, fill};
-use super::number::{epsilon, grouped, listed};
+use super::number::listed;
 use consilium_common::privacy::accountant;
 use consilium_common::privacy::mechanism::Event;
+use consilium_common::report::figures::{epsilon_short, grouped};
+use consilium_common::report::html::{Html, fill};
 use serde::Deserialize;
 
 /// The largest document, bytes.
@@ -142,7 +143,7 @@ pub(super) fn section(data: &ReportData) -> Html {
             &audit.software,
             &grouped(audit.canaries as f64),
             &numbers,
-            &epsilon(audit.epsilon_claimed),
+            &epsilon_short(audit.epsilon_claimed),
             &format!("{:.2}", audit.epsilon_lower_bound),
             &format!("{:e}", audit.delta),
             &verdict,

@@ -2,9 +2,9 @@
 
 use super::ReportData;
 use super::figures::{self, Bar};
-use super::html::{Html, all, fill};
-use super::number::{epsilon, one_in};
 use crate::metrics::SitePrivacy;
+use consilium_common::report::figures::{epsilon_short, one_in};
+use consilium_common::report::html::{Html, all, fill};
 use consilium_common::study::{Mode, SplitBy};
 
 pub(super) fn section(data: &ReportData) -> Html {
@@ -65,7 +65,7 @@ fn table(data: &ReportData) -> Html {
     let row = |site: &SitePrivacy| {
         let cap = cap(data, site);
         let last = if three {
-            fill("<td>{}</td>", &[&site.epsilon_three_hospitals.map_or("–".into(), epsilon)])
+            fill("<td>{}</td>", &[&site.epsilon_three_hospitals.map_or("–".into(), epsilon_short)])
         } else {
             Html::none()
         };
@@ -74,13 +74,13 @@ fn table(data: &ReportData) -> Html {
              <td>{}</td>{}</tr>",
             &[
                 &site.name.to_string(),
-                &epsilon(site.epsilon_training),
-                &epsilon(site.epsilon_evaluation),
-                &epsilon(site.epsilon_person_max),
+                &epsilon_short(site.epsilon_training),
+                &epsilon_short(site.epsilon_evaluation),
+                &epsilon_short(site.epsilon_person_max),
                 &figures::trimmed(cap),
                 &left(cap - site.epsilon_person_max),
                 &site.steps,
-                &epsilon(site.epsilon_two_hospitals),
+                &epsilon_short(site.epsilon_two_hospitals),
                 &last,
             ],
         )

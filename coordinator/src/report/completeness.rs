@@ -1,9 +1,9 @@
 //! Of how many people an attribute is recorded, where a study asked for that and for nothing else of it.
 
 use super::ReportData;
-use super::html::{Html, all, fill};
-use super::number::{grouped, percent};
 use crate::metrics::{Completeness, StateCount};
+use consilium_common::report::figures::{grouped, percent};
+use consilium_common::report::html::{Html, all, fill};
 
 /// Nothing where the study counts no attribute.
 pub(super) fn section(data: &ReportData) -> Html {
@@ -30,8 +30,8 @@ fn table(data: &ReportData, counted: &[Completeness]) -> Html {
         "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">State</th><th scope=\"col\">People</th>\
          <th scope=\"col\">{}</th></tr></thead>{}</table></div>\
          <p class=\"quiet\">People who evaluate, at all hospitals together, each counted once. Counts carry the noise of the \
-         release and are rounded to {}; the interval says how far that noise may have moved them. Fewer than {} people are \
-         not shown.</p>",
+         release and are rounded to {}; the interval says how far that noise may have moved them. Counts under {} before \
+         rounding are not shown.</p>",
         &[
             &level,
             &all(counted.iter().map(|one| attribute(data, one))),

@@ -2,10 +2,10 @@
 //! dark and paper; each kind differs in shape or dash as well as in colour.
 
 use super::RocCurve;
-use super::html::{Html, Part as _, all, each, fill};
 use super::number::metric;
 use crate::metrics::LOCAL;
 use consilium_common::evaluation::curve::CalibrationPoint;
+use consilium_common::report::html::{Html, Part as _, all, each, fill};
 
 /// Corner and size of the plotting area of a square figure, in its own units.
 const LEFT: f64 = 52.0;

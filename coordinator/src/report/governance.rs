@@ -1,8 +1,8 @@
 //! Who answers for the study, who decided what, and what the model is for, word for word.
 
-use super::html::{Html, all, each, fill};
 use super::{ReportData, SiteDecision, lay};
 use consilium_common::protocol::DeclineReason;
+use consilium_common::report::html::{Html, all, each, fill};
 use consilium_common::study::GovernanceApproval;
 use consilium_common::study::bindings::{SideBySide, side_by_side};
 

@@ -1,9 +1,10 @@
 //! The lay summary: short words and sentences, for a reader of about eleven. Comes first.
 
-use super::html::{Html, all, each, fill};
-use super::number::{counted, epsilon, listed, one_in, percent};
+use super::number::listed;
 use super::{Odds, ReportData, View};
 use crate::metrics::Of;
+use consilium_common::report::figures::{counted, epsilon_short, one_in, percent};
+use consilium_common::report::html::{Html, all, each, fill};
 use consilium_common::study::{Mode, SplitBy};
 
 pub(super) fn section(data: &ReportData) -> Html {
@@ -57,7 +58,7 @@ fn what_was_done(data: &ReportData) -> Html {
          <p><strong>No record left a hospital.</strong> {}</p>\
          <p>Where the records came from: {}</p>",
         &[
-            &counted(sites.len(), "hospital"),
+            &counted(sites.len(), "hospital", "hospitals"),
             &listed(&sites),
             &others,
             &outcome(data),
@@ -160,7 +161,7 @@ fn privacy(data: &ReportData) -> Html {
             "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}{}</td></tr>",
             &[
                 &known,
-                &epsilon(value),
+                &epsilon_short(value),
                 &percent(odds.right_guess),
                 &percent(odds.from_one_percent),
                 &percent(odds.found),
@@ -189,7 +190,7 @@ fn privacy(data: &ReportData) -> Html {
          the data</th></tr></thead><tbody>{}</tbody></table></div>\
          <p>Each figure is a limit: “at most”. There is a chance of {} that the blur hides less than \
          this (it is called δ, “delta”).</p>",
-        &[&epsilon(privacy.epsilon), &roles, &all(rows.into_iter().map(row)), &one_in(privacy.delta)],
+        &[&epsilon_short(privacy.epsilon), &roles, &all(rows.into_iter().map(row)), &one_in(privacy.delta)],
     )
 }
 

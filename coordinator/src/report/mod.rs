@@ -2,7 +2,7 @@
 //! decisions, method, and how to verify all of it.
 //!
 //! Invariants: the file is self-contained (no script, no link to elsewhere), every string is escaped
-//! by type ([`html`]), a suppressed group has no number, and what nobody paid for reads "not
+//! by type ([`consilium_common::report::html`]), a suppressed group has no number, and what nobody paid for reads "not
 //! released".
 
 mod audit;
@@ -10,7 +10,6 @@ mod budget;
 mod completeness;
 mod figures;
 mod governance;
-mod html;
 mod lay;
 mod method;
 mod number;
@@ -28,6 +27,7 @@ use crate::results::refusals::Refusals;
 use consilium_common::evaluation::curve::{CalibrationPoint, RocPoint};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::protocol::DeclineReason;
+use consilium_common::report::html::all;
 use consilium_common::study::{Study, Validation};
 use consilium_common::time::Time;
 use jiff::civil::Date;
@@ -250,7 +250,7 @@ pub fn html(data: &ReportData) -> String {
         method::not_protected(data),
         method::verify(data),
     ];
-    page::page(data, &html::all(sections)).into_string()
+    page::page(data, &all(sections)).into_string()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The page around the sections: head, style, contents, footer.
 
 use super::ReportData;
-use super::html::{Html, fill};
+use consilium_common::report::html::{Html, fill};
 
 pub(super) fn page(data: &ReportData, sections: &Html) -> Html {
     let study = &data.study;

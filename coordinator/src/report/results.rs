@@ -1,10 +1,11 @@
 //! How well the models do.
 
 use super::figures::{self, Axis};
-use super::html::{Html, all, fill};
-use super::number::{epsilon, metric, one_in, with_interval};
+use super::number::{metric, with_interval};
 use super::{ReportData, RocCurve, View};
 use crate::metrics::{FEDERATED, LOCAL, Model, Of, POOLED};
+use consilium_common::report::figures::{epsilon_short, grouped, one_in};
+use consilium_common::report::html::{Html, all, fill};
 
 pub(super) fn section(data: &ReportData) -> Html {
     let views = data.views.iter().map(|view| {
@@ -54,10 +55,7 @@ fn tiles(data: &ReportData) -> Html {
     let privacy = &data.metrics.privacy;
     let people = data.metrics.people_trained_on_public.map_or_else(String::new, |people| {
         let how_many = if data.study.split.holdout.is_none() { "about" } else { "at most" };
-        format!(
-            "{how_many} {} people trained on, by published figures",
-            super::number::grouped(people as f64)
-        )
+        format!("{how_many} {} people trained on, by published figures", grouped(people as f64))
     });
     let auroc = |view: &View| {
         let released = data.released(view.of.as_ref());
@@ -76,7 +74,7 @@ fn tiles(data: &ReportData) -> Html {
             &all(data.views.iter().map(auroc)),
             &tile(
                 "ε of a person, at most",
-                &epsilon(privacy.epsilon),
+                &epsilon_short(privacy.epsilon),
                 &format!("δ {}, {} mode", one_in(privacy.delta), privacy.mode),
             ),
             &tile("Hospitals", &data.metrics.sites.len().to_string(), &people),

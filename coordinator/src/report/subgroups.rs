@@ -2,9 +2,10 @@
 
 use super::ReportData;
 use super::figures::{self, Axis};
-use super::html::{Html, all, fill};
-use super::number::{grouped, with_interval};
+use super::number::with_interval;
 use crate::metrics::Subgroup;
+use consilium_common::report::figures::grouped;
+use consilium_common::report::html::{Html, all, fill};
 
 pub(super) fn section(data: &ReportData) -> Html {
     let groups = &data.metrics.subgroups;
@@ -33,7 +34,8 @@ pub(super) fn section(data: &ReportData) -> Html {
          <div class=\"scroll\"><table><thead><tr><th scope=\"col\">Group</th><th scope=\"col\">People</th>\
          <th scope=\"col\">With the outcome</th><th scope=\"col\">AUROC (interval)</th>\
          <th scope=\"col\">{}</th><th scope=\"col\">Calibration in the large (interval)</th></tr></thead>{}\
-         </table></div><p class=\"quiet\">Counts carry the noise of the release and are rounded to {}. The \
+         </table></div><p class=\"quiet\">Counts carry the noise of the release and are rounded to {}; those under {} \
+         before rounding are not shown. The \
          dashed line marks all people {}. Intervals of many groups are not corrected for there \
          being many.</p></section>",
         &[
@@ -47,6 +49,7 @@ pub(super) fn section(data: &ReportData) -> Html {
             &if suppressed < groups.len() { axis.ticks() } else { Html::none() },
             &all(bodies),
             &data.study.disclosure.round_to,
+            &data.study.disclosure.min_count,
             &data
                 .told_apart_on()
                 .map_or_else(|| "together".to_owned(), |from| format!("from before {from} together")),

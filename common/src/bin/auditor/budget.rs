@@ -1,6 +1,6 @@
 //! `auditor budget`: what the study cost, recomputed from the ledgers' events.
 
-use crate::figures::{epsilon, percent};
+use crate::figures::epsilon;
 use crate::source::{Source, unsound};
 use crate::{BAD_INPUT, Format, OUR_FAULT, print_answer, refuse};
 use comfy_table::{Table, presets};
@@ -8,6 +8,7 @@ use consilium_common::ledger::budget::{Budget, SiteBudget};
 use consilium_common::ledger::bundle::Report;
 use consilium_common::privacy::mechanism::Event;
 use consilium_common::privacy::odds::Odds;
+use consilium_common::report::figures::percent;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 

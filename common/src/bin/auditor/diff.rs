@@ -3,6 +3,7 @@
 use crate::source::{Elsewhere, unsound};
 use crate::{BAD_INPUT, Format, figures, print_answer, refuse};
 use consilium_common::ledger::bundle::difference::{Difference, SiteDifference, difference};
+use consilium_common::report::figures::counted;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -89,7 +90,7 @@ fn text(found: &Difference) -> String {
 /// What changed, in one line.
 fn summary(found: &Difference) -> String {
     if !found.broken.is_empty() {
-        let things = figures::counted(found.broken.len(), "thing was", "things were");
+        let things = counted(found.broken.len(), "thing was", "things were");
         return format!("The new bundle does NOT follow from the old one: {things} removed or changed.");
     }
     let entries: usize = found.sites.iter().map(|site| site.added.len()).sum();
@@ -97,14 +98,14 @@ fn summary(found: &Difference) -> String {
     let rounds = found.rounds.map_or(0, |[old, new]| new.saturating_sub(old));
     let mut added = Vec::new();
     if entries > 0 {
-        let sites = figures::counted(sites, "ledger", "ledgers");
-        added.push(format!("{} to {sites}", figures::counted(entries, "entry", "entries")));
+        let sites = counted(sites, "ledger", "ledgers");
+        added.push(format!("{} to {sites}", counted(entries, "entry", "entries")));
     }
     if rounds > 0 {
-        added.push(figures::counted(rounds as usize, "round", "rounds"));
+        added.push(counted(rounds as usize, "round", "rounds"));
     }
     if !found.files_added.is_empty() {
-        added.push(figures::counted(found.files_added.len(), "file", "files"));
+        added.push(counted(found.files_added.len(), "file", "files"));
     }
     match added.is_empty() {
         true => "Nothing changed: the new bundle holds what the old one holds.".to_owned(),

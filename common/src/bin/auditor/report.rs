@@ -1,10 +1,10 @@
 //! `auditor report`: one page for people, on a screen and on paper, from a bundle alone.
 
-mod html;
 mod lay;
 mod page;
 mod sites;
 mod study;
+mod table;
 mod verdict;
 
 use crate::source::Source;

@@ -7,6 +7,7 @@ use consilium_common::id::{Digest, SiteName};
 use consilium_common::ledger::bundle::Report;
 use consilium_common::ledger::bundle::trace::{DecisionLine, MaskedLine, OutputLine, SumLine, Trace};
 use consilium_common::protocol::Decision;
+use consilium_common::report::figures::counted;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -166,18 +167,18 @@ fn summary(trace: &Trace) -> String {
         return "This is the public model that training starts from: nothing of any hospital is in it."
             .to_owned();
     }
-    let rounds = figures::counted(trace.rounds_in_it as usize, "round", "rounds");
-    let sites = figures::counted(trace.sites.len(), "hospital", "hospitals");
+    let rounds = counted(trace.rounds_in_it as usize, "round", "rounds");
+    let sites = counted(trace.sites.len(), "hospital", "hospitals");
     let updates: usize = trace.rounds.iter().map(|round| round.updates.len()).sum();
     let smallest = trace.rounds.iter().filter_map(|round| Some(round.sum.as_ref()?.survivors.len())).min();
     let from = match smallest {
         Some(smallest) => format!("one secure sum each, none over fewer than {smallest} of them"),
-        None => format!("{} that they committed to", figures::counted(updates, "update", "updates")),
+        None => format!("{} that they committed to", counted(updates, "update", "updates")),
     };
     let declined = trace.decisions.iter().filter(|decision| !decision.took_part).count();
     let others = match declined {
         0 => String::new(),
-        n => format!(" ({} decided and took no part)", figures::counted(n, "other", "others")),
+        n => format!(" ({} decided and took no part)", counted(n, "other", "others")),
     };
     format!(
         "This model rests on {rounds} of training by {sites} that approved the study{others}, from {from}."

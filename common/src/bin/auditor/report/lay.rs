@@ -1,10 +1,11 @@
 //! Plain words first: short sentences for a reader who never met ε.
 
 use super::Audited;
-use super::html::{Html, Part, all, fill, table, text};
-use crate::figures::{counted, epsilon_short, one_in, percent};
+use super::table::table;
 use consilium_common::ledger::rules::Slot;
 use consilium_common::privacy::odds::Odds;
+use consilium_common::report::figures::{counted, epsilon_short, one_in, percent};
+use consilium_common::report::html::{Html, Part, all, fill, text};
 use consilium_common::study::Mode;
 
 pub(super) fn section(audited: &Audited<'_>) -> Html {

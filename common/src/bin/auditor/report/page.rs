@@ -1,7 +1,7 @@
 //! The page around the sections: head, style, footer.
 
-use super::html::{Html, all, fill};
 use super::{Audited, lay, sites, study, verdict};
+use consilium_common::report::html::{Html, all, fill};
 
 pub(super) fn page(audited: &Audited<'_>) -> String {
     let (report, study) = (audited.report, audited.study);

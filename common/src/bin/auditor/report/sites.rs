@@ -1,10 +1,10 @@
 //! The budget over all sites, and site by site what left, when, to whom, under which approval.
 
-use super::html::{Html, all, fill, table, text};
 use super::page::minute;
+use super::table::table;
 use super::{Audited, Sound};
 use crate::budget::words;
-use crate::figures::{bytes, epsilon_short, left};
+use crate::figures::{bytes, left};
 use consilium_common::ledger::budget::SiteBudget;
 use consilium_common::ledger::bundle::SiteReport;
 use consilium_common::ledger::bundle::trace::{OutputLine, SumLine};
@@ -12,6 +12,8 @@ use consilium_common::ledger::entry::{Account, Role};
 use consilium_common::ledger::key_loss::SplitKey;
 use consilium_common::ledger::rules::Slot;
 use consilium_common::privacy::accountant::{Accountant, epsilon_by};
+use consilium_common::report::figures::epsilon_short;
+use consilium_common::report::html::{Html, all, fill, text};
 use consilium_common::study::{Mode, earmarks};
 use std::collections::BTreeMap;
 

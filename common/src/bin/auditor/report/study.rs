@@ -1,11 +1,12 @@
 //! What was approved, by whom, and who is protected.
 
 use super::Audited;
-use super::html::{Html, all, fill, table, text};
 use super::lay::paragraphs;
 use super::page::minute;
-use crate::figures::{grouped, one_in};
+use super::table::table;
 use consilium_common::protocol::{Decision, Replaced};
+use consilium_common::report::figures::{grouped, one_in};
+use consilium_common::report::html::{Html, all, fill, text};
 use consilium_common::study::bindings::{SideBySide, side_by_side};
 use consilium_common::study::describe::held_out;
 use consilium_common::study::{Mode, SplitBy};

@@ -1,8 +1,9 @@
 //! What was checked and what was found; what no check can tell; how to check again.
 
 use super::Audited;
-use super::html::{Html, all, fill, table, text};
+use super::table::table;
 use crate::verify;
+use consilium_common::report::html::{Html, all, fill, text};
 
 pub(super) fn section(audited: &Audited<'_>) -> Html {
     let report = audited.report;

@@ -4,18 +4,20 @@ use std::fmt::Write as _;
 
 /// Finished HTML.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Html(String);
+pub struct Html(String);
 
 /// What can stand in a gap of a template.
-pub(super) trait Part {
+pub trait Part {
+    /// Appends it as HTML.
     fn put(&self, out: &mut String);
 }
 
 /// The template with each `{}` filled by the next part: text escaped, [`Html`] as it is.
 ///
 /// # Panics
-/// Not one part per gap, which is a bug of this module's callers.
-pub(super) fn fill(template: &'static str, parts: &[&dyn Part]) -> Html {
+/// Not one part per gap, which is a bug of the caller.
+#[must_use]
+pub fn fill(template: &'static str, parts: &[&dyn Part]) -> Html {
     let mut pieces = template.split("{}");
     let mut out = pieces.next().unwrap_or_default().to_owned();
     let mut filled = 0;
@@ -29,28 +31,36 @@ pub(super) fn fill(template: &'static str, parts: &[&dyn Part]) -> Html {
 }
 
 /// The pieces one after the other.
-pub(super) fn all(pieces: impl IntoIterator<Item = Html>) -> Html {
+pub fn all(pieces: impl IntoIterator<Item = Html>) -> Html {
     Html(pieces.into_iter().map(|piece| piece.0).collect())
 }
 
 /// One of a template per item.
-pub(super) fn each<T: Part>(template: &'static str, items: impl IntoIterator<Item = T>) -> Html {
+pub fn each<T: Part>(template: &'static str, items: impl IntoIterator<Item = T>) -> Html {
     all(items.into_iter().map(|item| fill(template, &[&item])))
+}
+
+/// Text as HTML.
+pub fn text(text: impl AsRef<str>) -> Html {
+    fill("{}", &[&text.as_ref()])
 }
 
 impl Html {
     /// A literal.
-    pub(super) fn raw(literal: &'static str) -> Self {
+    #[must_use]
+    pub fn raw(literal: &'static str) -> Self {
         Self(literal.to_owned())
     }
 
     /// Nothing.
-    pub(super) fn none() -> Self {
+    #[must_use]
+    pub fn none() -> Self {
         Self::default()
     }
 
     /// The whole text.
-    pub(super) fn into_string(self) -> String {
+    #[must_use]
+    pub fn into_string(self) -> String {
         self.0
     }
 }
@@ -126,11 +136,12 @@ mod tests {
         check(&7_u32, "7");
         check(&-0.001, "0");
         check(&12.3456, "12.35");
+        check(&text("<"), "&lt;");
     }
 
     #[test]
     #[should_panic(expected = "<p>{} {}</p>")]
     fn a_gap_without_a_part_is_a_bug() {
-        fill("<p>{} {}</p>", &[&"one"]);
+        let _ = fill("<p>{} {}</p>", &[&"one"]);
     }
 }

@@ -1,0 +1,4 @@
+//! What the coordinator's report and the auditor's are both written with.
+
+pub mod figures;
+pub mod html;
