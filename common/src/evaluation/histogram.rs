@@ -156,7 +156,7 @@ pub fn groupings(study: &Study) -> Vec<Grouping> {
 /// prediction, or people.
 ///
 /// # Privacy
-/// As [`count_scores`] and [`count_people`]: whatever is counted, a person moves the cells by at most [`PERSON_UNITS`] in L2,
+/// As `count_scores` and [`count_people`]: whatever is counted, a person moves the cells by at most [`PERSON_UNITS`] in L2,
 /// over all groups together. The result is private: nothing leaves before noise is added to every cell, those of empty
 /// groups included.
 ///

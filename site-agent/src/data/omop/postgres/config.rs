@@ -29,9 +29,9 @@ const PORT: u16 = 5432;
 /// Longest statement where the file does not say, seconds: an hour.
 const STATEMENT_TIMEOUT_S: u32 = 3600;
 /// The longest that the file may say, seconds: a week.
-const STATEMENT_TIMEOUT_S_MAX: f64 = 604_800.0;
+const STATEMENT_TIMEOUT_S_MAX: u32 = 604_800;
 /// Most connections: as many threads as read a folder.
-const CONNECTIONS_MAX: f64 = 8.0;
+const CONNECTIONS_MAX: usize = 8;
 /// PostgreSQL cuts names off after so many bytes.
 const NAME_BYTES_MAX: usize = 63;
 
@@ -155,8 +155,7 @@ impl Host {
 fn config(keys: &Keys<'_, '_>, folder: &Path, pass_file: Option<&Path>) -> Option<Config> {
     let host =
         keys.text("host", "a host's name or address, or the absolute folder of a Unix socket", Host::parse);
-    let whole = |from: f64, to: f64| move |n: f64| n.fract() == 0.0 && (from..=to).contains(&n);
-    let port = keys.optional_number("port", "1 to 65535", whole(1.0, 65_535.0));
+    let port = keys.optional_whole("port", "1 to 65535", |n| (1..=u16::MAX.into()).contains(&n));
     let name = "a name of at most 63 bytes";
     let database = keys.text("database", name, identifier);
     let user = keys.text("user", name, identifier);
@@ -164,17 +163,15 @@ fn config(keys: &Keys<'_, '_>, folder: &Path, pass_file: Option<&Path>) -> Optio
     let vocabulary_schema = keys.optional_text("vocabulary_schema", name, identifier);
     let transport = transport(keys, host.as_ref(), folder);
     let password_file = keys.optional_text("password_file", "a file", |text| file(folder, text));
-    let timeout = keys.optional_number(
-        "statement_timeout_s",
-        "1 to 604800, seconds",
-        whole(1.0, STATEMENT_TIMEOUT_S_MAX),
-    );
-    let connections = keys.optional_number("connections", "1 to 8", whole(1.0, CONNECTIONS_MAX));
+    let timeout = keys.optional_whole("statement_timeout_s", "1 to 604800, seconds", |n| {
+        (1..=STATEMENT_TIMEOUT_S_MAX.into()).contains(&n)
+    });
+    let connections =
+        keys.optional_whole("connections", "1 to 8", |n| (1..=CONNECTIONS_MAX as u64).contains(&n));
     let schema = schema?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and within its range")]
     Some(Config {
         host: host?,
-        port: port?.map_or(PORT, |port| port as u16),
+        port: port?.map_or(PORT, |port| port.try_into().expect("at most 65535")),
         database: database?,
         user: user?,
         vocabulary_schema: vocabulary_schema?.unwrap_or_else(|| schema.clone()),
@@ -185,8 +182,9 @@ fn config(keys: &Keys<'_, '_>, folder: &Path, pass_file: Option<&Path>) -> Optio
             (None, Some(file)) => PasswordSource::PassFile(file.to_owned()),
             (None, None) => PasswordSource::None,
         },
-        statement_timeout_s: timeout?.map_or(STATEMENT_TIMEOUT_S, |seconds| seconds as u32),
-        connections: connections?.map_or(1, |connections| connections as usize),
+        statement_timeout_s: timeout?
+            .map_or(STATEMENT_TIMEOUT_S, |seconds| seconds.try_into().expect("at most a week")),
+        connections: connections?.map_or(1, |connections| connections.try_into().expect("at most 8")),
     })
 }
 
