@@ -85,7 +85,7 @@ fn events(
         };
         let Some(set) = events.set else { continue };
         let own = feature.name.strip_prefix(&records.set(set).name).unwrap_or(&feature.name);
-        let own = own.trim_start_matches('_');
+        let own = Some(own.trim_start_matches('_')).filter(|own| !own.is_empty()).unwrap_or(&feature.name);
         match windows.iter_mut().find(|(known, name, _)| known == window && name == own) {
             Some((_, _, sets)) => sets.push(set),
             None => windows.push((*window, own.to_owned(), vec![set])),

@@ -13,7 +13,9 @@ use crate::study::{Encoding, Feature};
 
 /// OMOP's standard concepts, with the words for them.
 const SEXES: [(&str, i64); 2] = [("female", 8532), ("male", 8507)];
-const CAP_MAX: u64 = 1_000_000;
+pub(super) const CAP_MAX: u64 = 1_000_000;
+pub(super) const CAP: Ask =
+    ask("cap", "a whole number from 1 to 1000000: the public bound of a count", "cap = 50");
 const WINDOWS_MAX: usize = 64;
 
 /// Keys of events in windows, in the order of the model's inputs.
@@ -163,7 +165,6 @@ fn in_windows(
     const WINDOWS: Ask = ask("windows", "a list of windows, at least one", r#"windows = ["short"]"#);
     const ENCODE: Ask =
         ask("encode", "\"binary\" for whether, \"log1p-count\" for how often", r#"encode = "binary""#);
-    const CAP: Ask = ask("cap", "a whole number from 1 to 1000000: the public bound of a count", "cap = 50");
     const NO_CAP: Ask =
         ask("cap", "nothing with encode = \"binary\"", r#"encode = "log1p-count", or remove cap"#);
     let sets = section.required(SETS, |v| {

@@ -1,8 +1,9 @@
-//! `[[features.measurement]]`: a number of a stretch of time, in a unit, within public limits.
+//! `[[features.measurement]]`: a number of a stretch of time, in a unit, within public limits; or how many records there
+//! are.
 
 use super::super::data::{RANGE, range};
 use super::super::{label, sections};
-use super::features::Found;
+use super::features::{CAP, CAP_MAX, Found};
 use super::sets::Sets;
 use super::windows::{self, Windows};
 use crate::study::raw::{Ask, Section, Value, ask};
@@ -34,9 +35,79 @@ fn measurement(
     const FROM: Ask = ask("from", "\"measurement\" or \"observation\"", r#"from = "measurement""#);
     const TAKE: Ask = ask(
         "take",
-        "\"last\", \"first\", \"min\", \"max\", \"mean\" or \"worst\" (\"count\" is not in this version)",
+        "\"last\", \"first\", \"min\", \"max\", \"mean\", \"worst\" or \"count\"",
         r#"take = "last""#,
     );
+    let name = section.required(NAME, label);
+    let set = concepts(section, sets);
+    let table = section.optional(FROM, |v| {
+        Some(match v.word(&["measurement", "observation"])? {
+            "observation" => RecordTable::Observation,
+            _ => RecordTable::Measurement,
+        })
+    });
+    let window = section.required(windows::USED, |v| windows::used(v, windows, hours));
+    let take = section.required(TAKE, |v| v.word(&["last", "first", "min", "max", "mean", "worst", "count"]));
+    let made = match take {
+        None => {
+            section.ignore(&VALUE_KEYS);
+            section.ignore(&[CAP.key]);
+            return None;
+        }
+        Some("count") => counted(section).map(|encoding| Made::Counted { encoding }),
+        Some(take) => taken(section, take),
+    }?;
+    let events = Criterion { table: table?.unwrap_or(RecordTable::Measurement), set: Some(set?) };
+    let (name, window) = (name?, window?);
+    let found = |name, unit, encoding, covariate| Found {
+        feature: Feature { name, unit, encoding },
+        covariate,
+        path: format!("{}.name", section.path),
+    };
+    Some(match made {
+        Made::Counted { encoding } => vec![found(name, None, encoding, Covariate::Count { events, window })],
+        Made::Taken { take, units, unit_missing, plausible, limits: (low, high), normal } => {
+            let unit = Some(units[0].clone());
+            let covariate = Covariate::Measured { events, window, take, units, unit_missing, plausible };
+            let distance = normal.map(|normal| {
+                let encoding = Encoding::Distance { range: (low, high), normal };
+                found(format!("{name}{DISTANCE}"), unit.clone(), encoding, covariate.clone())
+            });
+            let own = found(name.clone(), unit.clone(), Encoding::Number { low, high }, covariate.clone());
+            std::iter::once(own).chain(distance).collect()
+        }
+    })
+}
+
+/// What becomes of the records in a window.
+enum Made {
+    /// Only how many there are.
+    Counted { encoding: Encoding },
+    /// One number of their values.
+    Taken {
+        take: Take,
+        units: Vec<String>,
+        unit_missing: bool,
+        plausible: Option<(f64, f64)>,
+        limits: (f64, f64),
+        normal: Option<(f64, f64)>,
+    },
+}
+
+/// Keys that say what a value is, which a count does not look at.
+const VALUE_KEYS: [&str; 6] = ["unit", "units", "unit_missing", "range", "normal", "plausible"];
+
+fn counted(section: &Section<'_>) -> Option<Encoding> {
+    let mut clean = true;
+    for key in VALUE_KEYS {
+        let nothing = ask(key, "nothing with take = \"count\", which looks at no value", r#"take = "last""#);
+        clean &= section.optional(nothing, |v| v.wrong::<()>()).is_some();
+    }
+    let cap = section.required(CAP, |v| v.small(1..=CAP_MAX));
+    cap.filter(|_| clean).map(|cap| Encoding::Count { cap })
+}
+
+fn taken(section: &Section<'_>, take: &str) -> Option<Made> {
     const MISSING: Ask = ask(
         "unit_missing",
         "\"drop\", or \"accept\" to take a value without a unit as being in this one",
@@ -49,16 +120,7 @@ fn measurement(
         "[low, high] around range: beyond it a value is a mistake and is left out",
         "plausible = [0, 350]",
     );
-    let name = section.required(NAME, label);
-    let set = concepts(section, sets);
-    let table = section.optional(FROM, |v| {
-        Some(match v.word(&["measurement", "observation"])? {
-            "observation" => RecordTable::Observation,
-            _ => RecordTable::Measurement,
-        })
-    });
-    let window = section.required(windows::USED, |v| windows::used(v, windows, hours));
-    let take = section.required(TAKE, |v| v.word(&["last", "first", "min", "max", "mean", "worst"]));
+    const NO_CAP: Ask = ask("cap", "nothing, but with take = \"count\"", r#"take = "count", or remove cap"#);
     let units = units(section);
     let unit_missing =
         section.optional(MISSING, |v| v.word(&["drop", "accept"]).map(|word| word == "accept"));
@@ -74,13 +136,14 @@ fn measurement(
             }
         }
     });
-    if take == Some("worst") && normal == Some(None) {
+    let no_cap = section.optional(NO_CAP, |v| v.wrong::<()>());
+    if take == "worst" && normal == Some(None) {
         let instead = "add normal = [low, high], or write take = \"max\" or \"min\"";
         section.wrong("take", "a normal range beside \"worst\"", "none", instead);
         return None;
     }
-    let (normal, units) = (normal?, units?);
-    let take = match take? {
+    no_cap?;
+    let take = match take {
         "last" => Take::Last,
         "first" => Take::First,
         "min" => Take::Min,
@@ -89,26 +152,14 @@ fn measurement(
         // Its normal range is that of the distance, which comes right after.
         _ => Take::Worst,
     };
-    let events = Criterion { table: table?.unwrap_or(RecordTable::Measurement), set: Some(set?) };
-    let (low, high) = limits?;
-    let name = name?;
-    let covariate = Covariate::Measured {
-        events,
-        window: window?,
+    Some(Made::Taken {
         take,
-        units: units.clone(),
+        units: units?,
         unit_missing: unit_missing?.unwrap_or(false),
         plausible: plausible?,
-    };
-    let distance =
-        normal.map(|normal| (format!("{name}{DISTANCE}"), Encoding::Distance { range: (low, high), normal }));
-    let own = (name, Encoding::Number { low, high });
-    let found = std::iter::once(own).chain(distance).map(|(name, encoding)| Found {
-        feature: Feature { name, unit: Some(units[0].clone()), encoding },
-        covariate: covariate.clone(),
-        path: format!("{}.name", section.path),
-    });
-    Some(found.collect())
+        limits: limits?,
+        normal: normal?,
+    })
 }
 
 fn concepts(section: &Section<'_>, sets: &Sets) -> Option<SetIndex> {

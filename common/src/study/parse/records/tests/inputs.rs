@@ -153,7 +153,17 @@ fn every_key_of_a_measurement_has_its_rule() {
             "features.measurement[2].window",
             "predict_after_hours = 30",
         ),
-        ("\"worst\" ", "\"count\" ", "features.measurement[1].take", "not in this version"),
+        ("\"worst\" ", "\"sum\" ", "features.measurement[1].take", "\"worst\" or \"count\""),
+        ("\"worst\" ", "\"count\" ", "features.measurement[1].unit", "nothing with take = \"count\""),
+        ("\"worst\" ", "\"count\" ", "features.measurement[1].plausible", "nothing with take = \"count\""),
+        ("\"worst\" ", "\"count\" ", "features.measurement[1].cap", "add cap = 50"),
+        ("cap    = 20 ", "cap    = 0 ", "features.measurement[3].cap", "1 to 1000000"),
+        (
+            "take   = \"last\"",
+            "take   = \"last\"\ncap = 5",
+            "features.measurement[2].cap",
+            "take = \"count\", or remove",
+        ),
         (
             "take   = \"last\"",
             "take   = \"worst\"",

@@ -118,10 +118,11 @@ fn features_stand_in_the_languages_order() {
         "heart_rate",
         "heart_rate_distance",
         "bmi",
+        "bmi_times",
     ];
     assert_eq!(names, expected);
     assert_eq!(records.covariates.len(), expected.len());
-    assert_eq!(study.architecture().inputs, 16, "and whether age, sex, heart rate and BMI are recorded");
+    assert_eq!(study.architecture().inputs, 17, "and whether age, sex, heart rate and BMI are recorded");
     let short = Window::Days { from: -30, to: 0 };
     let present = Covariate::Present { events: events(RecordTable::Condition, 0), window: short };
     assert_eq!((&records.covariates[2], &study.features[2].encoding), (&present, &Encoding::Flag));
@@ -145,6 +146,12 @@ fn features_stand_in_the_languages_order() {
     };
     assert_eq!((events.table, *window), (RecordTable::Observation, Window::Days { from: -180, to: 0 }));
     assert_eq!(units.len(), 2);
+    let Covariate::Count { events, window } = &records.covariates[12] else { panic!("a count") };
+    assert_eq!((events.table, *window), (RecordTable::Measurement, LONG));
+    assert_eq!(
+        (&study.features[12].encoding, &study.features[12].unit),
+        (&Encoding::Count { cap: 20 }, &None)
+    );
 }
 
 #[test]
