@@ -70,18 +70,23 @@ fn has(mark: &Mark, resolved: &Resolved, looked: &mut LookedFor) -> Has {
     }
 }
 
+/// The concepts of the observations that values stand in.
+pub(super) fn observations(rule: &ValueRule) -> Vec<i64> {
+    let mut concepts = rule.of.clone();
+    if rule.column == BoundColumn::ObservationConcept {
+        for (is, _) in &rule.levels {
+            let ValueIs::Concepts(listed) = is else { unreachable!("concepts are told by concepts") };
+            concepts.extend(listed);
+        }
+    }
+    concepts
+}
+
 /// For each binding its values, where it has any here.
 pub(super) fn values(study: &Study, records: &Records, looked: &mut LookedFor) -> Vec<Option<BoundValues>> {
     let mut of_binding = |at: usize| {
         let InForce::Values(rule) = &records.bindings[at].in_force else { return None };
-        let mut concepts = rule.of.clone();
-        if rule.column == BoundColumn::ObservationConcept {
-            for (is, _) in &rule.levels {
-                let ValueIs::Concepts(listed) = is else { unreachable!("concepts are told by concepts") };
-                concepts.extend(listed);
-            }
-        }
-        let concepts = Concepts::Listed(concepts);
+        let concepts = Concepts::Listed(observations(rule));
         let events = looked.number(Looked { domain: Domain::Observation, concepts });
         let attributes = study.attributes.iter().zip(&records.attributes);
         let levels = attributes.map(|(attribute, fields)| {

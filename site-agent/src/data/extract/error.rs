@@ -123,6 +123,19 @@ pub enum Mismatch {
         /// Of the study.
         set: String,
     },
+    /// An attribute that is only counted stands where something else reads.
+    #[error(
+        "attribute {attribute} is completeness-only, and by this hospital's answer it stands in observations of concept \
+         {concept}, which {also} reads, too: answer its binding with other records, or as absent, and tell the study's author"
+    )]
+    Counted {
+        /// Of the study.
+        attribute: String,
+        /// Of the observations.
+        concept: i64,
+        /// What reads them.
+        also: String,
+    },
 }
 
 struct Listed<'a>(&'a [Mismatch]);

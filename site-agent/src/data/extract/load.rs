@@ -93,7 +93,7 @@ pub fn extract<'a>(
     let wanted = wanted(records);
     let source = source.into().only(&wanted);
     check_tables(source, study, records)?;
-    let resolved = resolve::resolve(source, records)?;
+    let resolved = resolve::resolve(source, study, records)?;
     let plan = Plan::new(study, records, &resolved);
     let (extraction, tables) = pass(source, &plan, &resolved, key, reading)?;
     extraction.finish(resolved, tables)
@@ -120,7 +120,7 @@ pub fn examples<'a>(
     let wanted = wanted(records);
     let source = source.into().only(&wanted);
     check_tables(source, study, records)?;
-    let resolved = resolve::resolve(source, records)?;
+    let resolved = resolve::resolve(source, study, records)?;
     let plan = Plan::new(study, records, &resolved);
     let narrowing = plan.narrowing();
     let (extraction, tables) = pass(source.narrowed(&narrowing), &plan, &resolved, key, reading)?;
@@ -166,7 +166,7 @@ pub fn check<'a>(
     let source = source.into().only(&wanted);
     check_tables(source, study, records)?;
     People::check_columns(source)?;
-    let resolved = resolve::resolve(source, records)?;
+    let resolved = resolve::resolve(source, study, records)?;
     for domain in Plan::new(study, records, &resolved).domains() {
         stream::check_columns(source, domain)?;
     }
@@ -188,7 +188,7 @@ pub fn narrowing<'a>(
     let wanted = wanted(records);
     let source = source.into().only(&wanted);
     check_tables(source, study, records)?;
-    let resolved = resolve::resolve(source, records)?;
+    let resolved = resolve::resolve(source, study, records)?;
     let narrowing = Plan::new(study, records, &resolved).narrowing();
     Ok(Narrowing { ancestors: Some(resolved.roots), ..narrowing })
 }

@@ -16,6 +16,7 @@ mod attrition;
 mod bound;
 mod clock;
 mod cohort;
+mod counted;
 mod covariates;
 mod error;
 mod load;

@@ -1,10 +1,12 @@
 //! What the study's concept sets and units mean here: against the source's own vocabulary, never narrower or wider
 //! than the study without saying so.
 
+use super::counted;
 use super::error::{InvalidRecords, Mismatch};
 use crate::data::omop::meds::Meds;
 use crate::data::omop::vocabulary::{self, Concept};
 use crate::data::omop::{ConceptId, Source, Table, units};
+use consilium_common::study::Study;
 use consilium_common::study::bindings::{BoundColumn, InForce, Mark};
 use consilium_common::study::records::{ConceptRef, Covariate, Member, Records};
 use consilium_common::study::vocabulary::VocabularyRelease;
@@ -68,7 +70,11 @@ impl Remark {
 ///
 /// # Errors
 /// A name that is not the source's, a hierarchy or vocabulary that is not there, a file that cannot be read.
-pub(super) fn resolve(source: Source<'_>, records: &Records) -> Result<Resolved, InvalidRecords> {
+pub(super) fn resolve(
+    source: Source<'_>,
+    study: &Study,
+    records: &Records,
+) -> Result<Resolved, InvalidRecords> {
     check_release(source, records)?;
     if !records.sets.is_empty() && !source.has(Table::Concept) {
         return Err(InvalidRecords::MissingTable {
@@ -92,8 +98,12 @@ pub(super) fn resolve(source: Source<'_>, records: &Records) -> Result<Resolved,
         Some(BTreeMap::new())
     };
     let has_ids = source.meds().is_none_or(Meds::has_concept_ids);
-    let mut resolved = meant(records, &concepts, below.as_ref(), has_ids)
-        .map_err(|mismatches| InvalidRecords::Vocabulary { place: source.place(), mismatches })?;
+    let refuse = |mismatches| InvalidRecords::Vocabulary { place: source.place(), mismatches };
+    let mut resolved = meant(records, &concepts, below.as_ref(), has_ids).map_err(refuse)?;
+    let read_twice = counted::read_twice(study, records, &resolved.sets);
+    if !read_twice.is_empty() {
+        return Err(refuse(read_twice));
+    }
     for (table, concepts) in places(records) {
         let ids = vocabulary::ids_of(source, table, concepts)?;
         resolved.ids.insert((table, concepts.to_vec()), ids);

@@ -2,6 +2,7 @@ mod aces;
 #[cfg(unix)]
 mod bound;
 mod chance;
+mod counted;
 #[cfg(unix)]
 mod database;
 mod edges;
