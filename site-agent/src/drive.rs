@@ -20,6 +20,7 @@ mod witness;
 
 pub use agent::Agent;
 pub(crate) use agent::Begun;
+pub(crate) use examples::freeze_ahead;
 pub use failed::{Stop, TaskError};
 
 use crate::connect::Dialer;

@@ -129,6 +129,9 @@ pub(super) struct ApproveArgs {
     /// How this site fills in the study's bindings, by `study bindings`; the exact text is signed and published
     #[arg(long, value_name = "FILE")]
     pub(super) bindings: Option<PathBuf>,
+    /// What `serve` is given, where it is not agent.toml's: the study's examples are made from it before the approval is sent
+    #[arg(long, value_name = "PATH")]
+    pub(super) data: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -46,6 +46,14 @@ impl Output {
         }
     }
 
+    /// What a person should know beside the result, on standard error.
+    pub(super) fn note(&self, text: &str) {
+        match self.format {
+            Format::Text => eprintln!("note: {text}"),
+            Format::Json => eprintln!("{}", json!({ "note": text })),
+        }
+    }
+
     /// Why a command did not do what it was asked, on standard error.
     pub(super) fn failure(&self, failure: &Failure) {
         let kind = match failure.kind {

@@ -5,6 +5,8 @@ use super::output::Output;
 use super::{Clock, bindings, connect, in_runtime};
 use crate::approval::{self, APPROVER_BYTES_MAX, KeptStudy};
 use crate::data::{self, opt_out::OptOuts};
+use crate::disk::OsDisk;
+use crate::drive;
 use crate::failure::Failure;
 use crate::home::{Config, Home};
 use crate::ledger_view::LedgerView;
@@ -117,7 +119,8 @@ pub(super) fn approve(
         ));
     }
     let study = &answer.study;
-    if let Some(path) = &site.config.data {
+    let source = asked.data.as_deref().or(site.config.data.as_deref());
+    if let Some(path) = source {
         data::check_columns(path, study)?;
     }
     OptOuts::default().refresh(&site.policy.opt_outs, Instant::now())?;
@@ -125,6 +128,13 @@ pub(super) fn approve(
     violations.extend(site.strangers(study).into_iter().map(unknown_site));
     if !violations.is_empty() {
         return Err(Failure::violations(&violations));
+    }
+    match source {
+        Some(path) => site.freeze(path, study, output, clock())?,
+        None => output.note(
+            "no data are named in agent.toml, nor by --data: the study's examples are made when `serve` starts, or at its first \
+             task, whose answer then shows about how long that took (docs/THREATS.md, Timing)",
+        ),
     }
     let before = before.map(|(before, _)| before);
     let by = (Decision::Approve, asked.approver.as_str());
@@ -251,6 +261,15 @@ impl<'a> Site<'a> {
             site.name != self.own.site && !self.policy.known_sites.contains_key(&site.name)
         };
         study.sites.iter().filter(unknown).map(|site| (site.name.to_string(), site.key.to_string())).collect()
+    }
+
+    /// The study's examples, before the coordinator can ask for anything made from them.
+    fn freeze(&self, source: &Path, study: &Study, output: &Output, now: Time) -> Result<(), Failure> {
+        let now = now.max(self.state.time());
+        if drive::freeze_ahead(self.home, &OsDisk, study, source, now)? {
+            output.note("the study's examples were made and frozen; see: site-agent data snapshot list");
+        }
+        Ok(())
     }
 
     /// Sends a decision. One that is refused (the study has started) must not count here.

@@ -14,8 +14,8 @@ pub mod table;
 mod whose;
 
 pub use source::{
-    Faults, InvalidData, check_columns, check_person_column, load_strict, load_tolerant, load_with_origin,
-    main_file, summary,
+    Faults, InvalidData, check_columns, check_person_column, database, load_strict, load_tolerant,
+    load_with_origin, main_file, summary,
 };
 pub use split::SplitKey;
 pub use table::{Fault, InvalidTable, Loaded, Summary};

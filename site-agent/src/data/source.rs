@@ -3,7 +3,10 @@
 use super::extract::{self, InvalidRecords};
 use super::frozen::{self, Origin};
 use super::omop::meds::Meds;
-use super::omop::{Fault, Folder, Opened, QueryLog, Reading, Source, Table, TableCounts, warehouse_folder};
+use super::omop::{
+    Fault, Folder, InvalidOmop, Opened, QueryLog, Reading, Source, Table, TableCounts, database_at,
+    is_of_database, postgres, warehouse_folder,
+};
 use super::split::SplitKey;
 use super::table::{self, FILE_NAME, InvalidTable, Loaded, Summary};
 use consilium_common::study::{Data, Study};
@@ -180,6 +183,17 @@ pub fn main_file(path: &Path) -> PathBuf {
         _ if path.is_dir() => path.join(FILE_NAME),
         _ => path.to_owned(),
     }
+}
+
+/// The database that a `source.toml` names; none where something else lies at the path.
+///
+/// # Errors
+/// It is the file of a database, or of a warehouse, and has mistakes.
+pub fn database(path: &Path) -> Result<Option<postgres::Config>, InvalidOmop> {
+    if !is_of_database(path) || warehouse_folder(path)?.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(database_at(path)?))
 }
 
 const OMOP_PERSON: &str = "person_id";

@@ -1,6 +1,7 @@
 //! One agent: its home, its ledger, what it holds of each study; and what it does with a task.
 
 use super::chance::Entropy;
+use super::claim::Claimed;
 use super::examples::InUse;
 use super::failed::{Stop, TaskError};
 use super::round;
@@ -23,7 +24,6 @@ use consilium_common::protocol::{Decision, Task};
 use consilium_common::study::Study;
 use consilium_common::time::Time;
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -58,6 +58,8 @@ pub struct Agent {
     held: HashMap<Digest, Held>,
     /// The examples in memory, by study.
     pub(super) in_use: HashMap<Digest, InUse>,
+    /// Whether examples were extracted since the last answer, and it was waited for.
+    pub(super) has_extracted: bool,
     /// The lists of people who opted out, as they were read last.
     pub(super) opt_outs: OptOuts,
     refused: Tally,
@@ -77,8 +79,8 @@ pub struct Agent {
     /// Nothing is written before the others have cosigned what is here: on a restored disk that would
     /// be a second past.
     pub(super) settled: bool,
-    /// The lock on the table.
-    pub(super) table: Option<File>,
+    /// What keeps a second agent from the table.
+    pub(super) table: Claimed,
     clock: fn() -> Time,
     pub(super) entropy: Entropy,
 }
@@ -131,6 +133,7 @@ impl Agent {
             data_path,
             held,
             in_use: HashMap::new(),
+            has_extracted: false,
             opt_outs: OptOuts::default(),
             refused,
             untouched,
@@ -140,7 +143,7 @@ impl Agent {
             kept,
             witness,
             settled: false,
-            table: None,
+            table: Claimed::default(),
             clock,
             entropy: Box::new(entropy),
         };

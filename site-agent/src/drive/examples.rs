@@ -13,19 +13,55 @@ use crate::approval::all_kept;
 use crate::compute::Seed;
 use crate::data::frozen::{self, About, Contents, InvalidSnapshot, Thawed, Wanted};
 use crate::data::opt_out::{InvalidList, Lists};
-use crate::data::{self, Faults, Loaded, SplitKey};
+use crate::data::{self, Faults, InvalidData, Loaded, SplitKey};
 use crate::disk::Disk;
+use crate::failure::Failure;
 use crate::files;
-use crate::home::{Home, HomeError};
+use crate::home::{Home, HomeError, entropy};
 use crate::task::Refusal;
 use consilium_common::id::Digest;
 use consilium_common::ledger::entry::Body;
 use consilium_common::study::Study;
 use consilium_common::time::Time;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use zeroize::Zeroizing;
+
+/// Why examples were not frozen.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotFrozen {
+    /// The source.
+    #[error(transparent)]
+    Data(#[from] InvalidData),
+    /// The home.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The disk.
+    #[error("{path}: {error}")]
+    Disk { path: String, error: io::Error },
+}
+
+impl From<NotFrozen> for TaskError {
+    fn from(why: NotFrozen) -> Self {
+        match why {
+            NotFrozen::Data(invalid) => invalid.into(),
+            NotFrozen::Home(error) => error.into(),
+            NotFrozen::Disk { .. } => Self::Local(why.to_string()),
+        }
+    }
+}
+
+impl From<NotFrozen> for Failure {
+    fn from(why: NotFrozen) -> Self {
+        match why {
+            NotFrozen::Data(invalid) => invalid.into(),
+            NotFrozen::Home(error) => error.into(),
+            NotFrozen::Disk { .. } => Self::fault(why.to_string()),
+        }
+    }
+}
 
 /// The rule by which a task is refused when an opt-out list cannot be read.
 pub(super) const OPT_OUT_RULE: &str = "opt_out.list";
@@ -134,6 +170,7 @@ impl Agent {
         // A panic's text could hold anything: it is not repeated.
         let (thawed, faults) = read.map_err(|_| TaskError::Local("reading the data failed".into()))??;
         if let Some(faults) = faults {
+            self.has_extracted = true;
             #[cfg(feature = "mutants")]
             mutated::refuse(&faults)?;
             log_faults(&held.study, &faults);
@@ -180,6 +217,16 @@ impl Agent {
         Ok(files::write_on(&*self.disk, &path, lines.as_bytes())?)
     }
 
+    /// Freezes the examples of every study in `due`, before anybody waits for an answer. What cannot be read is said; the
+    /// study's first task says it again, before anything is burnt for what a header shows.
+    pub(super) fn freeze_ahead(&self, source: &Path, due: &[Study]) {
+        for study in due {
+            if let Err(error) = freeze_ahead(&self.home, &*self.disk, study, source, self.now()) {
+                tracing::error!(study = %study.id, "its examples could not be frozen: {error}");
+            }
+        }
+    }
+
     /// Removes frozen examples that expired: they lie nowhere longer than the policy says while an agent runs.
     pub(super) fn drop_expired(&self) -> Result<(), TaskError> {
         let days = self.home.policy().map_err(invalid_policy)?.snapshot_days;
@@ -216,6 +263,64 @@ pub(super) fn is_frozen(
     Ok(frozen::check(&home.snapshot_path(&study.digest), &*home.snapshot_key(disk)?, &wanted).is_ok())
 }
 
+/// Extracts a study's examples and freezes them, if there are none that may be used: before the hospital's approval is sent
+/// and before an agent connects, so that no request of the coordinator has the time that it took in its answer. Whether it
+/// did.
+///
+/// # Errors
+/// The source cannot be read, or what is frozen not be written.
+///
+/// # Privacy
+/// Nothing leaves. What an output is made from is read again, from what was frozen, on a reserve and after its noise.
+pub(crate) fn freeze_ahead(
+    home: &Home,
+    disk: &dyn Disk,
+    study: &Study,
+    source: &Path,
+    now: Time,
+) -> Result<bool, NotFrozen> {
+    let days = home.policy()?.snapshot_days;
+    if is_frozen(home, disk, study, now, days)? {
+        return Ok(false);
+    }
+    let freezing = Freezing {
+        disk,
+        study,
+        snapshot: &home.snapshot_path(&study.digest),
+        key: &*home.snapshot_key(disk)?,
+        split: &SplitKey::from_bytes(*home.split_key()?),
+        salt: &*entropy()?,
+        now,
+        days,
+    };
+    log_faults(study, &freezing.freeze(source)?);
+    Ok(true)
+}
+
+/// Where and how examples are frozen.
+struct Freezing<'a> {
+    disk: &'a dyn Disk,
+    study: &'a Study,
+    snapshot: &'a Path,
+    key: &'a [u8; 32],
+    split: &'a SplitKey,
+    salt: &'a [u8; 32],
+    now: Time,
+    days: u16,
+}
+
+impl Freezing<'_> {
+    /// With what the source had that contributes nothing.
+    fn freeze(&self, source: &Path) -> Result<Faults, NotFrozen> {
+        let (loaded, faults, origin) = data::load_with_origin(source, self.study, self.split)?;
+        let about = About::new(self.study, self.split.fingerprint(), self.now, self.days, origin);
+        frozen::freeze(self.disk, self.snapshot, self.key, self.salt, &about, &loaded)
+            .map_err(|error| NotFrozen::Disk { path: self.snapshot.display().to_string(), error })?;
+        tracing::info!(study = %self.study.id, expires = %about.expires, "examples extracted and frozen");
+        Ok(faults)
+    }
+}
+
 impl Reading {
     /// Frozen examples where they may be used; else extracted, frozen, and read back: what an output is made from is
     /// always what is kept. With what the source had that contributes nothing.
@@ -246,13 +351,17 @@ impl Reading {
     }
 
     fn freeze(&self) -> Result<Faults, TaskError> {
-        let path = self.source.clone()?;
-        let (loaded, faults, origin) = data::load_with_origin(&path, &self.study, &self.split)?;
-        let about = About::new(&self.study, self.split.fingerprint(), self.now, self.days, origin);
-        frozen::freeze(&*self.disk, &self.snapshot, &self.key, &self.salt, &about, &loaded)
-            .map_err(|error| disk_error(&self.snapshot, &error))?;
-        tracing::info!(study = %self.study.id, expires = %about.expires, "examples extracted and frozen");
-        Ok(faults)
+        let freezing = Freezing {
+            disk: &*self.disk,
+            study: &self.study,
+            snapshot: &self.snapshot,
+            key: &self.key,
+            split: &self.split,
+            salt: &*self.salt,
+            now: self.now,
+            days: self.days,
+        };
+        Ok(freezing.freeze(&self.source.clone()?)?)
     }
 }
 
@@ -278,6 +387,6 @@ fn local(invalid: &InvalidSnapshot) -> TaskError {
     TaskError::Local(invalid.to_string())
 }
 
-fn disk_error(path: &Path, error: &std::io::Error) -> TaskError {
+fn disk_error(path: &Path, error: &io::Error) -> TaskError {
     TaskError::Local(format!("{}: {error}", path.display()))
 }

@@ -42,7 +42,7 @@ pub(super) async fn train(
     let source = loop {
         match task::train(&agent.facts(study, &policy), round, model)? {
             Next::Resend { output } => {
-                on_tick(study, began).await;
+                on_tick(agent, study, began).await;
                 return submit(agent, link, study, &of, output).await;
             }
             Next::Burn(body) => break Source::Burn(body),
@@ -147,7 +147,7 @@ pub(super) async fn evaluate(
         releases.push((going_on, grouping.clone(), sigma_units));
     }
     if releases.is_empty() {
-        on_tick(study, began).await;
+        on_tick(agent, study, began).await;
     } else {
         let values = fetch_model(link, study, model, None).await?;
         let site = listed(study, agent)?;
@@ -231,7 +231,7 @@ pub(super) async fn commit(
     made: Vec<(u64, Digest)>,
     began: Instant,
 ) -> Result<Vec<Digest>, TaskError> {
-    on_tick(study, began).await;
+    on_tick(agent, study, began).await;
     agent.append_commits(&study.digest, &made)?;
     Ok(made.into_iter().map(|(_, output)| output).collect())
 }
@@ -246,7 +246,7 @@ pub(super) async fn give_up(
     error: TaskError,
 ) -> TaskError {
     tracing::error!(study = %study.id, "no output could be made after its reserve, which stays burnt: {error}");
-    on_tick(study, began).await;
+    on_tick(agent, study, began).await;
     let aborts = reserves.iter().map(|reserve| task::interrupted(*reserve)).collect();
     agent.append_all(aborts).err().unwrap_or(error)
 }
@@ -278,12 +278,15 @@ async fn submit(
     Ok(())
 }
 
-pub(super) async fn on_tick(study: &Study, began: Instant) {
+/// Waits for the time at which an answer may leave.
+pub(super) async fn on_tick(agent: &mut Agent, study: &Study, began: Instant) {
+    let has_extracted = std::mem::take(&mut agent.has_extracted);
     #[cfg(feature = "mutants")]
     if consilium_common::mutant::is(consilium_common::mutant::Mutant::ReplyAtOnce) {
         return;
     }
-    tokio::time::sleep_until(tick_after(began, Instant::now(), study.privacy.training.reply_tick_ms)).await;
+    let tick = study.privacy.training.reply_tick_ms;
+    tokio::time::sleep_until(tick_after(began, Instant::now(), tick, has_extracted)).await;
 }
 
 fn check_receipt(
@@ -301,13 +304,15 @@ fn check_receipt(
 }
 
 /// The first multiple of the tick after the request that is not before now: a reply's time tells
-/// how long the computation took only in whole ticks.
-fn tick_after(began: Instant, now: Instant, tick_ms: u32) -> Instant {
+/// how long the computation took only in whole ticks. Where examples were extracted in between, which depends on how many
+/// records there are, only in powers of two.
+fn tick_after(began: Instant, now: Instant, tick_ms: u32, has_extracted: bool) -> Instant {
     if tick_ms == 0 {
         return now;
     }
     let tick = Duration::from_millis(tick_ms.into());
     let ticks = now.duration_since(began).as_micros().div_ceil(tick.as_micros()).max(1);
+    let ticks = if has_extracted { ticks.next_power_of_two() } else { ticks };
     began + tick * u32::try_from(ticks).unwrap_or(u32::MAX)
 }
 
@@ -347,15 +352,18 @@ mod tests {
     #[test]
     fn replies_leave_on_ticks() {
         let began = Instant::now();
-        let check = |after_ms: u64, tick_ms: u32, expected_ms: u64| {
-            let at = tick_after(began, began + Duration::from_millis(after_ms), tick_ms);
+        let check = |after_ms: u64, tick_ms: u32, has_extracted: bool, expected_ms: u64| {
+            let at = tick_after(began, began + Duration::from_millis(after_ms), tick_ms, has_extracted);
             assert_eq!(at - began, Duration::from_millis(expected_ms), "{after_ms} ms, ticks of {tick_ms}");
         };
-        check(0, 100, 100);
-        check(1, 100, 100);
-        check(100, 100, 100);
-        check(101, 100, 200);
-        check(950, 100, 1000);
-        check(7, 0, 7);
+        check(0, 100, false, 100);
+        check(1, 100, false, 100);
+        check(100, 100, false, 100);
+        check(101, 100, false, 200);
+        check(950, 100, false, 1000);
+        check(7, 0, false, 7);
+        check(1, 100, true, 100);
+        check(201, 100, true, 400);
+        check(801, 100, true, 1600);
     }
 }

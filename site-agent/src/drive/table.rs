@@ -22,7 +22,7 @@ pub(super) const RULE: &str = "data.table";
 impl Agent {
     /// Reads the header of the table (of OMOP tables also the vocabulary), no person's row, and holds it
     /// against the policy and every study that this site approved, that has not ended and whose examples are not
-    /// frozen yet: what is wrong there would otherwise burn reserves.
+    /// frozen yet: what is wrong there would otherwise burn reserves. Then freezes those examples.
     ///
     /// # Errors
     /// The data cannot be read, or a column is missing. No data given is a warning only.
@@ -55,6 +55,7 @@ impl Agent {
             data::check_person_column(path, &policy.person_id)?;
         }
         due.iter().try_for_each(|study| data::check_columns(path, study))?;
+        self.freeze_ahead(path, &due);
         Ok(())
     }
 
@@ -73,6 +74,7 @@ impl Agent {
         if self.needs_no_source(study).await? {
             return Ok(());
         }
+        self.claim_database_again().await?;
         let path = self.data_path()?.to_owned();
         let study = Arc::clone(study);
         // A slow or broken network drive holds up no other connection.

@@ -56,6 +56,7 @@ fn an_approval_is_not_replaced_in_passing() {
         approver: approver.into(),
         again,
         bindings: None,
+        data: None,
     };
     let check = |before: &Approval, asked: &ApproveArgs, expected: Result<bool, &str>| match (
         approved_already(before, asked, None),

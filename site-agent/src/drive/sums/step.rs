@@ -38,12 +38,12 @@ impl Sums<'_> {
             Ok(made) => made,
             Err(error) => {
                 tracing::error!(study = %study.id, "no masked vector could be made on a use, which stays burnt: {error}");
-                on_tick(&study, began).await;
+                on_tick(self.agent, &study, began).await;
                 self.agent.abort_block(&begun)?;
                 return Err(error);
             }
         };
-        on_tick(&study, began).await;
+        on_tick(self.agent, &study, began).await;
         self.commit = Some(self.agent.commit_sum(&begun, digest, output)?);
         self.stream.send(message).await?;
         tracing::debug!(study = %study.id, of = summed.attempt_words(slot.step, slot.attempt), "masked vector sent");

@@ -3,6 +3,7 @@
 //! ```text
 //! config (source.toml) + password → tls → session (connection, one read-only snapshot) → catalog (which columns there are)
 //!   → Database → query (its text) → copy (COPY … TO STDOUT, binary) → binary + numeric (cells) → rows, as from a folder
+//! claim: one agent serves a schema, on whatever machine
 //! plan, grants: what will be asked, and what the database's administrator must allow for it
 //! ```
 //! Invariants: SQL names columns of one table and, of the rows that cannot matter, what they would have to be to matter, and nothing
@@ -11,6 +12,7 @@
 
 mod binary;
 mod catalog;
+mod claim;
 mod config;
 mod copy;
 mod database;
@@ -27,6 +29,7 @@ mod tls;
 #[cfg(all(test, unix))]
 pub(crate) mod tests;
 
+pub use claim::Claim;
 pub use config::Config;
 pub use database::Database;
 pub use error::InvalidDatabase;
