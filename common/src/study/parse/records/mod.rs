@@ -5,6 +5,7 @@ mod attributes;
 mod bindings;
 mod cohort;
 mod features;
+mod followed;
 mod measured;
 mod notes;
 mod sets;
