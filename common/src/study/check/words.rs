@@ -41,9 +41,9 @@ impl fmt::Display for Prediction {
         if let Some(share) = self.held_out_share {
             writeln!(
                 f,
-                "Held out by time: if index days are spread evenly, {:.0} in 100 examples; those of training people are \
-                 not used, and denominators stay as published",
-                100.0 * share
+                "Held out by time: if index days are spread evenly, {} in 100 examples; those of training people are \
+                 not used, so that fewer train (as said above), and denominators stay as published",
+                in_100(share)
             )?;
         }
         writeln!(f, "Groupings, if {} and groups are of equal size", outcomes(&self.outcome_shares))?;
