@@ -257,7 +257,7 @@ impl Hub {
             )));
         }
         if study.governance.valid_until < now().day() {
-            return Err(HubError::Roster(format!("the study expired on {}", study.governance.valid_until)));
+            return Err(StudyRefusal::not_valid_now(&study.governance).into());
         }
         let wrong: Vec<String> = study
             .sites

@@ -200,7 +200,7 @@ pub struct Model {
     /// Where the AUROC's uncertainty comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auroc_standard_error: Option<StandardError>,
-    /// True where a subgroup like this would read "too few people to say".
+    /// True where a subgroup like this would read "too few people to say"; without an AUROC then, no other figure is given.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub too_few_people: bool,
 }
@@ -299,12 +299,13 @@ pub struct Memory {
 }
 
 impl Model {
-    /// The study's model, judged on the sum of the sites' `overall` histograms. No AUROC is given where its interval is
-    /// all that there can be: noise alone would speak.
+    /// The study's model, judged on the sum of the sites' `overall` histograms. No figure is given where the AUROC's interval
+    /// is all that there can be: noise alone would speak, and the other figures rest on the same people.
     #[must_use]
     pub fn released(of: Option<Of>, performance: &Performance) -> Self {
-        let value = |estimate: Option<Estimate>| estimate.map(|e| e.value);
         let auroc = performance.auroc.filter(|auroc| auroc.interval.0 > 0.0 || auroc.interval.1 < 1.0);
+        let given = |estimate: Option<Estimate>| estimate.filter(|_| auroc.is_some());
+        let value = |estimate: Option<Estimate>| given(estimate).map(|e| e.value);
         Self {
             name: FEDERATED.into(),
             of,
@@ -315,15 +316,15 @@ impl Model {
             calibration_slope: value(performance.calibration_slope),
             calibration_in_the_large: value(performance.calibration_in_the_large),
             released_under_dp: true,
-            calibration_slope_interval: ends(performance.calibration_slope),
-            calibration_in_the_large_interval: ends(performance.calibration_in_the_large),
+            calibration_slope_interval: ends(given(performance.calibration_slope)),
+            calibration_in_the_large_interval: ends(given(performance.calibration_in_the_large)),
             accuracy: value(performance.accuracy),
             auroc_standard_error: auroc.map(|e| StandardError {
                 all: finite(e.se),
                 people: finite(e.se_sampling),
                 noise: finite(e.se_noise),
             }),
-            too_few_people: performance.too_few.is_some(),
+            too_few_people: performance.too_few.is_some() || auroc.is_none(),
         }
     }
 

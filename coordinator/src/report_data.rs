@@ -28,7 +28,10 @@ pub fn of(results: &Results, metrics: &Metrics, references: &[Reference]) -> Opt
     let views = everybody.map(|(output, group, of)| {
         let released = results.overall().find(|(known, _)| *known == output);
         let overall: Option<&Performance> = released.and_then(|(_, groups)| groups.get(group));
-        let released = overall.map(|p| RocCurve::released(FEDERATED, &p.roc));
+        // A curve whose area says nothing says nothing itself.
+        let is_given = |model: &&crate::metrics::Model| model.released_under_dp && model.of == of;
+        let has_area = metrics.models.iter().find(is_given).is_some_and(|model| model.auroc.is_some());
+        let released = overall.filter(|_| has_area).map(|p| RocCurve::released(FEDERATED, &p.roc));
         // The released model's own curve without noise would hide its band.
         let others = references
             .iter()

@@ -163,6 +163,19 @@ pub fn keep_decision(home: &Home, study: &Digest, decision: &Signed<Approval>) -
     files::write(&home.study_dir(study).join("decision.json"), &text)
 }
 
+/// The exact bytes of a study that is kept here.
+///
+/// # Errors
+/// IO, or changed bytes.
+pub fn kept_bytes(home: &Home, digest: &Digest) -> Result<Vec<u8>, KeptError> {
+    let bytes = files::read(&home.study_dir(digest).join("study.toml"), STUDY_BYTES_MAX)?;
+    let found = Digest::of(&bytes);
+    if found != *digest {
+        return Err(KeptError::OtherBytes { expected: *digest, found });
+    }
+    Ok(bytes)
+}
+
 /// What is kept of a study; `None` when it was never shown here. A decision under another key than the one in
 /// force is none: no roster with the new key was decided on by it.
 ///
@@ -170,14 +183,10 @@ pub fn keep_decision(home: &Home, study: &Digest, decision: &Signed<Approval>) -
 /// IO, changed bytes, or a decision whose signature does not verify.
 pub fn kept(home: &Home, digest: &Digest, own: &PublicKey) -> Result<Option<KeptStudy>, KeptError> {
     let dir = home.study_dir(digest);
-    let bytes = match files::read(&dir.join("study.toml"), STUDY_BYTES_MAX) {
-        Err(error) if error.is_absent() => return Ok(None),
+    let bytes = match kept_bytes(home, digest) {
+        Err(KeptError::File(error)) if error.is_absent() => return Ok(None),
         read => read?,
     };
-    let found = Digest::of(&bytes);
-    if found != *digest {
-        return Err(KeptError::OtherBytes { expected: *digest, found });
-    }
     let study = study::parse(&bytes)?;
     let path = dir.join("decision.json");
     let decision = match files::read_text(&path, DECISION_BYTES_MAX) {

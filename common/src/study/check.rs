@@ -2,23 +2,26 @@
 //! from the file alone, so the consortium, a hospital and a panel all see the same figures.
 
 pub(super) mod secure;
+mod time;
+mod warnings;
+mod words;
 
 pub use secure::SecurePrediction;
 
 use super::earmarks::{earmarks, events_of};
-use super::{Data, Mode, RosterSite, Study, Validation, is_overall};
+use super::{Mode, Predicted, RosterSite, Study};
+use crate::evaluation::normal::quantile;
 use crate::id::SiteName;
 use crate::ledger::entry::{Account, Earmark};
 use crate::ledger::hospitals::worst_in_sums;
 use crate::privacy::accountant::{self, Accountant, epsilon_by};
 use crate::privacy::mechanism::Event;
-use jiff::civil::Date;
-use std::fmt;
+use time::{Held, held};
 
 /// AUROC that sizes are predicted for.
 const ASSUMED_AUROC: f64 = 0.75;
-/// Above this, "differential privacy" promises little.
-const EPSILON_WEAK: f64 = 10.0;
+/// The share of examples with the outcome of a prediction of which the file says none.
+const ASSUMED_OUTCOME_SHARE: f64 = 0.1;
 
 /// Costs and sizes of a study.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +46,9 @@ pub struct Prediction {
     pub inputs: usize,
     /// Parameters of the model.
     pub parameters: usize,
-    /// Noise of one averaged step, or of one secure sum's, ÷ clip norm: its expected length, all sites
-    /// taking part. The largest that the signal can be is 1.
+    /// Noise of one averaged step, or of one secure sum's, ÷ the largest that its signal can be: its expected length, all
+    /// sites taking part. The signal is at most the clip norm, of which the share of examples is left that is not held out
+    /// by time.
     pub step_noise: f64,
     /// What secure sums ask for and cost, in distributed mode.
     pub secure: Option<SecurePrediction>,
@@ -57,10 +61,21 @@ pub struct Prediction {
     pub held_out_share: Option<f64>,
     /// Attributes of which it is only counted how often they are recorded.
     pub completeness: Vec<CompletenessPrediction>,
-    /// The share of examples with the outcome that the groupings were predicted for.
-    pub outcome_share: f64,
+    /// The shares of examples with the outcome that the groupings were predicted for, prediction by prediction.
+    pub outcome_shares: Vec<OutcomeShare>,
     /// What somebody should look at before publishing the study.
     pub warnings: Vec<String>,
+}
+
+/// How many examples of a prediction are taken to have the outcome.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutcomeShare {
+    /// As [`Predicted::name`].
+    pub prediction: String,
+    /// Within (0, 1).
+    pub share: f64,
+    /// The study file says so (`prevalence_public`); else it is whoever asked, or a guess.
+    pub is_published: bool,
 }
 
 /// What one site brings.
@@ -70,14 +85,14 @@ pub struct SitePrediction {
     pub name: SiteName,
     /// As published.
     pub people_public: u64,
-    /// Expected training people.
+    /// Expected training people whose examples are trained on: none of those that are held out by time.
     pub training_people: f64,
     /// Expected evaluation people.
     pub evaluation_people: f64,
-    /// Expected people of one private step.
+    /// Expected people of one private step, of those.
     pub step_people: f64,
-    /// Noise of this site's step alone ÷ clip norm; none in distributed mode, where no step of one site is
-    /// ever seen.
+    /// Noise of this site's step alone ÷ the largest that its signal can be; none in distributed mode, where no step of
+    /// one site is ever seen.
     pub step_noise: Option<f64>,
 }
 
@@ -96,6 +111,8 @@ pub struct GroupingPrediction {
     pub error_of_sampling: f64,
     /// Wider than the study's own limit: groups of average size will read "too few people to say".
     pub too_few_people_to_say: bool,
+    /// The interval would be all of 0 to 1, so that no AUROC is given even of everybody.
+    pub interval_says_nothing: bool,
 }
 
 /// How well it will be known of how many people an attribute is recorded.
@@ -111,8 +128,23 @@ pub struct CompletenessPrediction {
     pub error_people: f64,
 }
 
-/// Predicts costs and sizes for an outcome that `outcome_share` of all examples have (a public guess
-/// such as a published prevalence, within (0, 1)).
+/// Predicts costs and sizes for outcomes that as many examples have as the file says of each prediction
+/// (`prevalence_public`), and 1 in 10 where it says nothing. Else as [`predict`].
+///
+/// # Panics
+/// Only for a `Study` that [`super::parse()`] did not make.
+#[must_use]
+pub fn predict_as_published(study: &Study) -> Prediction {
+    let share = |predicted: Predicted| OutcomeShare {
+        share: predicted.prevalence_public.unwrap_or(ASSUMED_OUTCOME_SHARE),
+        is_published: predicted.prevalence_public.is_some(),
+        prediction: predicted.name,
+    };
+    predict_for(study, study.predicted().into_iter().map(share).collect())
+}
+
+/// Predicts costs and sizes for outcomes that `outcome_share` of all examples have, whatever the prediction (a public guess,
+/// within (0, 1)).
 ///
 /// Sizes are rough: groups are taken to be of equal size, index days to be spread evenly over the accrual (where
 /// later examples are held out; `overall` is then judged by its smaller group), and the AUROC to be 0.75. The noise's part
@@ -124,7 +156,12 @@ pub struct CompletenessPrediction {
 /// Only for a `Study` that [`super::parse()`] did not make.
 #[must_use]
 pub fn predict(study: &Study, outcome_share: f64) -> Prediction {
-    let outcome_share = outcome_share.clamp(1e-6, 1.0 - 1e-6);
+    let share = outcome_share.clamp(1e-6, 1.0 - 1e-6);
+    let of = |predicted: Predicted| OutcomeShare { prediction: predicted.name, share, is_published: false };
+    predict_for(study, study.predicted().into_iter().map(of).collect())
+}
+
+fn predict_for(study: &Study, outcome_shares: Vec<OutcomeShare>) -> Prediction {
     let list = earmarks(study);
     let training = events_of(&list, Account::Training);
     let evaluation = events_of(&list, Account::Evaluation);
@@ -133,13 +170,16 @@ pub fn predict(study: &Study, outcome_share: f64) -> Prediction {
     };
     let spent = |events: &[Event]| by(Accountant::CHARGED, events);
     let parameters = study.architecture().parameters();
-    let sites: Vec<_> = study.sites.iter().map(|site| site_prediction(study, site, parameters)).collect();
+    let held = held(study);
+    let trained = held.as_ref().map_or(1.0, |held| 1.0 - held.share());
+    let site = |site| site_prediction(study, site, parameters, trained);
+    let sites: Vec<_> = study.sites.iter().map(site).collect();
     let sums = secure::prediction(study);
     let step_noise = match &sums {
         None => averaged_noise(study, &sites),
-        Some(_) => secure::step_noise(study),
+        Some(_) => secure::step_noise(study) / trained,
     };
-    let groupings = groupings(study, &list, outcome_share, &sites);
+    let groupings = groupings(study, &list, &outcome_shares, &sites);
     let mut prediction = Prediction {
         delta: study.privacy.delta,
         accountant: Accountant::CHARGED,
@@ -154,12 +194,12 @@ pub fn predict(study: &Study, outcome_share: f64) -> Prediction {
         secure: sums,
         sites,
         groupings,
-        held_out_share: held_out_share(study),
+        held_out_share: held.as_ref().map(Held::share),
         completeness: completeness(study, &list),
-        outcome_share,
+        outcome_shares,
         warnings: Vec::new(),
     };
-    prediction.warnings = warnings(study, &prediction);
+    prediction.warnings = warnings::warnings(study, &prediction);
     prediction
 }
 
@@ -194,15 +234,17 @@ pub fn epsilon_at_hospitals(study: &Study, hospitals: usize) -> f64 {
         .fold(0.0, f64::max)
 }
 
-fn site_prediction(study: &Study, site: &RosterSite, parameters: usize) -> SitePrediction {
+/// Where `trained` is the share of examples that are not held out by time.
+fn site_prediction(study: &Study, site: &RosterSite, parameters: usize, trained: f64) -> SitePrediction {
     #[expect(clippy::cast_precision_loss, reason = "at most 10^9")]
     let (people, parameters) = (site.people_public as f64, parameters as f64);
     let training_people = study.training_people(site);
-    let step_people = study.denominator(site);
+    // The denominator stays that of all training people, and the signal is the less.
+    let step_people = study.denominator(site) * trained;
     SitePrediction {
         name: site.name.clone(),
         people_public: site.people_public,
-        training_people,
+        training_people: training_people * trained,
         evaluation_people: people - training_people,
         step_people,
         step_noise: (study.privacy.mode == Mode::Local)
@@ -210,7 +252,7 @@ fn site_prediction(study: &Study, site: &RosterSite, parameters: usize) -> SiteP
     }
 }
 
-/// Noise of the average of the sites' steps ÷ clip norm.
+/// Noise of the average of the sites' steps, as [`Prediction::step_noise`].
 fn averaged_noise(study: &Study, sites: &[SitePrediction]) -> f64 {
     let weights: f64 = study.sites.iter().map(|site| f64::from(site.weight)).sum();
     let noise = |(site, prediction): (&RosterSite, &SitePrediction)| {
@@ -222,63 +264,50 @@ fn averaged_noise(study: &Study, sites: &[SitePrediction]) -> f64 {
 fn groupings(
     study: &Study,
     list: &[Earmark],
-    outcome_share: f64,
+    outcome_shares: &[OutcomeShare],
     sites: &[SitePrediction],
 ) -> Vec<GroupingPrediction> {
     let people: f64 = sites.iter().map(|site| site.evaluation_people).sum();
-    let (together, fewest) = evaluated_shares(study);
+    let (together, fewest) = time::evaluated_shares(study);
+    let reach = quantile(f64::midpoint(1.0, study.evaluation.level));
     let names = study.groupings();
     let own = || std::iter::once(&[][..]).chain(study.subgroups.groups.iter().map(Vec::as_slice));
-    let attributes = study.predicted().into_iter().flat_map(|_| own());
+    let asked = outcome_shares.iter().flat_map(|of| own().map(|attributes| (attributes, of.share)));
+    type Asked<'a> = (&'a [String], f64);
     type Declared<'a> = (u32, &'a Earmark);
-    let predict = |((name, attributes), (index, earmark)): ((String, &[String]), Declared<'_>)| {
-        let values = |name: &String| study.attribute(name).map_or(1, |attribute| attribute.values.count());
-        let (groups, people) = match attributes {
-            [] => (study.split.validations().len(), people * fewest),
-            crossed => (crossed.iter().map(values).product(), people * together),
+    let predict =
+        |((name, (attributes, outcome_share)), (index, earmark)): ((String, Asked<'_>), Declared<'_>)| {
+            let values =
+                |name: &String| study.attribute(name).map_or(1, |attribute| attribute.values.count());
+            let (groups, people) = match attributes {
+                [] => (study.split.validations().len(), people * fewest),
+                crossed => (crossed.iter().map(values).product(), people * together),
+            };
+            // People with an unknown value are few; the listed values share the rest.
+            let listed: usize = attributes.iter().map(|name| values(name).saturating_sub(1).max(1)).product();
+            let noise_multiplier = noise_of(earmark);
+            #[expect(clippy::cast_precision_loss, reason = "small")]
+            let (bins, listed) = ((study.evaluation.bin_edges.len() + 1) as f64, listed as f64);
+            let with = people / listed * outcome_share;
+            let without = people / listed - with;
+            let rank_variance = 1.0 / 12.0 + (ASSUMED_AUROC - 0.5).powi(2);
+            let cell_variance = secure::cell_variance(study, index, noise_multiplier);
+            let error_of_noise =
+                (cell_variance * bins * rank_variance * (with.powi(-2) + without.powi(-2))).sqrt();
+            let error_of_sampling = hanley_mcneil(with, without);
+            let error = error_of_noise.hypot(error_of_sampling);
+            GroupingPrediction {
+                name,
+                groups,
+                noise_multiplier,
+                error_of_noise,
+                error_of_sampling,
+                too_few_people_to_say: error > study.subgroups.max_standard_error,
+                // Both ends are cut at 0 and 1; the lower is the farther.
+                interval_says_nothing: reach * error >= ASSUMED_AUROC,
+            }
         };
-        // People with an unknown value are few; the listed values share the rest.
-        let listed: usize = attributes.iter().map(|name| values(name).saturating_sub(1).max(1)).product();
-        let noise_multiplier = noise_of(earmark);
-        #[expect(clippy::cast_precision_loss, reason = "small")]
-        let (bins, listed) = ((study.evaluation.bin_edges.len() + 1) as f64, listed as f64);
-        let with = people / listed * outcome_share;
-        let without = people / listed - with;
-        let rank_variance = 1.0 / 12.0 + (ASSUMED_AUROC - 0.5).powi(2);
-        let cell_variance = secure::cell_variance(study, index, noise_multiplier);
-        let error_of_noise =
-            (cell_variance * bins * rank_variance * (with.powi(-2) + without.powi(-2))).sqrt();
-        let error_of_sampling = hanley_mcneil(with, without);
-        let error = error_of_noise.hypot(error_of_sampling);
-        GroupingPrediction {
-            name,
-            groups,
-            noise_multiplier,
-            error_of_noise,
-            error_of_sampling,
-            too_few_people_to_say: error > study.subgroups.max_standard_error,
-        }
-    };
-    names.into_iter().zip(attributes).zip((1..).zip(&list[1..])).map(predict).collect()
-}
-
-/// See [`Prediction::held_out_share`].
-fn held_out_share(study: &Study) -> Option<f64> {
-    let (Some(holdout), Data::Records(records)) = (&study.split.holdout, &study.data) else { return None };
-    let (first, last) = records.accrual;
-    let days = |from: Date| f64::from(from.until(last).expect("two dates of the calendar").get_days() + 1);
-    Some(days(holdout.from) / days(first))
-}
-
-/// The shares of evaluation people's examples that are evaluated at all, and that the smallest of what is reported has.
-fn evaluated_shares(study: &Study) -> (f64, f64) {
-    let later = held_out_share(study).unwrap_or(0.0);
-    let share = |of: &Validation| match of {
-        Validation::Internal => 1.0 - later,
-        Validation::Temporal => later,
-    };
-    let shares = study.split.validations().iter().map(share);
-    (shares.clone().sum(), shares.fold(1.0, f64::min))
+    names.into_iter().zip(asked).zip((1..).zip(&list[1..])).map(predict).collect()
 }
 
 fn noise_of(earmark: &Earmark) -> f64 {
@@ -310,118 +339,6 @@ fn hanley_mcneil(with: f64, without: f64) -> f64 {
     let square = auroc * auroc;
     let pairs = auroc * (1.0 - auroc) + (with - 1.0) * (q1 - square) + (without - 1.0) * (q2 - square);
     (pairs / (with * without)).sqrt()
-}
-
-fn warnings(study: &Study, prediction: &Prediction) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let worst = prediction.epsilon_training_account.max(prediction.epsilon_evaluation_account);
-    if worst > EPSILON_WEAK {
-        warnings.push(format!("epsilon {worst:.2} is above {EPSILON_WEAK}: the promise to a person is weak"));
-    }
-    for site in &prediction.sites {
-        #[expect(clippy::cast_precision_loss, reason = "at most 10^9")]
-        let tenth = 0.1 / site.people_public as f64;
-        if study.privacy.delta > tenth {
-            warnings.push(format!("delta is above 1/(10 x people) at {}", site.name));
-        }
-        if let Some(noise) = site.step_noise.filter(|noise| *noise > 10.0) {
-            warnings.push(format!(
-                "{}: the noise of a step is {noise:.0} times the largest signal; too few people a step, or too \
-                 many steps",
-                site.name
-            ));
-        }
-    }
-    if prediction.step_noise > 3.0 {
-        warnings.push(format!(
-            "all sites together: the noise of a step is {:.1} times the largest signal; little will be learnt",
-            prediction.step_noise
-        ));
-    }
-    for approval in &study.governance.approvals {
-        if let Some(expires) = approval.expires
-            && expires < study.governance.valid_until
-        {
-            let (kind, reference) = (&approval.kind, &approval.reference);
-            warnings.push(format!("{kind} approval {reference} ends on {expires}, before the study does"));
-        }
-    }
-    if !study.governance.approvals.iter().any(|approval| approval.kind == "ppi-panel") {
-        warnings.push("no patients' and public panel (ppi-panel) among the approvals".to_owned());
-    }
-    warnings
-}
-
-impl fmt::Display for Prediction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { delta, accountant, inputs, parameters, step_noise, .. } = self;
-        writeln!(f, "What it costs a person (delta {delta:e}, by {accountant})")?;
-        writeln!(f, "  training people    epsilon {:.3}", self.epsilon_training_account)?;
-        writeln!(f, "  evaluation people  epsilon {:.3}", self.epsilon_evaluation_account)?;
-        writeln!(
-            f,
-            "  known to two of the hospitals, at the worst mix of roles, epsilon {:.3}; to three, {:.3}",
-            self.epsilon_two_hospitals, self.epsilon_three_hospitals
-        )?;
-        writeln!(
-            f,
-            "  a hospital's cap over studies counts by rdp: at least epsilon {:.3} must be left there",
-            self.epsilon_rdp
-        )?;
-        writeln!(f, "Model: {inputs} inputs, {parameters} parameters")?;
-        writeln!(f, "Noise of one averaged step: {step_noise:.2} of the largest possible signal")?;
-        if let Some(SecurePrediction { sites, threshold, colluding, variance_ratio }) = &self.secure {
-            writeln!(
-                f,
-                "Secure sums: {threshold} of {sites} sites must answer to the end of a step, {colluding} may side \
-                 with the coordinator; the noise has {variance_ratio:.2} times the variance of one trusted place's"
-            )?;
-        }
-        for site in &self.sites {
-            let alone =
-                site.step_noise.map_or_else(String::new, |noise| format!(", its noise alone {noise:.2}"));
-            writeln!(
-                f,
-                "  {}: {} people published, about {:.0} train and {:.0} evaluate; {:.0} in a step{alone}",
-                site.name, site.people_public, site.training_people, site.evaluation_people, site.step_people,
-            )?;
-        }
-        if let Some(share) = self.held_out_share {
-            writeln!(
-                f,
-                "Held out by time: if index days are spread evenly, {:.0} in 100 examples; those of training people are \
-                 not used, and denominators stay as published",
-                100.0 * share
-            )?;
-        }
-        let percent = 100.0 * self.outcome_share;
-        writeln!(f, "Groupings, if the outcome happens to {percent:.0} in 100 and groups are of equal size")?;
-        for grouping in &self.groupings {
-            let GroupingPrediction { name, groups, noise_multiplier, .. } = grouping;
-            let verdict = match (is_overall(name), grouping.too_few_people_to_say) {
-                (_, false) => "will be shown",
-                (true, true) => "will be shown with a wide interval",
-                (_, true) => "will read \"too few people to say\"",
-            };
-            writeln!(
-                f,
-                "  {name}: {groups} groups, noise {noise_multiplier} people a cell; standard error of AUROC about \
-                 {:.3} from noise and {:.3} from people: {verdict}",
-                grouping.error_of_noise, grouping.error_of_sampling
-            )?;
-        }
-        for CompletenessPrediction { name, states, noise_multiplier, error_people } in &self.completeness {
-            writeln!(
-                f,
-                "Only counted, as recorded or not: {name}, {states} counts, noise {noise_multiplier} people a count; standard \
-                 error of a count over all sites about {error_people:.0} people"
-            )?;
-        }
-        for warning in &self.warnings {
-            writeln!(f, "Warning: {warning}")?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod records;
 
+pub(super) use records::known_though_lost;
 pub use records::{concepts, covariate, outcome, terms};
 
 use super::earmarks::earmarks;

@@ -25,7 +25,7 @@ mod shape;
 mod shipped;
 pub mod vocabulary;
 
-pub use check::predict;
+pub use check::{predict, predict_as_published};
 pub use completeness::{NOT_ASKED, NotRecorded, RECORDED, REFUSED};
 pub use describe::describe;
 pub use earmarks::earmarks;

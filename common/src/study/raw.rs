@@ -5,6 +5,9 @@
 //! and gives up only then.
 
 mod later;
+mod nearest;
+
+pub(super) use nearest::nearest;
 
 use super::limits::TEXT_BYTES_MAX;
 use super::mistake::{Kind, Mistake};
@@ -14,6 +17,9 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+/// Bytes of a day as text, as `2023-01-01`.
+const DAY_BYTES: usize = 10;
 
 /// A key of the language.
 #[derive(Debug, Clone, Copy)]
@@ -147,8 +153,18 @@ impl<'a> Section<'a> {
 
     /// A key that must be there.
     pub(super) fn required<T>(&self, ask: Ask, read: impl FnOnce(&Value<'a>) -> Option<T>) -> Option<T> {
+        self.required_as(ask, ask.example, read)
+    }
+
+    /// A key that must be there, with an example that fits this very file.
+    pub(super) fn required_as<T>(
+        &self,
+        ask: Ask,
+        example: &str,
+        read: impl FnOnce(&Value<'a>) -> Option<T>,
+    ) -> Option<T> {
         let Some(value) = self.find(ask) else {
-            let instead = format!("add {}", ask.example);
+            let instead = format!("add {example}");
             self.source.report(
                 Kind::Absent,
                 self.at,
@@ -292,14 +308,19 @@ impl<'a> Value<'a> {
         }
     }
 
-    fn any_number(&self) -> Option<f64> {
+    /// A finite number; reports nothing.
+    pub(super) fn as_number(&self) -> Option<f64> {
         let number = match self.value {
             DeValue::Float(float) => float.as_str().replace('_', "").parse::<f64>().ok(),
             // Exact up to 2^53; a larger whole number is rounded, as any TOML float is.
             DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().parse::<f64>().ok(),
             _ => None,
         };
-        number.filter(|number| number.is_finite()).or_else(|| self.wrong())
+        number.filter(|number| number.is_finite())
+    }
+
+    fn any_number(&self) -> Option<f64> {
+        self.as_number().or_else(|| self.wrong())
     }
 
     /// A finite number that fits.
@@ -338,17 +359,28 @@ impl<'a> Value<'a> {
 
     /// A calendar day without a time.
     pub(super) fn date(&self) -> Option<Date> {
-        let DeValue::Datetime(datetime) = self.value else { return self.wrong() };
-        let (Some(date), None, None) = (datetime.date, datetime.time, datetime.offset) else {
-            return self.wrong();
-        };
-        let year = i16::try_from(date.year).ok();
-        let month = i8::try_from(date.month).ok();
-        let day = i8::try_from(date.day).ok();
-        year.zip(month)
-            .zip(day)
-            .and_then(|((year, month), day)| Date::new(year, month, day).ok())
-            .or_else(|| self.wrong())
+        self.as_date().or_else(|| self.wrong())
+    }
+
+    /// A calendar day without a time; reports nothing.
+    pub(super) fn as_date(&self) -> Option<Date> {
+        match self.value {
+            DeValue::Datetime(datetime) if datetime.time.is_none() && datetime.offset.is_none() => self.day(),
+            _ => None,
+        }
+    }
+
+    /// The calendar day that is meant here, even if it is quoted or has a time; for suggestions, reports nothing.
+    pub(super) fn day(&self) -> Option<Date> {
+        match self.value {
+            DeValue::String(text) => text.trim().get(..DAY_BYTES)?.parse().ok(),
+            DeValue::Datetime(datetime) => {
+                let date = datetime.date?;
+                let year = i16::try_from(date.year).ok()?;
+                Date::new(year, i8::try_from(date.month).ok()?, i8::try_from(date.day).ok()?).ok()
+            }
+            _ => None,
+        }
     }
 
     /// A list, item by item; all items are read before it gives up.
@@ -384,6 +416,21 @@ impl<'a> Value<'a> {
         matches!(self.value, DeValue::Array(_))
     }
 
+    /// How many items a list has; none where this is no list.
+    pub(super) fn length(&self) -> usize {
+        if let DeValue::Array(array) = self.value { array.len() } else { 0 }
+    }
+
+    /// The numbers of a list, whatever else is in it.
+    pub(super) fn numbers(&self) -> Vec<f64> {
+        let DeValue::Array(array) = self.value else { return Vec::new() };
+        let number = |item: &'a Spanned<DeValue<'a>>| {
+            let (source, path) = (self.source, self.path.clone());
+            Self { source, path, at: self.at, ask: self.ask, value: item.get_ref() }.as_number()
+        };
+        array.iter().filter_map(number).collect()
+    }
+
     /// The texts of a list, whatever else is in it.
     pub(super) fn texts(&self) -> Vec<&'a str> {
         let DeValue::Array(array) = self.value else { return Vec::new() };
@@ -405,27 +452,4 @@ impl<'a> Value<'a> {
             DeValue::Table(_) => "a table".to_owned(),
         }
     }
-}
-
-/// The known name that `name` looks like, for suggestions only.
-pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let close = |(distance, known): &(usize, &str)| *distance <= 1.max(known.len() / 3);
-    known.map(|known| (distance(name, known), known)).min().filter(close).map(|(_, known)| known)
-}
-
-/// Edit distance (Levenshtein), for suggestions only.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    // A key longer than this is no misspelling of ours.
-    for (i, l) in left.chars().take(64).enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, r) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(l != *r);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[right.len()]
 }

@@ -18,6 +18,7 @@ pub use covariate::{Covariate, PersonField, Take};
 use super::bindings::{Binding, BindingIndex, InForce};
 use super::notes::{NoteIndex, Notes};
 use super::vocabulary::VocabularyRelease;
+use jiff::ToSpan;
 use jiff::civil::Date;
 
 /// Most concept sets of a study.
@@ -302,12 +303,12 @@ pub enum PriorOutcome {
 /// What becomes of people whose observation ends within the time at risk.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ShortFollowUp {
-    /// No example of theirs.
+    /// No example of theirs, whether or not the outcome happened before. Whoever died by a competing death, or by one that
+    /// is the outcome, is not lost.
     Drop,
-    /// An example if the outcome happened before, as PatientLevelPrediction's `includeAllOutcomes`.
+    /// An example if the outcome, or a competing death, happened before, as PatientLevelPrediction's `includeAllOutcomes`.
     KeepIfOutcome,
-    /// An example if the outcome, or a competing death, happened before; who is known counts for those like them who
-    /// were lost, by inverse probability of censoring (Graf et al., Statistics in Medicine 18, 1999).
+    /// The same people make examples; who is known counts for those like them who were lost, by inverse probability of censoring (Graf et al., Statistics in Medicine 18, 1999).
     Weighted(Followed),
 }
 
@@ -375,6 +376,23 @@ impl Window {
             Self::Days { from, to } => format!("{from} to {to} days"),
             Self::Hours { from, to } => format!("{from} to {to} hours"),
         }
+    }
+}
+
+impl Records {
+    /// The last day of an index whose time at risk, to this horizon, is over when the study's follow-up ends.
+    #[must_use]
+    pub fn last_followed(&self, task: &RecordTask, horizon_days: u32) -> Option<Date> {
+        let days = i64::from(horizon_days) + i64::from(task.cohort.predict_after_hours.div_ceil(24));
+        self.followup_to.checked_sub(days.days()).ok()
+    }
+}
+
+impl Outcome {
+    /// Whether a death is itself an outcome: it competes with none then, whatever [`Outcome::death`] says.
+    #[must_use]
+    pub fn is_death(&self) -> bool {
+        self.any_of.iter().any(|one| one.table == RecordTable::Death)
     }
 }
 

@@ -84,8 +84,35 @@ enum Command {
 #[derive(Args, Clone)]
 pub struct HomeArgs {
     /// The coordinator's folder.
-    #[arg(long, default_value = "coordinator-home")]
+    #[arg(long, default_value = HOME)]
     pub home: PathBuf,
+}
+
+/// Where the coordinator lives if nobody says.
+const HOME: &str = "coordinator-home";
+
+impl HomeArgs {
+    /// What a command that is printed for people needs to find the same coordinator: nothing where it would anyway.
+    fn option(&self) -> String {
+        let home = self.home.display().to_string();
+        match home.as_str() {
+            HOME => String::new(),
+            plain if plain.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c)) => {
+                format!(" --home {plain}")
+            }
+            other => format!(" --home '{}'", other.replace('\'', r"'\''")),
+        }
+    }
+
+    /// A text with commands between backticks, each of which finds this coordinator.
+    fn in_commands(&self, text: &str) -> String {
+        let option = self.option();
+        let part = |(at, part): (usize, &str)| match part.strip_prefix("coordinator ") {
+            Some(_) if at % 2 == 1 => format!("{part}{option}"),
+            _ => part.to_owned(),
+        };
+        text.split('`').enumerate().map(part).collect::<Vec<_>>().join("`")
+    }
 }
 
 /// Runs the command line.
@@ -137,6 +164,19 @@ async fn run(cli: Cli) -> Result<(), CommandError> {
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+
+    #[test]
+    fn commands_that_are_printed_find_the_same_coordinator() {
+        fn check(home: &str, text: &str, expected: &str) {
+            assert_eq!(HomeArgs { home: home.into() }.in_commands(text), expected);
+        }
+        let next = "`coordinator study report s --out DIR`; ashford: start the agent (`site-agent serve`)";
+        check("coordinator-home", next, next);
+        let expected = "`coordinator study report s --out DIR --home /srv/c`; ashford: start the agent (`site-agent serve`)";
+        check("/srv/c", next, expected);
+        check("my c", "run `coordinator serve`", "run `coordinator serve --home 'my c'`");
+        check("c", "the coordinator is there", "the coordinator is there");
+    }
 
     #[test]
     fn every_command_shows_an_example() {

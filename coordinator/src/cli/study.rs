@@ -52,9 +52,10 @@ pub(super) enum StudyCommand {
     Check {
         /// The study file.
         file: PathBuf,
-        /// The share of people that are expected to have the outcome, for the predictions; in (0, 1).
-        #[arg(long, default_value_t = 0.1, value_parser = share)]
-        outcome_share: f64,
+        /// The share of people that are expected to have each outcome, in (0, 1); without it what the file says of each
+        /// (prevalence_public), and 0.1 where it says nothing.
+        #[arg(long, value_parser = share)]
+        outcome_share: Option<f64>,
     },
     /// Take a cohort of Atlas or a task of ACES into a study file, if the study language can say exactly the same.
     #[command(after_help = "Example: coordinator study import psychosis.json --as circe --out study.toml")]
@@ -121,6 +122,7 @@ pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), Comman
             let template = match from {
                 None => Ok(Template::shipped(source, privacy)),
                 Some(from) => Template::read(&from, privacy)
+                    .and_then(|template| template.check(None).map(|()| template))
                     .map_err(|error| CommandError::input(format!("--from {error}"))),
             };
             super::study_new::new(&path, template, epsilon, &people, &home, out).await
@@ -136,12 +138,16 @@ pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), Comman
         }
         StudyCommand::Status { study, home } => {
             let studies = status(&Home::open(&home.home)?, study.unwrap_or_default()).await?;
-            out.print(&studies, || study_text::status(&studies))
+            out.print(&studies, || home.in_commands(&study_text::status(&studies)))
         }
         StudyCommand::Start { study, home } => {
             let participants = start(&Home::open(&home.home)?, &study).await?;
             out.print(&json!({"study": study, "participants": participants}), || {
-                format!("Started with {}.\nNext: coordinator study watch {study}", participants.join(", "))
+                let participants = participants.join(", ");
+                format!(
+                    "Started with {participants}.\nNext: coordinator study watch {study}{}",
+                    home.option()
+                )
             })
         }
         StudyCommand::Watch { study, home } => {
@@ -168,8 +174,10 @@ pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), Comman
         }
         StudyCommand::Report { study, out: folder, audit, home } => {
             let audit = audit.as_deref().map(read_audit).transpose()?;
-            let home = Home::open(&home.home)?;
-            let bundle = bundle_of(&home, &study).await?;
+            let bundle = match bundle_of(&Home::open(&home.home)?, &study).await {
+                Err(CommandError::Refused(why)) => return Err(CommandError::Refused(home.in_commands(&why))),
+                found => found?,
+            };
             let written = crate::results::write(&bundle, &folder, None, audit)?;
             out.print(&written.json, || written.text.clone())
         }
@@ -202,14 +210,26 @@ pub(crate) fn read_study(path: &Path) -> Result<Vec<u8>, CommandError> {
     std::fs::read(path).map_err(|error| CommandError::input(format!("{}: {error}", path.display())))
 }
 
-fn check(path: &Path, outcome_share: f64, out: Output) -> Result<(), CommandError> {
+fn check(path: &Path, outcome_share: Option<f64>, out: Output) -> Result<(), CommandError> {
     let bytes = read_study(path)?;
     let parsed = study::parse(&bytes)
         .map_err(|mistakes| CommandError::input(format!("{}:\n{mistakes}", path.display())))?;
-    let prediction = study::predict(&parsed, outcome_share);
+    let mut prediction = match outcome_share {
+        Some(share) => study::predict(&parsed, share),
+        None => study::predict_as_published(&parsed),
+    };
+    prediction.warnings.extend(over(&parsed, crate::clock::now().day()));
     let json =
         json!({"study": parsed.id, "digest": parsed.digest, "prediction": prediction_json(&prediction)});
     out.print(&json, || format!("{}\n{prediction}", study::describe(&parsed)))
+}
+
+/// Of a study whose last day is past.
+fn over(study: &study::Study, today: jiff::civil::Date) -> Option<String> {
+    let last = study.governance.valid_until;
+    (last < today).then(|| {
+        format!("governance.valid_until, {last}, is past: it can be neither published nor approved; write a later day")
+    })
 }
 
 fn prediction_json(prediction: &study::check::Prediction) -> Value {
@@ -227,13 +247,27 @@ fn prediction_json(prediction: &study::check::Prediction) -> Value {
         .map(|g| {
             json!({"name": g.name, "groups": g.groups, "noise_multiplier": g.noise_multiplier,
                    "error_of_noise": g.error_of_noise, "error_of_sampling": g.error_of_sampling,
-                   "too_few_people_to_say": g.too_few_people_to_say})
+                   "too_few_people_to_say": g.too_few_people_to_say, "interval_says_nothing": g.interval_says_nothing})
         })
+        .collect();
+    let completeness: Vec<_> = prediction
+        .completeness
+        .iter()
+        .map(|c| {
+            json!({"name": c.name, "states": c.states, "noise_multiplier": c.noise_multiplier,
+                   "error_people": c.error_people})
+        })
+        .collect();
+    let outcome_shares: Vec<_> = prediction
+        .outcome_shares
+        .iter()
+        .map(|of| json!({"prediction": of.prediction, "share": of.share, "published": of.is_published}))
         .collect();
     json!({
         "epsilon_training": prediction.epsilon_training_account,
         "epsilon_evaluation": prediction.epsilon_evaluation_account,
         "epsilon_two_hospitals": prediction.epsilon_two_hospitals,
+        "epsilon_three_hospitals": prediction.epsilon_three_hospitals,
         "epsilon_rdp": prediction.epsilon_rdp,
         "accountant": prediction.accountant.name(),
         "delta": prediction.delta,
@@ -242,8 +276,9 @@ fn prediction_json(prediction: &study::check::Prediction) -> Value {
         "variance_ratio": prediction.secure.map(|secure| secure.variance_ratio),
         "sites": sites,
         "groupings": groupings,
+        "completeness": completeness,
         "held_out_share": prediction.held_out_share,
-        "outcome_share": prediction.outcome_share,
+        "outcome_shares": outcome_shares,
         "warnings": prediction.warnings,
     })
 }
@@ -347,4 +382,42 @@ pub(crate) async fn bundle_of(home: &Home, study: &str) -> Result<PathBuf, Comma
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     Err(CommandError::Refused(format!("{study} ended before it started: there is nothing to report")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../report/sample.toml");
+
+    #[test]
+    fn a_study_that_is_over_is_warned_of() {
+        fn check(today: &str, is_warned: bool) {
+            let study = study::parse(EXAMPLE.as_bytes()).expect("a study");
+            let said = over(&study, today.parse().expect("a day"));
+            assert_eq!(
+                said.is_some_and(|said| said.contains("valid_until, 2027-12-31, is past")),
+                is_warned,
+                "{today}"
+            );
+        }
+        check("2026-01-01", false);
+        check("2027-12-31", false);
+        check("2028-01-01", true);
+    }
+
+    /// What the text says, programs can read.
+    #[test]
+    fn a_prediction_says_the_same_to_programs() {
+        let prediction = study::predict_as_published(&study::parse(EXAMPLE.as_bytes()).expect("a study"));
+        let json = prediction_json(&prediction);
+        assert_eq!(json["epsilon_three_hospitals"], prediction.epsilon_three_hospitals);
+        let names = |list: &Value| -> Vec<String> {
+            list.as_array().expect("a list").iter().map(|one| one["name"].to_string()).collect()
+        };
+        assert_eq!(names(&json["completeness"]), ["\"sexual_orientation\""]);
+        assert_eq!(json["completeness"][0]["error_people"], prediction.completeness[0].error_people);
+        assert_eq!(json["outcome_shares"].as_array().map(Vec::len), Some(1));
+        assert_eq!(json["groupings"][0]["interval_says_nothing"], false);
+    }
 }

@@ -29,6 +29,7 @@ pub(super) async fn new(
     }
     let template = template.map_err(|error| wrong.push(error.to_string())).ok();
     let counts = counted(people, &sites, &mut wrong);
+    wrong.iter_mut().for_each(|wrong| *wrong = home.in_commands(wrong));
     let Some(template) = template.filter(|_| wrong.is_empty()) else {
         return Err(CommandError::Input(wrong.join("\n")));
     };
@@ -94,7 +95,7 @@ fn counted<'a>(people: &[String], sites: &[&'a str], wrong: &mut Vec<String>) ->
     }
     if sites.len() < study::limits::SITES_MIN {
         wrong.push(format!(
-            "{} sites are enrolled, a study needs at least {}: coordinator site invite NAME",
+            "{} sites are enrolled, a study needs at least {}: `coordinator site invite NAME --out FILE`",
             sites.len(),
             study::limits::SITES_MIN
         ));

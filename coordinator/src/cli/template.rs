@@ -2,6 +2,8 @@
 
 use crate::operator::CommandError;
 use clap::ValueEnum;
+use consilium_common::key::SecretKey;
+use consilium_common::secagg;
 use consilium_common::study::{self, Choice, Filled, ModeName, RosterSite};
 use std::path::Path;
 
@@ -42,7 +44,27 @@ pub(crate) enum Template {
         text: String,
         /// What had to change for it.
         choices: Vec<Choice>,
+        /// The file that it was read from; none where it ships.
+        given: Option<Given>,
     },
+}
+
+/// A file as somebody wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Given {
+    name: String,
+    text: String,
+}
+
+impl Given {
+    /// What is wrong with it by its own lines, but for the roster, in whose place another stands.
+    fn mistakes(&self) -> Option<String> {
+        let mistakes = study::parse(self.text.as_bytes()).err()?;
+        let is_of_roster = |key: &str| key == "site" || key.starts_with("site[");
+        let own = mistakes.list().iter().filter(|mistake| !is_of_roster(&mistake.key));
+        let lines: Vec<String> = own.map(ToString::to_string).collect();
+        (!lines.is_empty()).then(|| format!("{}:\n{}", self.name, lines.join("\n")))
+    }
 }
 
 impl From<Mode> for ModeName {
@@ -73,7 +95,26 @@ impl Template {
         let bytes = super::read_study(path)?;
         let text = String::from_utf8(bytes)
             .map_err(|_| CommandError::input(format!("{}: not UTF-8", path.display())))?;
-        Ok(Self::own(text, mode))
+        let given = Given { name: path.display().to_string(), text: text.clone() };
+        match Self::own(text, mode) {
+            Self::Own { text, choices, .. } => Ok(Self::Own { text, choices, given: Some(given) }),
+            shipped @ Self::Shipped(_) => Ok(shipped),
+        }
+    }
+
+    /// Whether it could be filled with a roster of so many sites (as many as it lists itself without a number), before
+    /// anything is set up for it. What only the true roster shows is told when that is there.
+    ///
+    /// # Errors
+    /// The file's own mistakes, under its name and by its lines.
+    pub(crate) fn check(&self, sites: Option<usize>) -> Result<(), CommandError> {
+        let Self::Own { given: Some(given), .. } = self else { return Ok(()) };
+        let listed = || given.text.lines().filter(|line| line.trim_start().starts_with("[[site]]")).count();
+        let sites = sites.unwrap_or_else(listed).clamp(secagg::SITES_MIN, study::limits::SITES_MAX);
+        match self.filled(&nobody(sites), None) {
+            Ok(_) => Ok(()),
+            Err(_) => given.mistakes().map_or(Ok(()), |mistakes| Err(CommandError::input(mistakes))),
+        }
     }
 
     fn own(text: String, mode: Option<Mode>) -> Self {
@@ -81,7 +122,7 @@ impl Template {
             Some(mode) => study::in_mode(&text, mode.into()),
             None => (text, Vec::new()),
         };
-        Self::Own { text, choices }
+        Self::Own { text, choices, given: None }
     }
 
     /// The study file, its roster still to be filled in.
@@ -102,14 +143,25 @@ impl Template {
             Some(epsilon) if self.filled(roster, None).is_ok() => {
                 CommandError::input(format!("--epsilon {epsilon}: no valid study has it:\n{mistakes}"))
             }
-            _ => CommandError::input(format!("the study would not be valid:\n{mistakes}")),
+            _ => CommandError::input(self.without_epsilon(&mistakes)),
         })
+    }
+
+    /// What is wrong with what was filled in, and whose lines are named.
+    fn without_epsilon(&self, mistakes: &study::Mistakes) -> String {
+        match self {
+            Self::Own { given: Some(given), .. } => given.mistakes().unwrap_or_else(|| {
+                let name = &given.name;
+                format!("{name}: with this roster the study would not be valid (lines of the filled file):\n{mistakes}")
+            }),
+            _ => format!("the study would not be valid:\n{mistakes}"),
+        }
     }
 
     fn filled(&self, roster: &[RosterSite], epsilon: Option<f64>) -> Result<Filled, study::Mistakes> {
         match self {
             Self::Shipped(text) => study::fill_shipped(text, roster, epsilon),
-            Self::Own { text, choices } => {
+            Self::Own { text, choices, .. } => {
                 let mut filled = study::fill(text, roster, epsilon)?;
                 filled.choices.splice(0..0, choices.iter().cloned());
                 Ok(filled)
@@ -118,15 +170,63 @@ impl Template {
     }
 }
 
+/// A roster that stands for one that is not there yet.
+fn nobody(sites: usize) -> Vec<RosterSite> {
+    const PEOPLE: u64 = 1_000;
+    let site = |i: usize| {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&(i as u64).to_le_bytes());
+        RosterSite {
+            name: format!("site-{i}").parse().expect("a name"),
+            // Nobody signs with it: the filled text is thrown away.
+            key: SecretKey::from_seed(&seed).public(),
+            people_public: PEOPLE,
+            weight: 1 << 16,
+        }
+    };
+    (1..=sites).map(site).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A given file's mistakes have its name and its lines, before there is a roster; its own roster is nobody's concern.
+    #[test]
+    fn a_given_file_is_checked_under_its_own_name() {
+        fn check(from: &str, to: &str, expected: Option<&str>) {
+            assert!(LOCAL.contains(from), "{from}");
+            let text = LOCAL.replacen(from, to, 1);
+            let line = 1 + text[..text.find(to).expect("is there")].matches('\n').count();
+            let folder = std::env::temp_dir().join(format!("consilium-template-{}", std::process::id()));
+            std::fs::create_dir_all(&folder).expect("a folder");
+            let path = folder.join("mine.toml");
+            std::fs::write(&path, &text).expect("a file");
+            let template = Template::read(&path, Some(Mode::Distributed)).expect("text");
+            let said = template.check(None).map_err(|error| error.to_string());
+            let filled = template.fill(&nobody(4), None).map(drop).map_err(|error| error.to_string());
+            std::fs::remove_dir_all(&folder).expect("is there");
+            assert_eq!(filled, said, "the same when the roster is there");
+            match expected {
+                None => assert_eq!(said, Ok(())),
+                Some(expected) => {
+                    let said = said.expect_err(expected);
+                    let place = format!("mine.toml:\nline {line}: {expected}");
+                    assert!(said.contains(&place), "{place:?} in {said}");
+                    assert!(!said.contains("site[") && said.lines().count() == 2, "{said}");
+                }
+            }
+        }
+        check("level     = 0.95", "level     = 95", Some("evaluation.level"));
+        check("[[site]]", "[[site]]\nbeds = 12", None);
+        check("[evaluation]", "[evaluation]\n#", None);
+    }
 
     #[test]
     fn an_epsilon_is_the_options_fault() {
         let site = |name: &str, seed| RosterSite {
             name: name.parse().expect("a name"),
-            key: consilium_common::key::SecretKey::from_seed(&[seed; 32]).public(),
+            key: SecretKey::from_seed(&[seed; 32]).public(),
             people_public: 500,
             weight: 1 << 16,
         };
@@ -147,7 +247,7 @@ mod tests {
     fn the_mode_that_was_asked_for() {
         let site = |i: u8| RosterSite {
             name: format!("site-{i}").parse().expect("a name"),
-            key: consilium_common::key::SecretKey::from_seed(&[i; 32]).public(),
+            key: SecretKey::from_seed(&[i; 32]).public(),
             people_public: 500,
             weight: 1 << 16,
         };

@@ -73,6 +73,7 @@ pub struct DemoArgs {
 /// Bad input, a refusal, or a program that failed; each says which.
 pub async fn run(args: DemoArgs, out: Output) -> Result<(), CommandError> {
     let template = template(&args)?;
+    template.check(hospitals_to_come(&args))?;
     prepare_folder(&args.out)?;
     let work = working_folder()?;
     let say = Progress::new(out);
@@ -235,6 +236,13 @@ fn template(args: &DemoArgs) -> Result<Template, CommandError> {
         )));
     }
     Ok(Template::shipped(Source::Table, args.privacy))
+}
+
+/// How many hospitals there will be; none where their folder cannot be read, which is said when it is.
+fn hospitals_to_come(args: &DemoArgs) -> Option<usize> {
+    let Some(data) = &args.data else { return Some(args.sites as usize) };
+    let entries = std::fs::read_dir(data).ok()?;
+    Some(entries.filter_map(Result::ok).filter(|entry| entry.path().is_dir()).count())
 }
 
 /// What the study reads. Where the file does not say, that is a mistake, which is named where it is filled in.
@@ -434,7 +442,11 @@ mod tests {
     fn what_a_study_reads() {
         fn check(data: &str, expected: Source) {
             assert_eq!(
-                source(&Template::Own { text: format!("schema = \"study/1\"\n{data}"), choices: Vec::new() }),
+                source(&Template::Own {
+                    text: format!("schema = \"study/1\"\n{data}"),
+                    choices: Vec::new(),
+                    given: None,
+                }),
                 expected,
                 "{data}"
             );

@@ -55,6 +55,16 @@ fn an_auroc_that_says_nothing_is_not_given() {
     };
     let (nobody, some) = (of(vec![2.0, -1.0]), of(vec![60.0, 140.0]));
     assert_eq!((nobody.auroc, nobody.auroc_interval, nobody.too_few_people), (None, None, true));
+    let others = [
+        nobody.auprc,
+        nobody.brier,
+        nobody.accuracy,
+        nobody.calibration_slope,
+        nobody.calibration_in_the_large,
+    ];
+    assert_eq!(others, [None; 5], "they rest on the same people");
+    assert_eq!((nobody.calibration_slope_interval, nobody.calibration_in_the_large_interval), (None, None));
+    assert!(some.brier.is_some() && some.auprc.is_some());
     assert!(some.auroc.is_some_and(|auroc| auroc > 0.6) && some.auroc_interval.is_some());
 }
 

@@ -103,21 +103,16 @@ fn how_well_of(data: &ReportData, view: &View) -> Html {
     let model = data.released(view.of.as_ref());
     match model.and_then(|model| model.auroc.zip(model.auroc_interval).map(|a| (model, a))) {
         None => fill("<p>{}There were too few people to say.</p>", &[&about]),
-        Some((model, (auroc, [low, high]))) => fill(
+        Some((model, _)) if model.too_few_people => fill(
+            "<p>{}There were too few people to say. So few were there to test it on that a figure could be luck. What was \
+             measured, and how far off it may be, is under <a href=\"#results\">Results</a>.</p>",
+            &[&about],
+        ),
+        Some((_, (auroc, [low, high]))) => fill(
             "<p>{}Think of two people. It happened to one of them, and not to the other. The model gives \
              the first one the higher number about <strong>{} times in 100</strong>. Tossing a coin \
-             would get 50. The true figure is probably between {} and {}.{}</p>",
-            &[
-                &about,
-                &in_100(auroc),
-                &in_100(low),
-                &in_100(high),
-                &if model.too_few_people {
-                    Html::raw(" There were few people to test it on, so do not rely on this.")
-                } else {
-                    Html::none()
-                },
-            ],
+             would get 50. The true figure is probably between {} and {}.</p>",
+            &[&about, &in_100(auroc), &in_100(low), &in_100(high)],
         ),
     }
 }

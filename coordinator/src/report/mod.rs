@@ -28,7 +28,8 @@ use consilium_common::evaluation::curve::{CalibrationPoint, RocPoint};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::protocol::DeclineReason;
 use consilium_common::report::html::all;
-use consilium_common::study::{Study, Validation};
+use consilium_common::study::records::{RecordTask, ShortFollowUp};
+use consilium_common::study::{Data, Study, Task, Validation};
 use consilium_common::time::Time;
 use jiff::civil::Date;
 
@@ -220,6 +221,45 @@ impl ReportData {
             Validation::Temporal => {
                 format!("people from {from} on, later than any that the model learnt from")
             }
+        })
+    }
+
+    /// Whose examples are counted in groups of people, where that is not everybody's: those of one side of the holdout, or
+    /// of both; and how all of them together are called.
+    fn counted_in_groups(&self) -> (String, String) {
+        let Some(holdout) = &self.study.split.holdout else { return (String::new(), "together".to_owned()) };
+        let from = holdout.from;
+        match self.study.split.validations() {
+            [Validation::Internal] => (
+                format!(" Only people from before {from} are counted."),
+                format!("from before {from} together"),
+            ),
+            [Validation::Temporal] => (
+                format!(
+                    " Only people from {from} on are counted, later than any that the model learnt from."
+                ),
+                format!("from {from} on together"),
+            ),
+            _ => (
+                format!(" A group’s people from before {from} and from that day on are counted together."),
+                format!("from before {from} together"),
+            ),
+        }
+    }
+
+    /// What the figures count, where a task of the study weighs people for those who were lost.
+    fn weighted(&self) -> Option<String> {
+        let Data::Records(records) = &self.study.data else { return None };
+        let weighs = |(_, task): &(&Task, &RecordTask)| {
+            matches!(task.outcome.short_follow_up, ShortFollowUp::Weighted(_))
+        };
+        let tasks = self.study.tasks.iter().zip(&records.tasks).filter(weighs);
+        let names: Vec<String> = tasks.map(|(task, _)| task.name.replace('_', " ")).collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "For {}, people are weighed: those who could be followed count for people like them who were lost (by                  inverse probability of censoring, from a published curve), and all figures are of these weights.",
+                number::listed(&names)
+            )
         })
     }
 

@@ -46,9 +46,9 @@ fn over_time(data: &ReportData) -> Html {
 }
 
 fn tiles(data: &ReportData) -> Html {
-    let tile = |name: &'static str, value: &str, note: &str| {
+    let tile = |name: &str, value: &str, note: &str| {
         fill(
-            "<div class=\"tile\"><dt>{}</dt><dd><b>{}</b><span>{}</span></dd></div>",
+            "<div class=\"tile\"><dt>{}</dt><dd><b>{}</b> <span>{}</span></dd></div>",
             &[&name, &value, &note],
         )
     };
@@ -58,15 +58,16 @@ fn tiles(data: &ReportData) -> Html {
         format!("{how_many} {} people trained on, by published figures", grouped(people as f64))
     });
     let auroc = |view: &View| {
-        let released = data.released(view.of.as_ref());
-        let interval = released.and_then(|model| model.auroc_interval);
-        let mut note = interval.map_or_else(String::new, |[low, high]| {
+        let name = view.of.as_ref().map_or_else(|| "AUROC".to_owned(), |of| format!("AUROC: {}", of.words()));
+        let Some(released) = data.released(view.of.as_ref()) else { return tile(&name, &metric(None), "") };
+        // In large print a figure is relied on.
+        if released.too_few_people {
+            return tile(&name, &metric(None), "too few people to say");
+        }
+        let interval = released.auroc_interval.map_or_else(String::new, |[low, high]| {
             format!("{} to {}", metric(Some(low)), metric(Some(high)))
         });
-        if let Some(of) = &view.of {
-            note = format!("{note} {}", of.words());
-        }
-        tile("AUROC", &metric(released.and_then(|model| model.auroc)), note.trim())
+        tile(&name, &metric(released.auroc), &interval)
     };
     fill(
         "<dl class=\"tiles\">{}{}{}{}</dl>",
@@ -97,10 +98,13 @@ fn models(data: &ReportData, view: &View) -> Html {
         } else {
             model_name(&model.name)
         };
-        let note = if model.released_under_dp {
-            Html::raw("all sites together; released under differential privacy")
-        } else {
-            Html::raw("<em>not released: reference computed on this machine</em>")
+        let note = match (model.released_under_dp, model.too_few_people) {
+            (true, false) => Html::raw("all sites together; released under differential privacy"),
+            (true, true) => Html::raw(
+                "all sites together; released under differential privacy; <strong>too few people to say with \
+                 confidence</strong>",
+            ),
+            (false, _) => Html::raw("<em>not released: reference computed on this machine</em>"),
         };
         let class = if model.released_under_dp { "released" } else { "reference" };
         fill(
@@ -122,16 +126,19 @@ fn models(data: &ReportData, view: &View) -> Html {
     if own().next().is_none() {
         return fill("<p>{}</p>", &[&super::not_evaluated(data.stopped.as_ref())]);
     }
+    let on = data.tested_on(view.of.as_ref()).map_or_else(String::new, |on| format!(": {on}"));
+    let line = if overall.is_some() { " The dashed line marks the released model." } else { "" };
+    let weighted = data.weighted().map_or_else(String::new, |weighted| format!(" {weighted}"));
     fill(
         "<h3>The model, and others to compare it with</h3><div class=\"scroll\"><table><thead><tr>\
          <th scope=\"col\">Model</th><th scope=\"col\">AUROC (interval)</th><th scope=\"col\">{}</th>\
          <th scope=\"col\">AUPRC</th><th scope=\"col\">Brier score</th>\
          <th scope=\"col\">Calibration slope</th><th scope=\"col\">Calibration in the large</th>\
          </tr></thead><tbody>{}</tbody></table></div>\
-         <p class=\"quiet\">All on the evaluation people of every site. AUROC: 0.5 is a coin, 1 is \
+         <p class=\"quiet\">All on evaluation people of every site{}. AUROC: 0.5 is a coin, 1 is \
          perfect. Slope: 1 is right, less is too extreme. In the large: share with the outcome minus \
-         mean prediction. The dashed line marks the released model.</p>",
-        &[&axis.ticks(), &all(own().map(row))],
+         mean prediction.{}{}</p>",
+        &[&axis.ticks(), &all(own().map(row)), &on, &line, &weighted],
     )
 }
 
@@ -148,13 +155,17 @@ fn model_name(name: &str) -> String {
 
 fn uncertainty(data: &ReportData, view: &View) -> Html {
     let Some(model) = data.released(view.of.as_ref()) else { return Html::none() };
-    let few = if model.too_few_people {
-        Html::raw(
+    let few = match (model.too_few_people, model.auroc) {
+        (false, _) => Html::none(),
+        (true, None) => Html::raw(
+            "<p class=\"warning\"><strong>Too few people to say.</strong> No figure of the released model is given: the \
+             interval of its AUROC would be all of 0 to 1, and the other figures rest on the same people.</p>",
+        ),
+        (true, Some(_)) => Html::raw(
             "<p class=\"warning\"><strong>Too few people to say with confidence.</strong> A subgroup with \
-             figures like these would not be shown; the overall result always is, with its interval.</p>",
-        )
-    } else {
-        Html::none()
+             figures like these would not be shown. Of everybody they are, and the AUROC’s interval says how far off it \
+             may be; the other figures of the released model rest on the same few people and are no surer.</p>",
+        ),
     };
     let Some(error) = model.auroc_standard_error else { return few };
     fill(
@@ -180,9 +191,14 @@ fn plots(data: &ReportData, view: &View) -> Html {
         points => fill(
             "{}<figcaption><strong>Are the predictions right?</strong> On the dashed line they are; above \
              it the model predicts too low. {}% of such bars hold the truth, and they count people \
-             and noise both; a bar without an upper end goes on outside the drawing. People are taken \
-             together in groups of about equal size.</figcaption>",
-            &[&figures::calibration(points), &figures::trimmed(data.study.evaluation.level * 100.0)],
+             and noise both; a bar without an upper end goes on outside the drawing. People with neighbouring \
+             predictions are taken together, in groups as equal in size as the study’s {} bins of predictions \
+             allow.</figcaption>",
+            &[
+                &figures::calibration(points),
+                &figures::trimmed(data.study.evaluation.level * 100.0),
+                &(data.study.evaluation.bin_edges.len() + 1),
+            ],
         ),
     };
     if !data.is_evaluated() && view.roc.is_empty() && view.calibration.is_empty() {

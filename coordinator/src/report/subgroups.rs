@@ -25,6 +25,16 @@ pub(super) fn section(data: &ReportData) -> Html {
     let bodies =
         groups.chunk_by(|a, b| a.grouping == b.grouping && a.of == b.of).map(|of| grouping(data, of, axis));
     let suppressed = groups.iter().filter(|group| group.suppressed).count();
+    let (whose, together) = data.counted_in_groups();
+    let has_line =
+        |group: &Subgroup| data.released_first(group.of.as_ref()).is_some_and(|m| m.auroc.is_some());
+    let line = match suppressed < groups.len() && groups.iter().any(has_line) {
+        true => format!(" The dashed line marks all people {together}."),
+        false => String::new(),
+    };
+    let weighted = data.weighted().map_or_else(String::new, |weighted| {
+        format!(" {weighted} “People” and “With the outcome” are sums of them, not heads.")
+    });
     fill(
         "<section id=\"subgroups\"><h2>Groups of people</h2>\
          <p>The same model, judged group by group. People whose group is not recorded are a group of \
@@ -35,24 +45,20 @@ pub(super) fn section(data: &ReportData) -> Html {
          <th scope=\"col\">With the outcome</th><th scope=\"col\">AUROC (interval)</th>\
          <th scope=\"col\">{}</th><th scope=\"col\">Calibration in the large (interval)</th></tr></thead>{}\
          </table></div><p class=\"quiet\">Counts carry the noise of the release and are rounded to {}; those under {} \
-         before rounding are not shown. The \
-         dashed line marks all people {}. Intervals of many groups are not corrected for there \
+         before rounding are not shown.{}{} Intervals of many groups are not corrected for there \
          being many.</p></section>",
         &[
             &suppressed,
             &groups.len(),
             &figures::trimmed(data.study.subgroups.max_standard_error),
             &data.study.disclosure.min_count,
-            &data.told_apart_on().map_or_else(String::new, |from| {
-                format!(" A group’s people from before {from} and from that day on are counted together.")
-            }),
+            &whose,
             &if suppressed < groups.len() { axis.ticks() } else { Html::none() },
             &all(bodies),
             &data.study.disclosure.round_to,
             &data.study.disclosure.min_count,
-            &data
-                .told_apart_on()
-                .map_or_else(|| "together".to_owned(), |from| format!("from before {from} together")),
+            &line,
+            &weighted,
         ],
     )
 }

@@ -1,3 +1,5 @@
+mod captions;
+
 use super::*;
 use crate::metrics::Subgroup;
 use consilium_common::study::{Data, Holdout, SplitBy};

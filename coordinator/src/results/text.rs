@@ -9,6 +9,7 @@ pub(super) fn text(metrics: &Metrics, level: f64, stopped: Option<&Stopped>) -> 
     let rows = metrics.models.iter().map(|model| {
         let interval = model.auroc_interval.map_or(String::new(), |[a, b]| format!(" ({a:.3} to {b:.3})"));
         let how = match (model.name.as_str(), model.released_under_dp) {
+            (_, true) if model.auroc.is_none() => "released, with noise; too few people to say",
             (_, true) if model.too_few_people => "released, with noise; too few people to say much",
             (_, true) => "released, with noise",
             ("federated", false) => "the same model without noise in the figures; not released",

@@ -84,7 +84,7 @@ pub(super) fn run(
     out: Output,
 ) -> Result<(), CommandError> {
     let (secure, rows) = compare(args, study, sites)?;
-    out.print(&table::document(study, args, &secure, &rows), || table::text(args, &secure, &rows))
+    out.print(&table::document(study, args, &secure, &rows), || table::text(study, args, &secure, &rows))
 }
 
 /// The secure sum, and every trainer at every ε.

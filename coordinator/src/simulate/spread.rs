@@ -9,6 +9,13 @@ pub(super) struct Spread {
     pub(super) high: f64,
 }
 
+impl Spread {
+    /// Where it can be at all: with few seeds Student's t reaches far.
+    pub(super) fn within(self, low: f64, high: f64) -> Self {
+        Self { low: self.low.max(low), high: self.high.min(high), ..self }
+    }
+}
+
 /// The mean of at least two numbers, with its interval.
 pub(super) fn spread(values: &[f64]) -> Spread {
     assert!(values.len() >= 2, "one number has no spread");
@@ -72,6 +79,9 @@ mod tests {
         let reach = 4.302_652_729_749_462 / 3_f64.sqrt();
         assert!((mean - 2.0).abs() < 1e-12);
         assert!((low - (2.0 - reach)).abs() < 1e-8 && (high - (2.0 + reach)).abs() < 1e-8);
+        let few = spread(&[0.65, 0.70]);
+        assert!(few.high > 0.99 && few.low < 0.36, "{few:?}");
+        assert_eq!(Spread { high: 1.002, ..few }.within(0.0, 1.0), Spread { high: 1.0, ..few });
         assert_eq!(spread(&[0.5; 4]), Spread { mean: 0.5, low: 0.5, high: 0.5 });
     }
 }

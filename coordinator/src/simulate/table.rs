@@ -1,16 +1,23 @@
 //! A comparison as JSON and as a table.
 
-use super::compare::{CompareArgs, Row};
+use super::compare::{Cell, CompareArgs, Row};
 use super::spread::{Spread, spread};
 use super::trainers::Trainer;
 use consilium_common::secagg::SecureParameters;
-use consilium_common::study::Study;
+use consilium_common::study::{Study, Validation};
 use serde_json::{Value, json};
+
+/// Of fewer seeds an interval is all but the whole of what there can be.
+const SEEDS_FEW: u64 = 3;
 
 /// Of each seed, one trainer less another.
 fn difference(row: &Row, one: Trainer, other: Trainer) -> Spread {
     let of = |trainer| &row.cells.iter().find(|cell| cell.trainer == trainer).expect("all are there").aurocs;
-    spread(&of(one).iter().zip(of(other)).map(|(a, b)| a - b).collect::<Vec<_>>())
+    spread(&of(one).iter().zip(of(other)).map(|(a, b)| a - b).collect::<Vec<_>>()).within(-1.0, 1.0)
+}
+
+fn auroc(cell: &Cell) -> Spread {
+    spread(&cell.aurocs).within(0.0, 1.0)
 }
 
 const DIFFERENCES: [(Trainer, Trainer); 2] =
@@ -35,7 +42,7 @@ pub(super) fn document(study: &Study, args: &CompareArgs, secure: &SecureParamet
                     let noisy = cell.trainer != Trainer::WithoutNoise;
                     json!({
                         "name": cell.trainer.name(),
-                        "auroc": interval(spread(&cell.aurocs)),
+                        "auroc": interval(auroc(cell)),
                         "auroc_by_seed": cell.aurocs,
                         "noise_multiplier": noisy.then_some(cell.noise.noise_multiplier),
                         "rounds": cell.plan.rounds,
@@ -66,6 +73,7 @@ pub(super) fn document(study: &Study, args: &CompareArgs, secure: &SecureParamet
         "released": false,
         "delta": study.privacy.delta,
         "accountant": "pld",
+        "judged_on": judged(study),
         "seeds": args.seeds,
         "tuned": args.tune_on.is_some(),
         "sites": secure.sites(),
@@ -77,12 +85,26 @@ pub(super) fn document(study: &Study, args: &CompareArgs, secure: &SecureParamet
     })
 }
 
-pub(super) fn text(args: &CompareArgs, secure: &SecureParameters, rows: &[Row]) -> String {
+/// On whom the AUROC is, and of what it is a mean besides the runs.
+fn judged(study: &Study) -> String {
+    let whom = match study.split.validations() {
+        [_] if study.split.holdout.is_none() => "everybody's evaluation people",
+        [Validation::Internal] => "everybody's earlier evaluation people (internal validation)",
+        [_] => "everybody's later evaluation people (temporal validation)",
+        _ => "everybody's evaluation people, earlier and later ones pooled",
+    };
+    match study.predicted().len() {
+        1 => whom.to_owned(),
+        several => format!("{whom}, averaged over the {several} predictions"),
+    }
+}
+
+pub(super) fn text(study: &Study, args: &CompareArgs, secure: &SecureParameters, rows: &[Row]) -> String {
     let shown = |s: Spread| format!("{:.3} ({:.3} to {:.3})", s.mean, s.low, s.high);
     let signed = |s: Spread| format!("{:+.3} ({:+.3} to {:+.3})", s.mean, s.low, s.high);
     let figures = rows.iter().map(|row| {
         let mut line = vec![row.epsilon.to_string()];
-        line.extend(row.cells.iter().map(|cell| shown(spread(&cell.aurocs))));
+        line.extend(row.cells.iter().map(|cell| shown(auroc(cell))));
         line.extend(DIFFERENCES.iter().map(|&(one, other)| signed(difference(row, one, other))));
         line
     });
@@ -116,11 +138,13 @@ pub(super) fn text(args: &CompareArgs, secure: &SecureParameters, rows: &[Row]) 
     let deviation = variance.sqrt();
     let seeds = args.seeds;
     format!(
-        "AUROC on everybody's evaluation people, mean of {seeds} runs with other noise (95 % interval of that mean).\n\
+        "AUROC on {}: mean of {seeds} runs with other noise (95 % interval of that mean{}).\n\
          ε is training's, by PLD. Computed here; not released. Secure sums are exact, so none was masked here.\n\
          {figures}\n\n\
          Noise: {sites} sites, of whom {threshold} must answer and {colluding} may collude; when all answer, their \
          shares together have\n{deviation:.3} times the standard deviation ({variance:.3} times the variance) of \
-         central's noise.\n\n{numbers}"
+         central's noise.\n\n{numbers}",
+        judged(study),
+        if seeds < SEEDS_FEW { ", which with so few seeds says little" } else { "" },
     )
 }

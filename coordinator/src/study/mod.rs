@@ -223,10 +223,7 @@ impl StudyState {
         if (governance.valid_from..=governance.valid_until).contains(&now.day()) {
             return Ok(());
         }
-        Err(StudyRefusal::NotValidNow {
-            from: governance.valid_from.to_string(),
-            until: governance.valid_until.to_string(),
-        })
+        Err(StudyRefusal::not_valid_now(governance))
     }
 
     fn sites_needed(&self) -> usize {

@@ -1,6 +1,7 @@
 //! Why a study does not do what was asked: one variant for each rule.
 
 use consilium_common::id::SiteName;
+use consilium_common::study::Governance;
 
 /// The study's rules say no.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,13 +54,23 @@ pub enum StudyRefusal {
     #[error("study.mode: the study is distributed: nothing of one site is taken, only secure sums are")]
     Distributed,
     /// Outside the study's validity.
-    #[error("governance.valid: the study is valid from {from} to {until} (UTC)")]
+    #[error(
+        "governance.valid: the study is valid from {from} to {until} (UTC), and today is not one of these days"
+    )]
     NotValidNow {
         /// First day.
         from: String,
         /// Last day.
         until: String,
     },
+}
+
+impl StudyRefusal {
+    /// Of a study whose days are not today.
+    pub(crate) fn not_valid_now(governance: &Governance) -> Self {
+        let (from, until) = (governance.valid_from.to_string(), governance.valid_until.to_string());
+        Self::NotValidNow { from, until }
+    }
 }
 
 /// A round as people count.

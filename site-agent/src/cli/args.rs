@@ -141,7 +141,8 @@ pub(super) enum StudyCommand {
     List,
     /// What a study is for, what it asks for, and what this site's policy says to it
     #[command(
-        after_help = "Examples:\n  site-agent study show self-harm\n  site-agent study show self-harm --bindings answer.toml"
+        after_help = "Examples:\n  site-agent study show self-harm\n  site-agent study show self-harm --bindings answer.toml\n  \
+        site-agent study show self-harm --out study.toml"
     )]
     Show {
         /// An id or a digest
@@ -149,6 +150,9 @@ pub(super) enum StudyCommand {
         /// How this site would fill in the study's bindings
         #[arg(long, value_name = "FILE")]
         bindings: Option<PathBuf>,
+        /// Also writes the study file to a new file: the exact bytes that an approval signs
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Prints what a study asks each site to fill in, as a file to write on
     #[command(after_help = "Example:\n  site-agent study bindings self-harm > answer.toml")]

@@ -83,8 +83,8 @@ fn run(args: &Args, output: &Output, clock: Clock) -> Result<(), Failure> {
             (None, _) => data::export(&open(args)?, export, output),
         },
         Command::Study(StudyCommand::List) => study::list(&open(args)?, output),
-        Command::Study(StudyCommand::Show { study, bindings }) => {
-            study::show(&open(args)?, study, bindings.as_deref(), output, clock)
+        Command::Study(StudyCommand::Show { study, bindings, out }) => {
+            study::show(&open(args)?, study, (bindings.as_deref(), out.as_deref()), output, clock)
         }
         Command::Study(StudyCommand::Bindings { study }) => study::template(&open(args)?, study, output),
         Command::Study(StudyCommand::Approve(asked)) => study::approve(&open(args)?, asked, output, clock),

@@ -43,12 +43,15 @@ pub(super) fn list(home: &Home, output: &Output) -> Result<(), Failure> {
 pub(super) fn show(
     home: &Home,
     which: &str,
-    bindings: Option<&Path>,
+    (bindings, out): (Option<&Path>, Option<&Path>),
     output: &Output,
     clock: Clock,
 ) -> Result<(), Failure> {
     let site = Site::open(home)?;
     let mut kept = in_runtime(site.obtain(which))??;
+    if let Some(path) = out {
+        write_new(path, &approval::kept_bytes(home, &kept.study.digest)?)?;
+    }
     if let Some(path) = bindings {
         kept.study = bindings::filled_in(&kept.study, path)?.0;
     }
@@ -76,6 +79,7 @@ pub(super) fn show(
     if let Some((decision, _)) = &kept.decision {
         human.push(format!("this site decided: {}", in_words(decision)));
     }
+    human.extend(out.map(|path| format!("the study file:    {}", path.display())));
     let json = json!({
         "id": study.id,
         "digest": study.digest,
@@ -89,9 +93,25 @@ pub(super) fn show(
         "violations": violations,
         "unknown_sites": strangers.iter().map(|(name, key)| json!({"site": name, "key": key})).collect::<Vec<_>>(),
         "decision": kept.decision.as_ref().map(|(decision, _)| said(decision.decision)),
+        "file": out,
     });
     output.result(&human.join("\n"), &json)?;
     Ok(approval::keep_shown(home, &study.digest, clock())?)
+}
+
+/// A file that is not there yet, or holds these very bytes.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let cannot = |why: &str| Failure::input(format!("--out {}: {why}", path.display()));
+    match std::fs::OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(mut file) => {
+            std::io::Write::write_all(&mut file, bytes).map_err(|error| cannot(&error.to_string()))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => match std::fs::read(path) {
+            Ok(there) if there == bytes => Ok(()),
+            _ => Err(cannot("it is there already, and is not this study; give a new name")),
+        },
+        Err(error) => Err(cannot(&error.to_string())),
+    }
 }
 
 pub(super) fn approve(

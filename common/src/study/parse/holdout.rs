@@ -3,6 +3,7 @@
 use super::super::raw::{Ask, Section, Value, ask};
 use super::super::{Holdout, Validation};
 use super::records;
+use jiff::ToSpan;
 use jiff::civil::Date;
 
 const HOLDOUT: Ask = ask(
@@ -25,11 +26,17 @@ const REPORT: Ask = ask(
 
 /// Both keys of `[split]`, `None` in it where nothing is held out.
 pub(super) fn read(top: &Section<'_>, split: &Section<'_>) -> Option<Option<Holdout>> {
+    let on_records = records::are_meant(top);
+    let accrual = records::accrual(top);
+    let day = accrual.map_or(Some(ANY_DAY), suggested);
     if !split.has(HOLDOUT.key) {
-        return split.optional(REPORT, without_holdout).map(|_| None);
+        return split.optional(REPORT, |v| without_holdout(v, day.filter(|_| on_records))).map(|_| None);
     }
     let from = split.required(HOLDOUT, |value| {
-        let on_records = records::are_meant(top);
+        if on_records && !value.is_section() {
+            let instead = day.map_or_else(|| ONE_DAY.to_owned(), |day| format!("write {}", example(day)));
+            return value.wrong_because(HOLDOUT.expected, &value.shown(), &instead);
+        }
         if !on_records {
             let expected = "nothing in a study on plain tables: their rows have no day of an index";
             value.wrong_because::<()>(
@@ -40,7 +47,8 @@ pub(super) fn read(top: &Section<'_>, split: &Section<'_>) -> Option<Option<Hold
         }
         let holdout = value.section()?;
         let time = holdout.required(TYPE, |v| v.word(&["time"]));
-        let from = holdout.required(FROM, |v| within_accrual(v, records::accrual(top)));
+        let of_day = day.map_or_else(|| FROM.example.to_owned(), |day| format!("from = {day}"));
+        let from = holdout.required_as(FROM, &of_day, |v| within_accrual(v, accrual, day));
         let of = holdout.required(OF, of);
         holdout.finish();
         time?;
@@ -51,27 +59,57 @@ pub(super) fn read(top: &Section<'_>, split: &Section<'_>) -> Option<Option<Hold
     Some(Some(Holdout { from: from?, reported: reported? }))
 }
 
+/// Where the file has no accrual to choose one from.
+const ANY_DAY: Date = jiff::civil::date(2023, 1, 1);
+/// What to do where an accrual has no day for it.
+const ONE_DAY: &str =
+    "remove holdout and report, or write a longer data.accrual: one day has no earlier and later part";
+
+fn example(day: Date) -> String {
+    HOLDOUT.example.replace(&ANY_DAY.to_string(), &day.to_string())
+}
+
+/// A day that leaves about a fifth of the accrual to be held out, the first of a month where one is near enough; none where
+/// no day leaves something on either side.
+fn suggested((first, last): (Date, Date)) -> Option<Date> {
+    let days = first.until(last).ok()?.get_days();
+    let day = first.checked_add((days - days / 5).days()).ok()?;
+    let of_month = day.first_of_month();
+    [of_month, day].into_iter().find(|day| is_within(*day, (first, last)))
+}
+
+fn is_within(day: Date, (first, last): (Date, Date)) -> bool {
+    first < day && day <= last
+}
+
 /// A day that leaves some of the accrual on either side.
-fn within_accrual(value: &Value<'_>, accrual: Option<(Date, Date)>) -> Option<Date> {
-    let from = value.date()?;
+fn within_accrual(value: &Value<'_>, accrual: Option<(Date, Date)>, day: Option<Date>) -> Option<Date> {
+    let Some(from) = value.as_date() else {
+        // Quoted, or with a time: the day that was meant, if it may stand.
+        let may_stand = |day: &Date| accrual.is_none_or(|accrual| is_within(*day, accrual));
+        let instead = match (value.day().filter(may_stand), day) {
+            (Some(meant), _) => format!("write it without quotes and without a time: from = {meant}"),
+            (None, Some(day)) => format!("write from = {day}, or another day of data.accrual"),
+            (None, None) => ONE_DAY.to_owned(),
+        };
+        return value.wrong_because(FROM.expected, &value.shown(), &instead);
+    };
     // What is wrong with the accrual itself is said there.
     let Some((first, last)) = accrual else { return Some(from) };
-    if first < from && from <= last {
+    if is_within(from, (first, last)) {
         return Some(from);
     }
-    let (expected, instead) = if from > last {
-        (
-            format!("a day of data.accrual, at the latest {last}: nobody has an index after it"),
-            format!("write from = {last}, or earlier"),
-        )
+    let expected = if from > last {
+        format!("a day of data.accrual, at the latest {last}: nobody has an index after it")
     } else {
-        (
-            format!(
-                "a day of data.accrual after its first, {first}: from that day on nothing is left to train on"
-            ),
-            format!("write a day after {first}"),
+        format!(
+            "a day of data.accrual after its first, {first}: from that day on nothing is left to train on"
         )
     };
+    let instead = day.map_or_else(
+        || ONE_DAY.to_owned(),
+        |day| format!("write another day after {first} and not after {last}, as from = {day}"),
+    );
     value.wrong_because(&expected, &from.to_string(), &instead)
 }
 
@@ -99,10 +137,12 @@ fn reported(value: &Value<'_>) -> Option<Vec<Validation>> {
     Some(Validation::ALL.into_iter().filter(is_listed).collect())
 }
 
-fn without_holdout(value: &Value<'_>) -> Option<()> {
+/// With the day that a holdout could have in this study.
+fn without_holdout(value: &Value<'_>, day: Option<Date>) -> Option<()> {
     if reported(value)?.contains(&Validation::Temporal) {
         let expected = "[\"internal\"], as nothing is held out by time";
-        let instead = format!("write report = [\"internal\"], or add {}", HOLDOUT.example);
+        let or = day.map_or_else(String::new, |day| format!(", or add {}", example(day)));
+        let instead = format!("write report = [\"internal\"]{or}");
         return value.wrong_because(expected, "\"temporal\"", &instead);
     }
     Some(())

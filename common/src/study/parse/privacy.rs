@@ -7,7 +7,7 @@ use super::super::limits::{
     REPLY_TICK_MS_MIN, ROUND_NOISE_BYTES_MAX, ROUNDS_MAX, SAMPLING_RATE_MIN, SITES_MAX,
     SPARE_EVALUATIONS_MAX, STEP_MAX, STEP_MIN, STEPS_MAX,
 };
-use super::super::raw::{Ask, Section, Value, ask};
+use super::super::raw::{Ask, Section, Value, ask, nearest};
 use super::super::{Attribute, Mode, Privacy, RosterSite, Split, Study, Subgroups, Training, secure};
 use super::section;
 use crate::evaluation::histogram::PERSON_UNITS;
@@ -253,6 +253,12 @@ fn check_distributed(
     }
 }
 
+/// Whether a name is one of attributes with groups, joined by `*`.
+fn could_be_a_group(name: &str, attributes: &[Attribute]) -> bool {
+    let has_groups = |attribute: &Attribute| !attribute.values.is_completeness_only();
+    name.split('*').all(|part| attributes.iter().any(|known| known.name == part && has_groups(known)))
+}
+
 /// Names, each with its share.
 type Shares = Vec<(String, f64)>;
 
@@ -264,6 +270,10 @@ fn evaluation_shares(
     attributes: Option<&[Attribute]>,
 ) -> Option<(Shares, Shares)> {
     const SHARE: Ask = ask("share", "a number from 0.001 to 1000", "overall = 1.0");
+    let example = |name: &str| {
+        let is_bare = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+        if is_bare { format!("{name} = 1.0") } else { format!("{name:?} = 1.0") }
+    };
     let entries = section.entries(SHARE);
     if entries.len() > GROUPINGS_MAX + 1 {
         section.wrong("", "fewer groupings", &entries.len().to_string(), "keep those that matter");
@@ -271,24 +281,38 @@ fn evaluation_shares(
     let read: Vec<Option<(String, f64)>> = entries
         .iter()
         .map(|(name, value)| {
-            let share = value.number(|share| (0.001..=1000.0).contains(&share));
-            Some((name.clone(), share?))
+            let Some(share) = value.as_number().filter(|share| (0.001..=1000.0).contains(share)) else {
+                let instead = format!("write {}", example(name));
+                return value.wrong_because(SHARE.expected, &value.shown(), &instead);
+            };
+            Some((name.clone(), share))
         })
         .collect();
     let groupings = super::super::grouping_names(&subgroups?.groups);
     let counted = attributes?.iter().filter(|attribute| attribute.values.is_completeness_only());
     let counted: Vec<String> = counted.map(|attribute| attribute.name.clone()).collect();
     let released = [&groupings[..], &counted].concat();
+    let mut missing: Vec<&str> = released.iter().map(String::as_str).collect();
+    missing.retain(|name| !entries.iter().any(|(entry, _)| entry == name));
     for (name, value) in &entries {
         if !released.contains(name) {
             let expected = format!("a grouping of this study: {}", released.join(", "));
-            let instead = "remove it, or add the grouping to subgroups.groups";
-            value.wrong_because::<()>(&expected, name, instead);
+            let instead = match nearest(name, missing.iter().copied()) {
+                // One slip is one mistake.
+                Some(known) => {
+                    missing.retain(|name| *name != known);
+                    format!("did you mean {known}?")
+                }
+                None if could_be_a_group(name, attributes?) => {
+                    "remove it, or add the grouping to subgroups.groups".to_owned()
+                }
+                None => "remove it".to_owned(),
+            };
+            value.wrong_because::<()>(&expected, name, &instead);
         }
     }
-    for name in released.iter().filter(|name| !entries.iter().any(|(entry, _)| entry == *name)) {
-        let instead =
-            format!("add {} = 1.0", if name.contains('*') { format!("{name:?}") } else { name.clone() });
+    for name in missing {
+        let instead = format!("add {}", example(name));
         section.wrong(name, "a share of the evaluation budget", "nothing", &instead);
     }
     let read = read.into_iter().collect::<Option<Vec<_>>>()?;

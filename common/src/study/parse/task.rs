@@ -44,13 +44,41 @@ pub(super) fn prevalence(section: &Section<'_>, predictions: Option<usize>) -> O
         if predictions == 1 && !v.is_list() {
             return share(v).map(|share| vec![share]);
         }
-        v.list(predictions..=predictions, share)
+        if predictions > 1 && v.length() != predictions {
+            let expected = format!("a list of {predictions} published shares, one for each of horizons_days");
+            let found = if v.is_list() { format!("a list of {}", v.length()) } else { v.shown() };
+            let instead = format!("write one for each, as {}", list_of(predictions, v));
+            return v.wrong_because(&expected, &found, &instead);
+        }
+        v.list(predictions..=predictions, |item| {
+            if item.as_number().is_some_and(is_share) {
+                return item.as_number();
+            }
+            item.wrong_because(
+                "a published share from 0.0001 to 0.9999",
+                &item.shown(),
+                "write a share, as 0.06",
+            )
+        })
     });
     Some(shares?.map_or_else(|| vec![None; predictions], |shares| shares.into_iter().map(Some).collect()))
 }
 
+/// As `prevalence_public = [0.02, 0.06]`: what was written, where it may stand, and filled up with its last.
+fn list_of(predictions: usize, value: &Value<'_>) -> String {
+    let written = if value.is_list() { value.numbers() } else { value.as_number().into_iter().collect() };
+    let mut shares: Vec<f64> = written.into_iter().filter(|share| is_share(*share)).collect();
+    shares.resize(predictions, shares.last().copied().unwrap_or(0.06));
+    let shares: Vec<String> = shares.iter().map(f64::to_string).collect();
+    format!("{} = [{}]", PREVALENCE.key, shares.join(", "))
+}
+
+fn is_share(number: f64) -> bool {
+    (0.0001..=0.9999).contains(&number)
+}
+
 pub(super) fn share(value: &Value<'_>) -> Option<f64> {
-    value.number(|p| (0.0001..=0.9999).contains(&p))
+    value.number(is_share)
 }
 
 /// How many outputs the model has.

@@ -102,8 +102,9 @@ fn a_comparison_says_what_it_did() {
     let text = {
         let args = args(line);
         let (secure, rows) = compare(&args, &study, &sites).expect("a comparison");
-        table::text(&args, &secure, &rows)
+        table::text(&study, &args, &secure, &rows)
     };
+    assert!(text.starts_with("AUROC on everybody's evaluation people: mean of 3 runs"), "{text}");
     assert!(text.contains("1.155 times the standard deviation (1.333 times the variance)"), "{text}");
 }
 

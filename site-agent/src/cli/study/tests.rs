@@ -109,3 +109,25 @@ fn studies_are_found_by_id_or_digest() {
     assert_eq!(as_digest(&digest.hex()), Some(digest));
     assert_eq!(as_digest("a"), None);
 }
+
+/// What is written is what is signed, and nothing of somebody's is overwritten.
+#[test]
+fn the_study_file_is_written_to_the_byte() {
+    use crate::testing::{site, study as example, study_text};
+    let dir = tempfile::tempdir().expect("folder");
+    let home = Home::create(&dir.path().join("agent"), site(0)).expect("made").home;
+    let (study, text) = (example(&[]), study_text(&[]));
+    approval::keep_study(&home, study.digest, text.as_bytes()).expect("kept");
+    let out = dir.path().join("study.toml");
+    let write = || write_new(&out, &approval::kept_bytes(&home, &study.digest).expect("kept"));
+    write().expect("a new file");
+    assert_eq!(Digest::of(&std::fs::read(&out).expect("written")), study.digest);
+    write().expect("the same once more");
+    std::fs::write(&out, "somebody's own").expect("written");
+    let failure = write().expect_err("another file");
+    assert!(failure.message.contains("--out") && failure.message.contains("is not this study"), "{failure}");
+    assert_eq!(std::fs::read(&out).expect("there"), b"somebody's own");
+    // Nor are bytes handed out that changed here.
+    std::fs::write(home.study_dir(&study.digest).join("study.toml"), "changed").expect("written");
+    assert!(approval::kept_bytes(&home, &study.digest).is_err());
+}

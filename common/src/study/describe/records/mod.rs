@@ -3,17 +3,16 @@
 mod predictors;
 mod words;
 
+pub(in crate::study) use words::known_though_lost;
 pub use words::{concepts, covariate, outcome, terms};
 
 use super::super::bindings::{self, Binding, Mark};
 use super::super::notes::Notes;
 use super::super::records::{
     Anchor, AtRisk, Cohort, Criterion, DateOnly, Limit, PersonField, RecordTable, RecordTask, Records, Rule,
-    ShortFollowUp,
 };
 use super::super::{Attribute, AttributeValues, Study};
 use super::paragraph;
-use jiff::ToSpan;
 use std::collections::BTreeSet;
 use words::{any_of, concept_set, criterion, field, is_one_concept, window};
 
@@ -195,18 +194,14 @@ fn rule(records: &Records, rule: &Rule) -> String {
     }
 }
 
-/// Whose time at risk reaches beyond the end of the study: only the outcomes among them could be kept.
+/// Whose time at risk reaches beyond the end of the study: only those among them of whom all is known are kept.
 fn cut_short(records: &Records, task: &RecordTask) -> Option<String> {
     let AtRisk::Days { to, .. } = &task.outcome.at_risk else { return None };
-    let last = to.last().copied().unwrap_or_default();
-    let days = i64::from(last) + i64::from(task.cohort.predict_after_hours.div_ceil(24));
-    let last = records.followup_to.checked_sub(days.days()).ok()?;
+    let last = records.last_followed(task, to.last().copied()?)?;
     (last < records.accrual.1).then(|| {
-        let then = match &task.outcome.short_follow_up {
-            ShortFollowUp::Drop => "they are left out",
-            ShortFollowUp::KeepIfOutcome | ShortFollowUp::Weighted(_) => {
-                "of them only those with the outcome are kept"
-            }
+        let then = match known_though_lost(&task.outcome) {
+            None => "they are left out".to_owned(),
+            Some(who) => format!("of them only {who} are kept"),
         };
         format!("nobody with an index after {last} can be followed to the end of the time at risk: {then}")
     })

@@ -59,9 +59,28 @@ fn what_else_is_said() {
     let late = ("followup_to    = 2026-06-30", "followup_to = 2025-06-30");
     check(
         &[late],
-        "nobody with an index after 2024-06-29 can be followed to the end of the time at risk: of them only",
+        "nobody with an index after 2024-06-29 can be followed to the end of the time at risk: of them only those with the \
+         outcome or who died are kept",
     );
-    check(&[late, ("\"keep-if-outcome\"", "\"drop\"")], "they are left out");
+    // What a death settles, for each of the three.
+    let (drop, censoring) = (("\"keep-if-outcome\"", "\"drop\""), ("\"competing\"  ", "\"censoring\"  "));
+    let weights = ("\"keep-if-outcome\"", "\"ipcw\"\nfollowed_public = [{ day = 365, share = 0.8 }]");
+    let competing = "a death before it means that it did not happen; who is observed neither to the end of that time nor \
+                     to their death is left out, ";
+    let ends = "a death before the end of that time ends the observation; who is not observed to the end of it is left out, ";
+    let (even, unless) = ("even if it happened before Mind:", "unless it happened before Mind:");
+    let others = "unless it happened before, and others count for them";
+    for (edits, said, end, kept) in [
+        (&[late][..], competing, unless, "of them only those with the outcome or who died are kept"),
+        (&[late, drop], competing, even, "of them only those who died are kept"),
+        (&[late, weights], competing, others, "of them only those with the outcome or who died are kept"),
+        (&[late, censoring], ends, unless, "of them only those with the outcome are kept"),
+        (&[late, censoring, drop], ends, even, ": they are left out"),
+        (&[late, censoring, weights], ends, others, "of them only those with the outcome are kept"),
+    ] {
+        check(edits, &format!("{said}{end}"));
+        check(edits, kept);
+    }
     let curve = "\"ipcw\"\nfollowed_public = [{ day = 30, share = 0.985 }, { day = 365, share = 0.8 }]";
     check(
         &[("\"keep-if-outcome\"", curve)],

@@ -2,7 +2,7 @@
 
 use super::super::super::notes::{Language, NoteConcept, Notes, Said};
 use super::super::super::records::{
-    AtRisk, ConceptSet, Covariate, Criterion, Death, Followed, Member, PersonField, PriorOutcome,
+    AtRisk, ConceptSet, Covariate, Criterion, Death, Followed, Member, Outcome, PersonField, PriorOutcome,
     RecordTable, RecordTask, Records, ShortFollowUp, Take, WINDOW_DAYS_MAX, Window,
 };
 
@@ -87,23 +87,7 @@ pub fn outcome(name: &str, records: &Records, task: &RecordTask) -> String {
         PriorOutcome::Keep => "people who had it before are asked about too",
         PriorOutcome::Remove => "people who had it before are left out",
     };
-    let short = match &outcome.short_follow_up {
-        ShortFollowUp::Drop => "who is not observed to the end of that time is left out".to_owned(),
-        ShortFollowUp::KeepIfOutcome => {
-            "who is not observed to the end of that time is left out, unless it happened before".to_owned()
-        }
-        ShortFollowUp::Weighted(Followed { points }) => {
-            let shares: Vec<String> = points
-                .iter()
-                .map(|(day, share)| format!("{} % on day {day}", (1000.0 * share).round() / 10.0))
-                .collect();
-            format!(
-                "who is not observed to the end of that time is left out, unless it happened before or a death settled it, \
-                 and others count for them: as published, {} are still observed",
-                shares.join(" and ")
-            )
-        }
-    };
+    let short = short_follow_up(outcome);
     let mut any = any_of(records, &outcome.any_of);
     if outcome.gap_days_min > 0 {
         any += &format!(
@@ -111,15 +95,48 @@ pub fn outcome(name: &str, records: &Records, task: &RecordTask) -> String {
             days(outcome.gap_days_min.cast_signed())
         );
     }
-    let mut text = format!("{name}: any {any} {when}; {prior}; {short}");
-    // A death that is itself the outcome comes before none.
-    if !outcome.any_of.iter().any(|one| one.table == RecordTable::Death) {
-        text += match outcome.death {
-            Death::Competing => "; a death before it means that it did not happen",
-            Death::Censoring => "; a death before it ends the observation",
-        };
+    format!("{name}: any {any} {when}; {prior}; {short}")
+}
+
+/// What becomes of people who die or are lost.
+fn short_follow_up(outcome: &Outcome) -> String {
+    let who = match (outcome.is_death(), outcome.death) {
+        // A death that is itself the outcome comes before none.
+        (true, _) => "who is observed neither to the end of that time nor to a death in it is left out",
+        (false, Death::Competing) => {
+            "a death before it means that it did not happen; who is observed neither to the end of that time nor to their \
+             death is left out"
+        }
+        (false, Death::Censoring) => {
+            "a death before the end of that time ends the observation; who is not observed to the end of it is left out"
+        }
+    };
+    match &outcome.short_follow_up {
+        ShortFollowUp::Drop => format!("{who}, even if it happened before"),
+        ShortFollowUp::KeepIfOutcome => format!("{who}, unless it happened before"),
+        ShortFollowUp::Weighted(Followed { points }) => {
+            let shares: Vec<String> = points
+                .iter()
+                .map(|(day, share)| format!("{} % on day {day}", (1000.0 * share).round() / 10.0))
+                .collect();
+            format!(
+                "{who}, unless it happened before, and others count for them: as published, {} are still observed",
+                shares.join(" and ")
+            )
+        }
     }
-    text
+}
+
+/// Of whom all is known though the end of the time at risk is not observed; none where nobody is such.
+pub(in crate::study) fn known_though_lost(outcome: &Outcome) -> Option<&'static str> {
+    let is_dropped = outcome.short_follow_up == ShortFollowUp::Drop;
+    match (outcome.is_death(), outcome.death, is_dropped) {
+        (true, _, true) => Some("those who died in it"),
+        (false, Death::Competing, true) => Some("those who died"),
+        (false, Death::Competing, false) => Some("those with the outcome or who died"),
+        (false, Death::Censoring, true) => None,
+        (true, _, false) | (false, Death::Censoring, false) => Some("those with the outcome"),
+    }
 }
 
 /// In plain words, as `the largest of measurement pulse from the index to 24 hours after it, in /min`.

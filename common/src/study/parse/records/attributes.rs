@@ -59,7 +59,8 @@ fn attribute(section: &Section<'_>, bindings: &Bindings) -> Option<(Attribute, V
         }
         if only_counted == Some(true) && fields.contains(&PersonField::YearOfBirth) {
             let expected = "anything but person.year_of_birth: whose age is not known shows in bands of ages";
-            return v.wrong_because(expected, "it", "write edges, or remove the attribute");
+            let instead = "write edges in place of use, or remove the attribute";
+            return v.wrong_because(expected, "person.year_of_birth", instead);
         }
         Some(fields)
     });

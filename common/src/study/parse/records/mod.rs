@@ -5,6 +5,7 @@ mod attributes;
 mod bindings;
 mod cohort;
 mod features;
+mod followed;
 mod measured;
 mod notes;
 mod sets;
@@ -124,11 +125,11 @@ const ACCRUAL: Ask = ask(
 const FROM: Ask = ask("from", "a day without quotes", "from = 2015-01-01");
 const TO: Ask = ask("to", "a day without quotes", "to = 2024-12-31");
 
-/// `data.accrual` as it stands in the file, whatever else is wrong there; none where it is no two days.
+/// `data.accrual` as it stands in the file, whatever else is wrong there; none where it is no two days in order.
 pub(super) fn accrual(top: &Section<'_>) -> Option<(Date, Date)> {
     let accrual = top.peek_section(DATA)?.peek_section(ACCRUAL)?;
-    let day = |ask| accrual.peek(ask)?.shown().parse().ok();
-    day(FROM).zip(day(TO))
+    let day = |ask| -> Option<Date> { accrual.peek(ask)?.shown().parse().ok() };
+    day(FROM).zip(day(TO)).filter(|(first, last)| first <= last)
 }
 
 fn source(top: &Section<'_>) -> Option<Source> {

@@ -3,12 +3,11 @@
 use super::super::task::prevalence;
 use super::Named;
 use super::cohort::{CRITERIA_MAX, Cohorts, DAYS_MAX, criterion};
+use super::followed;
 use super::sets::listed;
 use crate::study::Task;
 use crate::study::raw::{Ask, Section, Value, ask, nearest};
-use crate::study::records::{
-    AtRisk, Criterion, Death, Followed, Outcome, PriorOutcome, RecordTable, ShortFollowUp,
-};
+use crate::study::records::{AtRisk, Criterion, Death, Outcome, PriorOutcome, RecordTable};
 
 const HORIZONS: Ask = ask(
     "horizons_days",
@@ -23,10 +22,6 @@ const AT_RISK_START: Ask = ask(
 );
 
 const HORIZONS_MAX: usize = 16;
-/// Points of a published curve.
-const FOLLOWED_POINTS_MAX: usize = 64;
-/// Its lowest share: nobody is outweighed more than twenty times.
-const FOLLOWED_MIN: f64 = 0.05;
 
 /// What of a task is sound.
 pub(super) struct TaskParts {
@@ -120,7 +115,7 @@ fn outcome(section: &Section<'_>, named: Named<'_>) -> Option<Outcome> {
         Some(if v.word(&["keep", "remove"])? == "keep" { PriorOutcome::Keep } else { PriorOutcome::Remove })
     });
     let short = section.required(SHORT, |v| v.word(&["drop", "keep-if-outcome", "ipcw"]));
-    let short = short_follow_up(section, short, at_risk.as_ref());
+    let short = followed::short_follow_up(section, short, at_risk.as_ref());
     let death = section.required(DEATH, |v| {
         Some(match v.word(&["competing", "censoring"])? {
             "competing" => Death::Competing,
@@ -130,67 +125,6 @@ fn outcome(section: &Section<'_>, named: Named<'_>) -> Option<Outcome> {
     let ((any_of, gap_days_min), at_risk) = (events?, at_risk?);
     check_gap(section, gap_days_min, &at_risk)?;
     Some(Outcome { any_of, gap_days_min, at_risk, prior: prior?, short_follow_up: short?, death: death? })
-}
-
-/// What `insufficient_follow_up` says, and for weights the curve beside it.
-fn short_follow_up(
-    section: &Section<'_>,
-    word: Option<&'static str>,
-    at_risk: Option<&AtRisk>,
-) -> Option<ShortFollowUp> {
-    const FOLLOWED: Ask = ask(
-        "followed_public",
-        "the published share of people still observed on each of some days, [{ day, share }], days rising and shares \
-         from 1 down to 0.05 at the least; beside insufficient_follow_up = \"ipcw\" and nowhere else",
-        "followed_public = [{ day = 30, share = 0.98 }, { day = 365, share = 0.85 }]",
-    );
-    const DAY: Ask = ask("day", "a whole number of days from 1 to 36500", "day = 365");
-    const SHARE: Ask = ask("share", "a number from 0.05 to 1", "share = 0.85");
-    let point = |v: &Value<'_>| {
-        let point = v.section()?;
-        let day = point.required(DAY, |v| v.small(1..=DAYS_MAX));
-        let share = point.required(SHARE, |v| v.number(|share| (FOLLOWED_MIN..=1.0).contains(&share)));
-        point.finish();
-        Some((day?, share?))
-    };
-    let points = |v: &Value<'_>| {
-        let points = v.list(1..=FOLLOWED_POINTS_MAX, point)?;
-        let falls = points.is_sorted_by(|(day, share), (next, later)| day < next && share >= later);
-        if falls { Some(points) } else { v.wrong() }
-    };
-    match word {
-        None => {
-            section.ignore(&[FOLLOWED.key]);
-            None
-        }
-        Some("ipcw") => {
-            let points = section.required(FOLLOWED, points)?;
-            let last = match at_risk? {
-                AtRisk::Days { to, .. } => to.last().copied().unwrap_or_default(),
-                AtRisk::Stay => {
-                    section.wrong(
-                        "insufficient_follow_up",
-                        "\"drop\" or \"keep-if-outcome\" with until = \"stay-end\", which has no last day",
-                        "\"ipcw\"",
-                        "write insufficient_follow_up = \"drop\"",
-                    );
-                    return None;
-                }
-            };
-            if points.last().is_some_and(|(day, _)| *day < last) {
-                let expected = format!("a curve to the last horizon, day {last}");
-                let found = points.last().map_or(0, |(day, _)| *day);
-                let instead = format!("add {{ day = {last}, share = … }}");
-                section.wrong(FOLLOWED.key, &expected, &format!("day {found} as the last"), &instead);
-                return None;
-            }
-            Some(ShortFollowUp::Weighted(Followed { points }))
-        }
-        Some(word) => {
-            section.optional(FOLLOWED, |v| v.wrong::<()>())?;
-            Some(if word == "drop" { ShortFollowUp::Drop } else { ShortFollowUp::KeepIfOutcome })
-        }
-    }
 }
 
 /// A stay of a binding, some days after the index.

@@ -214,6 +214,18 @@ fn what_it_rules_out() {
         "add sexual_orientation = 1.0",
     );
     check(
+        &tables,
+        &[("sexual_orientation = 0.1\n", "sexual_orientatoin = 0.1\n")],
+        "privacy.evaluation_shares.sexual_orientatoin",
+        "did you mean sexual_orientation?",
+    );
+    check(
+        &tables,
+        &[("sexual_orientation = 0.1\n", "sexual_orientation = 0\n")],
+        "privacy.evaluation_shares.sexual_orientation",
+        "write sexual_orientation = 1.0",
+    );
+    check(
         &bound,
         &[("use  = \"completeness-only\"", "use = \"completeness-only\"\nlevels = [{ label = \"a\" }]")],
         "attribute[5].levels",
@@ -246,7 +258,13 @@ fn what_it_rules_out() {
         "[[attribute]]\nname = \"born\"\nfrom = [\"person.year_of_birth\"]\nuse = \"completeness-only\"\n",
         "born",
     );
-    check(&alone, &[], "attribute[4].from", "anything but person.year_of_birth");
+    check(&alone, &[], "attribute[4].from", "came person.year_of_birth; write edges in place of use");
+    check(
+        &alone,
+        &[("from = [\"person.year", "form = [\"person.year")],
+        "attribute[4].form",
+        "did you mean from?",
+    );
     let of_records = with(&OF_RECORDS, OF_PERSON, "race");
     check(&of_records, &[], "attribute[4].from", "one of the attribute ethnicity");
 }

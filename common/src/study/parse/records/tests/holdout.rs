@@ -52,10 +52,36 @@ fn every_key_of_a_holdout_has_its_rule() {
     parsed(&with(&[HOLDOUT, REPORT]));
     check("\"time\"", "\"person\"", "split.holdout.type", "\"time\"");
     check("from = 2023-01-01", "from = \"2023\"", "split.holdout.from", "a day without quotes");
+    // Accrual is 2015-01-01 to 2024-12-31: a day of its last fifth is suggested.
     check("from = 2023-01-01, ", "", "split.holdout.from", "add from = 2023-01-01");
-    // Accrual is 2015-01-01 to 2024-12-31.
-    check("from = 2023-01-01", "from = 2025-01-01", "split.holdout.from", "write from = 2024-12-31");
-    check("from = 2023-01-01", "from = 2015-01-01", "split.holdout.from", "write a day after 2015-01-01");
+    check("from = 2023-01-01", "from = 7", "split.holdout.from", "write from = 2023-01-01, or another day");
+    check(
+        "from = 2023-01-01",
+        "from = 2025-01-01",
+        "split.holdout.from",
+        "not after 2024-12-31, as from = 2023-01-01",
+    );
+    check("from = 2023-01-01", "from = 2015-01-01", "split.holdout.from", "another day after 2015-01-01");
+    // A good day only loses its quotes, or its time.
+    check(
+        "from = 2023-01-01",
+        "from = \"2020-05-04\"",
+        "split.holdout.from",
+        "without a time: from = 2020-05-04",
+    );
+    check(
+        "from = 2023-01-01",
+        "from = 2020-05-04T10:00:00",
+        "split.holdout.from",
+        "without a time: from = 2020-05-04",
+    );
+    check("from = 2023-01-01", "from = \"2030-05-04\"", "split.holdout.from", "write from = 2023-01-01, or");
+    check(
+        HOLDOUT,
+        "holdout = 2023-01-01",
+        "split.holdout",
+        "write holdout = { type = \"time\", from = 2023-01-01, of",
+    );
     check("\"evaluation-people\"", "\"everyone\"", "split.holdout.of", "charged to both accounts");
     check("\"evaluation-people\"", "\"people\"", "split.holdout.of", "\"evaluation-people\"");
     check(", of = \"evaluation-people\"", "", "split.holdout.of", "add of =");
@@ -64,7 +90,10 @@ fn every_key_of_a_holdout_has_its_rule() {
     check("\"temporal\"]", "\"leave-one-site-out\"]", "split.report[2]", "not in this version");
     check("\"temporal\"]", "\"internal\"]", "split.report", "\"internal\" twice");
     check("\"temporal\"]", "\"later\"]", "split.report[2]", "\"internal\"");
-    mistake(&with(&[REPORT]), "split.report", "nothing is held out by time");
+    mistake(&with(&[REPORT]), "split.report", "or add holdout = { type = \"time\", from = 2023-01-01");
+    let of_table = replaced(EXAMPLE, SHARE, &format!("{REPORT}\n{SHARE}"));
+    mistake(&of_table, "split.report", "write report = [\"internal\"]");
+    assert!(!parse(of_table.as_bytes()).expect_err("no records").to_string().contains("or add"));
     mistake(&with(&[&HOLDOUT.replace("\"time\"", "7"), REPORT]), "split.holdout.type", "came 7");
     let of_table = replaced(EXAMPLE, SHARE, &format!("{HOLDOUT}\n{REPORT}\n{SHARE}"));
     mistake(&of_table, "split.holdout", "no day of an index");
@@ -131,5 +160,37 @@ fn a_holdout_costs_nothing() {
     assert_eq!((groups, sex), (2, same), "other groupings count both");
     assert!((smaller / alone - 1.0 / share).abs() < 1e-9, "{smaller} and {alone}");
     assert!(errors(&one).2 > 4.0 * sex, "only later examples are evaluated at all");
-    assert!(predict(&both, 0.1).to_string().contains("20 in 100 examples; those of training people"));
+    assert!(predict(&both, 0.1).to_string().contains("20.01 in 100 examples; those of training people"));
+}
+
+/// Whatever is suggested is accepted in its place, in a study of any accrual.
+#[test]
+fn suggestions_are_of_this_study() {
+    fn check(accrual: (&str, &str), expected: Option<&str>) {
+        let (from, to) = accrual;
+        let of = |holdout: &str| {
+            let text = with(&[holdout, REPORT]);
+            let text =
+                replaced(&text, "from = 2015-01-01, to = 2024-12-31", &format!("from = {from}, to = {to}"));
+            replaced(&text, "followup_to    = 2026-06-30", "followup_to = 2032-06-30")
+        };
+        for day in ["from = \"soon\", ", "from = 2035-01-01, ", "from = 1990-01-01, ", ""] {
+            let holdout = HOLDOUT.replace("from = 2023-01-01, ", day);
+            let mistakes = parse(of(&holdout).as_bytes()).expect_err(day);
+            let [mistake] = mistakes.list() else { panic!("{mistakes}") };
+            match expected {
+                Some(expected) => {
+                    assert!(mistake.instead.contains(&format!("from = {expected}")), "{day}: {mistake}");
+                    parsed(&of(&HOLDOUT.replace("2023-01-01", expected)));
+                }
+                None if day.is_empty() => {}
+                None => assert!(mistake.instead.contains("a longer data.accrual"), "{day}: {mistake}"),
+            }
+        }
+    }
+    check(("2015-01-01", "2024-12-31"), Some("2023-01-01"));
+    check(("2024-01-01", "2024-12-31"), Some("2024-10-01"));
+    check(("2031-03-03", "2031-03-20"), Some("2031-03-17"));
+    check(("2031-03-03", "2031-03-04"), Some("2031-03-04"));
+    check(("2031-03-03", "2031-03-03"), None);
 }

@@ -98,7 +98,15 @@ fn mistakes_say_what_to_write() {
     check(horizons, "horizons_days = [365, 30]", "task[2].horizons_days", "rising");
     check(horizons, "horizons_days = []", "task[2].horizons_days", "at least one");
     check(horizons, "horizons_days = [30]", "task[2].prevalence_public", "one for each");
-    check("[0.04, 0.2]", "0.04", "task[2].prevalence_public", "one for each");
+    check("[0.04, 0.2]", "0.04", "task[2].prevalence_public", "as prevalence_public = [0.04, 0.04]");
+    check("[0.04, 0.2]", "[0.07]", "task[2].prevalence_public", "as prevalence_public = [0.07, 0.07]");
+    check(
+        "[0.04, 0.2]",
+        "[0.04, 0.1, 0.2]",
+        "task[2].prevalence_public",
+        "as prevalence_public = [0.04, 0.1]",
+    );
+    check("[0.04, 0.2]", "\"few\"", "task[2].prevalence_public", "as prevalence_public = [0.06, 0.06]");
     check("[0.04, 0.2]", "[0.04, 2.0]", "task[2].prevalence_public[2]", "0.9999");
     check(r#"name    = "readmission""#, r#"name = "self_harm""#, "task[2].name", "self_harm");
     check(r#"target  = "discharge""#, r#"target = "first_episode""#, "cohort.discharge", "that a task names");

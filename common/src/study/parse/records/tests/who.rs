@@ -317,8 +317,32 @@ fn every_key_of_the_task_has_its_rule() {
         (
             "= \"keep-if-outcome\"",
             "= \"ipcw\"\nfollowed_public = [{ day = 30, share = 0.8 }, { day = 365, share = 0.9 }]",
+            "task[1].followed_public[2]",
+            "a share of at most 0.8, that of day 30: whoever is lost is not observed later, came share 0.9 on day 365",
+        ),
+        (
+            "= \"keep-if-outcome\"",
+            "= \"ipcw\"\nfollowed_public = [{ day = 365, share = 0.9 }, { day = 30, share = 0.8 }]",
+            "task[1].followed_public[2]",
+            "a day after 365, that of the point before, came day 30; write the points in the order",
+        ),
+        (
+            "= \"keep-if-outcome\"",
+            "= \"ipcw\"\nfollowed_public = [{ day = 365, share = 0.9 }, { day = 365, share = 0.8 }]",
+            "task[1].followed_public[2]",
+            "came day 365 a second time; keep one of the two",
+        ),
+        (
+            "= \"keep-if-outcome\"",
+            "= \"ipcw\"\nfollowed_public = []",
             "task[1].followed_public",
-            "days rising",
+            "came an empty list",
+        ),
+        (
+            "= \"keep-if-outcome\"",
+            "= \"ipcw\"\nfollowed_public = 0.9",
+            "task[1].followed_public",
+            "[{ day, share }]",
         ),
         (
             "= \"keep-if-outcome\"",
@@ -330,7 +354,7 @@ fn every_key_of_the_task_has_its_rule() {
             "= \"keep-if-outcome\"",
             "= \"drop\"\nfollowed_public = [{ day = 365, share = 0.9 }]",
             "task[1].followed_public",
-            "nowhere else",
+            "nobody is weighed, came a list of 1; remove it, or write insufficient_follow_up = \"ipcw\"",
         ),
         ("= \"competing\"", "= \"outcome\"", "task[1].death", "\"censoring\""),
     ]);
