@@ -4,7 +4,7 @@ use super::figures::{self, Axis};
 use super::number::{metric, with_interval};
 use super::{ReportData, RocCurve, View};
 use crate::metrics::{FEDERATED, LOCAL, Model, Of, POOLED};
-use consilium_common::report::figures::{epsilon_short, grouped, one_in};
+use consilium_common::report::figures::{epsilon_short, grouped, one_in, trimmed};
 use consilium_common::report::html::{Html, all, fill};
 
 pub(super) fn section(data: &ReportData) -> Html {
@@ -182,7 +182,7 @@ fn plots(data: &ReportData, view: &View) -> Html {
              it the model predicts too low. {}% of such bars hold the truth, and they count people \
              and noise both; a bar without an upper end goes on outside the drawing. People are taken \
              together in groups of about equal size.</figcaption>",
-            &[&figures::calibration(points), &figures::trimmed(data.study.evaluation.level * 100.0)],
+            &[&figures::calibration(points), &trimmed(data.study.evaluation.level * 100.0)],
         ),
     };
     if !data.is_evaluated() && view.roc.is_empty() && view.calibration.is_empty() {
@@ -228,7 +228,7 @@ fn band(data: &ReportData, curves: &[RocCurve]) -> Html {
     fill(
         "Shaded: read it at one place of the lower axis at a time. There, {}% of such intervals hold the true \
          share found. It counts both that only so many people were tested and the noise that protects them.",
-        &[&figures::trimmed(data.study.evaluation.level * 100.0)],
+        &[&trimmed(data.study.evaluation.level * 100.0)],
     )
 }
 
