@@ -25,10 +25,10 @@ Example:
 
   auditor report results/bundle --trust fingerprints.txt --out audit.html
 
-The page loads nothing and runs nothing: open it in a browser, print it, archive it. Exit code 1: the
-bundle does not verify; the page is written all the same, and says so first. An audit of the mechanism
-(--audit, what the project's test mechanism_audit wrote) is shown beside the claimed epsilon; it is no part
-of the bundle, and changes no exit code.";
+The page loads nothing and runs nothing: open it in a browser, print it, archive it. With --audit
+it shows what the project's test mechanism_audit wrote beside the claimed epsilon; that is no part
+of the bundle, and changes no exit code. Exit code 1: the bundle does not verify; the page is
+written all the same, and says so first.";
 
 /// Write a page for people: plain words first, then what was checked, what left, and what it cost
 #[derive(clap::Args)]
