@@ -4,6 +4,7 @@
 //! Compiled with the feature `mutants` only. A program built so says `+mutants` in its build id, and
 //! no coordinator talks to it. Which variant runs is read from the environment, here and nowhere else.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 /// The environment variable that names the variant; without it the mechanism is the right one.
@@ -52,6 +53,8 @@ pub enum Mutant {
     RefuseFaults,
     /// Replies leave when they are ready, not on a tick.
     ReplyAtOnce,
+    /// A site's own box among the shares that it deals, which is empty, holds the number of people.
+    CountInBox,
     /// A site adds no share of the noise to its vector in a secure sum.
     NoNoiseShare,
     /// Every attempt is masked with the keys of the first.
@@ -90,6 +93,8 @@ impl Mutant {
         Self::ReplyAtOnce,
         Self::CountedTwice,
     ];
+    /// Those that say something outside an event in a secure sum.
+    pub const OF_SILENCE_IN_SUMS: [Self; 1] = [Self::CountInBox];
     /// Those that break secure sums.
     pub const OF_SECURE_SUMS: [Self; 4] =
         [Self::NoNoiseShare, Self::MaskReuse, Self::BothShares, Self::SurvivorsUnchecked];
@@ -118,6 +123,7 @@ impl Mutant {
             Self::PlainCommitment => "plain_commitment",
             Self::RefuseFaults => "refuse_faults",
             Self::ReplyAtOnce => "reply_at_once",
+            Self::CountInBox => "count_in_box",
             Self::NoNoiseShare => "no_noise_share",
             Self::MaskReuse => "mask_reuse",
             Self::BothShares => "both_shares",
@@ -140,6 +146,7 @@ pub fn is(mutant: Mutant) -> bool {
             .into_iter()
             .chain(Mutant::OF_RECORDS)
             .chain(Mutant::OF_SILENCE)
+            .chain(Mutant::OF_SILENCE_IN_SUMS)
             .chain(Mutant::OF_SECURE_SUMS);
         let found = all.find(|mutant| mutant.name() == name);
         Some(found.unwrap_or_else(|| panic!("{VARIABLE}={name}: there is no such variant")))
@@ -180,6 +187,19 @@ pub fn noise(steps: Vec<Vec<i64>>) -> Vec<Vec<i64>> {
 #[must_use]
 pub fn person_units(units: i64) -> i64 {
     if is(Mutant::CountedTwice) { 2 * units } else { units }
+}
+
+static PEOPLE: AtomicU64 = AtomicU64::new(0);
+
+/// How many people's examples an agent of this process has read last: what a variant lets out elsewhere.
+pub fn set_people(count: u64) {
+    PEOPLE.store(count, Ordering::Relaxed);
+}
+
+/// As [`set_people`] was told; 0 before.
+#[must_use]
+pub fn people() -> u64 {
+    PEOPLE.load(Ordering::Relaxed)
 }
 
 /// The noise of a histogram's cells.

@@ -312,6 +312,67 @@ fn the_page_tells_everything_and_loads_nothing() {
     check(&[&"report", &bundle, &"--out", &dir.path().join("absent/audit.html")], 2, &["absent/audit.html"]);
 }
 
+/// Claimed ε beside the measured lower bound, of a document that the project's audit wrote.
+#[test]
+fn the_page_shows_an_audit_of_the_mechanism() {
+    let (dir, bundle) = folder();
+    let (out, audit) = (dir.path().join("audit.html"), dir.path().join("audit.json"));
+    let page = || std::fs::read_to_string(&out).expect("written");
+    check(&[&"report", &bundle, &"--out", &out], 0, &["the bundle verifies"]);
+    let none = page();
+    assert!(none.contains("None was given.") && none.contains("auditor report --audit FILE"), "{none}");
+    assert!(!none.contains("Measured lower bound"));
+
+    let document = include_str!("../../tests/vectors/audit/audit.json");
+    std::fs::write(&audit, document).expect("written");
+    let given: [&dyn AsRef<OsStr>; 6] = [&"report", &bundle, &"--out", &out, &"--audit", &audit];
+    check(&given, 0, &["the bundle verifies\naudit: epsilon 2.59 claimed, at least 0.74 measured\n"]);
+    let shown = page();
+    for part in [
+        "<dt>Claimed ε</dt><dd>2.59</dd><dt>Measured lower bound of ε</dt><dd>0.74</dd>",
+        "<dt>The claim, priced again here</dt><dd>2.34</dd>",
+        "other numbers than this study’s (q = 0.1, σ = 2, 100 steps)",
+        "the same that every hospital’s ledger says it was begun by",
+        "the same tests caught all",
+        "No statistic says that the mechanism is not what it claims.",
+        "and the file of an audit beside it",
+    ] {
+        assert!(shown.contains(part), "{part:?} is not on the page");
+    }
+    let as_json: Vec<&dyn AsRef<OsStr>> = [&given[..], &[&"--format", &"json"]].concat();
+    let answer = json(&check(&as_json, 0, &[]));
+    assert_eq!((answer["schema"].as_str(), answer["verified"].as_bool()), (Some("report/1"), Some(true)));
+    assert_eq!(answer["page"].as_str().map(Path::new), Some(out.as_path()));
+    assert_eq!(answer["audit"]["epsilon_lower_bound"].as_f64(), Some(0.735_854_393_378_758_7));
+    assert_eq!(answer["audit"]["alarms"].as_array().map(Vec::len), Some(0));
+
+    // What is no such document is named, and no page is written.
+    std::fs::remove_file(&out).expect("written before");
+    for (text, part) in [
+        (document.replace("audit/1", "audit/2"), "audit.json: expected schema audit/1"),
+        (document.replace("2.586652178167706", "0.5"), "audit.json: epsilon_claimed: the event costs 2.33"),
+        (" ".repeat(1024 * 1024 + 1), "audit.json: more than 1048576 bytes"),
+        (String::new(), "audit.json: EOF"),
+    ] {
+        std::fs::write(&audit, text).expect("written");
+        check(&given, 2, &[part]);
+        assert!(!out.exists());
+    }
+    check(&[&"report", &bundle, &"--out", &out, &"--audit", &dir.path().join("absent")], 2, &["absent: "]);
+
+    // An alarm is told, and a bundle that does not verify has no figure beside it.
+    std::fs::write(&audit, document.replace("0.8774324275988947", "1e-9")).expect("written");
+    check(&given, 0, &["ALARM: noise variance\n"]);
+    assert!(page().contains("It raised an alarm</strong>: noise variance"));
+    std::fs::write(bundle.join("surplus"), "").expect("written");
+    let answer = json(&check(&as_json, 1, &[]));
+    assert_eq!(
+        (answer["verified"].as_bool(), answer["findings"][0]["kind"].as_str()),
+        (Some(false), Some("surplus"))
+    );
+    assert!(page().contains("One was given, and is not") && !page().contains("<dd>0.74</dd>"));
+}
+
 #[test]
 fn help_shows_an_example() {
     for command in ["verify", "budget", "trace", "diff", "report"] {

@@ -8,6 +8,7 @@ use crate::study::StudyEvent;
 use consilium_common::evaluation::performance::Performance;
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::protocol::{Approval, Decision};
+use consilium_common::report::audit::Program;
 use consilium_common::time::Time;
 use std::collections::BTreeMap;
 
@@ -75,6 +76,7 @@ pub fn of(results: &Results, metrics: &Metrics, references: &[Reference]) -> Opt
         stopped: stopped(&results.events, study.privacy.training.rounds),
         cosigners: cosigners(results.audit.sites.iter().map(|site| (&site.name, site.witnesses.as_slice()))),
         audit: None,
+        programs: results.audit.sites.iter().map(Program::of).collect(),
     })
 }
 

@@ -89,7 +89,7 @@ pub fn write(
     bundle: &Path,
     out: &Path,
     extras: Option<Extras>,
-    audit: Option<crate::report::Audit>,
+    audit: Option<consilium_common::report::audit::Audit>,
 ) -> Result<Written, CommandError> {
     let target = out.join("bundle");
     if target.exists() {

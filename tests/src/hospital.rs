@@ -19,6 +19,7 @@ use rand_core::Rng as _;
 use site_agent::compute::Seed;
 use site_agent::doctor;
 use site_agent::drive::{self, Agent};
+use site_agent::home::HomeError;
 use site_agent::ledger::LedgerStore;
 use std::cell::Cell;
 use std::path::Path;
@@ -75,18 +76,50 @@ pub struct Played {
     pub ledger: Vec<(String, Vec<u8>)>,
 }
 
+/// As [`Play`], of any study and any data.
+pub struct PlayOf<'a> {
+    /// The study's file, given the keys on its roster.
+    pub text: &'a dyn Fn(&[SecretKey]) -> String,
+    /// A table, or a folder of OMOP tables.
+    pub data: &'a Path,
+    /// As in [`Play`].
+    pub asks: &'a [Ask],
+    /// As in [`Play`].
+    pub seed: [u8; 32],
+    /// As in [`Play`].
+    pub opted_out: Option<(&'a Path, &'a [&'a str])>,
+}
+
 thread_local! {
     static LOOKS: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Moves on by a part of a second at each look of this thread: entries differ in their time when an
 /// agent looks at the clock more often.
-fn clock() -> Time {
+pub(crate) fn clock() -> Time {
     start_time().plus_ms(LOOKS.replace(LOOKS.get() + 1) * 317)
 }
 
-fn start_time() -> Time {
+/// When every play begins.
+pub(crate) fn start_time() -> Time {
     "2027-03-01T09:00:00Z".parse().expect("a time")
+}
+
+/// For an agent's home, in memory where it can be: no disk is asked whether it keeps what is written.
+pub(crate) fn folder() -> TempDir {
+    const MEMORY: &str = "/dev/shm";
+    let folder = if Path::new(MEMORY).is_dir() { tempfile::tempdir_in(MEMORY) } else { tempfile::tempdir() };
+    folder.expect("a folder")
+}
+
+/// Every seed and nonce of an agent, from one.
+pub(crate) fn given(seed: [u8; 32]) -> impl FnMut() -> Result<Seed, HomeError> {
+    let mut rng = secret_rng(seed);
+    move || {
+        let mut seed = Seed::default();
+        rng.fill_bytes(&mut seed[..]);
+        Ok(seed)
+    }
 }
 
 impl Play<'_> {
@@ -97,20 +130,36 @@ impl Play<'_> {
     /// The agent stops.
     #[must_use]
     pub fn run(&self) -> Played {
-        LOOKS.set(0);
         let folder = tempfile::tempdir().expect("a folder");
+        let table = folder.path().join("table.csv");
+        std::fs::write(&table, self.table).expect("written");
+        let text = |keys: &[SecretKey]| self.study.text(keys);
+        let Self { asks, seed, opted_out, .. } = *self;
+        PlayOf { text: &text, data: &table, asks, seed, opted_out }.run()
+    }
+}
+
+impl PlayOf<'_> {
+    /// As [`Play::run`].
+    ///
+    /// # Panics
+    /// The agent stops.
+    #[must_use]
+    pub fn run(&self) -> Played {
+        LOOKS.set(0);
+        let folder = folder();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(self.play(&folder))
     }
 
     async fn play(&self, folder: &TempDir) -> Played {
         let keys = keys_of(PLAYERS);
-        let text = self.study.text(&keys);
+        let text = (self.text)(&keys);
         let study = parse(&text);
         let key = SecretKey::from_seed(&[99; 32]);
         let enrolled =
             Enrolled { text: &text, study: &study, keys: &keys, known: PLAYERS, signed: start_time() };
-        let initial = study.initial_parameters();
+        let (initial, rounds) = (study.initial_parameters(), study.privacy.training.rounds);
         let model = |round: u32| {
             let architecture = study.architecture();
             let header = ModelHeader { schema: "model/1".into(), study: study.digest, round, architecture };
@@ -121,7 +170,7 @@ impl Play<'_> {
             study: study.digest,
             start: enrolled.start(PLAYERS, &key),
             tasks: Vec::new(),
-            models: (0..=self.study.rounds).map(|r| (Digest::of(&model(r)), model(r))).collect(),
+            models: (0..=rounds).map(|r| (Digest::of(&model(r)), model(r))).collect(),
             time: start_time(),
             witness: (SITES[1].parse().expect("a name"), SecretKey::from_seed(&[2; 32])),
             key,
@@ -129,7 +178,7 @@ impl Play<'_> {
         let of = |round| Digest::of(&model(round));
         let task = |ask: &Ask| match *ask {
             Ask::Train(round) => Task::Train { study: study.digest, round, model: of(round) },
-            Ask::Evaluate => Task::Evaluate { study: study.digest, model: of(self.study.rounds) },
+            Ask::Evaluate => Task::Evaluate { study: study.digest, model: of(rounds) },
             Ask::Close => Task::Close { study: study.digest },
         };
         script.tasks = self.asks.iter().map(task).collect();
@@ -150,16 +199,10 @@ impl Play<'_> {
         let config = home.config().expect("made");
         let dialer = doctor::dialer(&home, &config).expect("enrolled");
         let ledger = home.ledger_dir();
-        let table = folder.path().join("table.csv");
-        std::fs::write(&table, self.table).expect("written");
-        let mut rng = secret_rng(self.seed);
-        let mut agent = Agent::open(home, &config, Some(table), clock)
+        let data = Some(self.data.to_owned());
+        let mut agent = Agent::open(home, &config, data, clock)
             .unwrap_or_else(|error| panic!("{error}"))
-            .with_entropy(move || {
-                let mut seed = Seed::default();
-                rng.fill_bytes(&mut seed[..]);
-                Ok(seed)
-            });
+            .with_entropy(given(self.seed));
         drive::serve(&mut agent, &dialer, over).await.unwrap_or_else(|stop| panic!("{stop}"));
         drop(agent);
         let ledger = LedgerStore::open(&ledger, own_key(), None).expect("closed by the agent, and whole");

@@ -1,13 +1,15 @@
 //! One real agent in a secure sum whose coordinator and other hospitals are the test's: what it is told
 //! can be a lie at every message, and all that it says is heard. The agent is the program that hospitals
-//! run, in a process of its own; what it wrote down is read from its ledger.
+//! run, in a process of its own; what it wrote down is read from its ledger. For a play that is to be had
+//! twice it runs in this process, with given time and chance ([`Besieged::seed`]).
 
+mod here;
 pub mod line;
 pub mod peers;
 pub mod play;
 
 use crate::hospital::home::{Enrolled, Gate, keys_of, now, own_key};
-use crate::hospital::{SITES, StudyOf, site};
+use crate::hospital::{SITES, StudyOf, folder, site, start_time};
 use crate::scripted::{Said, Script, Scripted, SecureStream};
 use crate::{Process, replace};
 use consilium_common::id::Digest;
@@ -18,6 +20,8 @@ use consilium_common::protocol::Task;
 use consilium_common::secagg::Agreement;
 use consilium_common::study::secure::{self, Summed};
 use consilium_common::study::{self, Mode, RosterSite, Study};
+use consilium_common::time::Time;
+use here::Here;
 use line::Line;
 use peers::{PerSite, index};
 use site_agent::home::Home;
@@ -31,8 +35,6 @@ use tokio::sync::mpsc;
 
 /// Nobody waits longer.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What an agent writes before it is killed is no disk's question here.
-const MEMORY: &str = "/dev/shm";
 /// How long before an agent starts its study was signed.
 const SIGNED_BEFORE_MS: i64 = 60_000;
 
@@ -51,6 +53,9 @@ pub struct Besieged {
     pub known: usize,
     /// How many of them approved.
     pub participants: usize,
+    /// All chance of an agent that runs in this process, from a seed, and by a clock that is given too: the same
+    /// play can be had twice. None: the program that hospitals run, in a process of its own.
+    pub seed: Option<[u8; 32]>,
 }
 
 impl Besieged {
@@ -76,6 +81,7 @@ impl Besieged {
             table: table(features, 40),
             known: SITES.len(),
             participants: SITES.len(),
+            seed: None,
         }
     }
 
@@ -118,8 +124,14 @@ pub struct Victim {
     /// The coordinator, but for secure sums.
     pub scripted: Scripted,
     streams: mpsc::UnboundedReceiver<SecureStream>,
-    process: Option<Process>,
+    running: Option<Running>,
+    seed: Option<[u8; 32]>,
     participants: usize,
+}
+
+enum Running {
+    Process(Process),
+    Here(Here),
 }
 
 impl Victim {
@@ -128,15 +140,17 @@ impl Victim {
     /// # Panics
     /// Anything fails.
     pub async fn new(besieged: &Besieged, tasks: impl Fn(&Study) -> Vec<Task>) -> Self {
-        let folder =
-            if Path::new(MEMORY).is_dir() { tempfile::tempdir_in(MEMORY) } else { tempfile::tempdir() };
-        let folder = folder.expect("a folder");
+        let folder = folder();
         let keys = keys_of(SITES.len());
         let text = besieged.text(&keys);
         let study = study::parse(text.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-        // Signed a little ago: entries of the agent come after its genesis.
-        let signed = consilium_common::time::Time::from_unix_ms(now().unix_ms() - SIGNED_BEFORE_MS);
-        let signed = signed.expect("after 1970");
+        let (signed, time) = if besieged.seed.is_some() {
+            (start_time(), start_time())
+        } else {
+            // Signed a little ago: entries of the agent come after its genesis.
+            let signed = Time::from_unix_ms(now().unix_ms() - SIGNED_BEFORE_MS);
+            (signed.expect("after 1970"), now())
+        };
         let enrolled = Enrolled { text: &text, study: &study, keys: &keys, known: besieged.known, signed };
         let key = SecretKey::from_seed(&[99; 32]);
         let gate = Gate::open(key.public()).await;
@@ -148,7 +162,7 @@ impl Victim {
             start: enrolled.start(besieged.participants, &key),
             tasks: tasks(&study),
             models: [(Digest::of(&initial), initial)].into_iter().collect(),
-            time: now(),
+            time,
             witness: (SITES[1].parse().expect("a name"), SecretKey::from_seed(&[2; 32])),
             key,
         };
@@ -158,8 +172,9 @@ impl Victim {
         tokio::spawn(scripted.clone().serve(listener, tls));
         let table = folder.path().join("table.csv");
         std::fs::write(&table, &besieged.table).expect("written");
-        let participants = besieged.participants;
-        let mut victim = Self { folder, home, table, study, scripted, streams, process: None, participants };
+        let Besieged { participants, seed, .. } = *besieged;
+        let mut victim =
+            Self { folder, home, table, study, scripted, streams, running: None, seed, participants };
         victim.start();
         victim
     }
@@ -176,13 +191,18 @@ impl Victim {
 
     /// Starts the program (again).
     pub fn start(&mut self) {
-        self.process = Some(agent(&self.home, &self.table, &self.folder.path().join("log")));
+        self.running = Some(match self.seed {
+            Some(seed) => Running::Here(Here::start(self.home.dir(), &self.table, seed)),
+            None => Running::Process(agent(&self.home, &self.table, &self.folder.path().join("log"))),
+        });
     }
 
-    /// SIGKILL.
+    /// SIGKILL; an agent in this process stops when it is at rest.
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill();
+        match self.running.take() {
+            Some(Running::Process(mut process)) => process.kill(),
+            Some(Running::Here(here)) => here.stop(),
+            None => {}
         }
     }
 

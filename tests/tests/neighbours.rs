@@ -2,38 +2,41 @@
 //!
 //! A real agent plays two rounds, the evaluation, the close and a request that comes too late, over
 //! mutual TLS, with given time and chance: once for each of several tables that differ in the last
-//! person only. Everything that it says and every entry of its ledger is compared byte for byte. What
-//! may differ is masked and bounded instead: payloads of updates and histograms move by at most one
-//! person; digests of these payloads, tree heads and signatures follow from them; a commitment to the
-//! examples must be another one under another nonce.
+//! person only, and of several folders of OMOP records ([`records`]); and secure sums, on a table
+//! ([`sums`]). Everything that it says and every entry of its ledger is compared, field by field and
+//! byte for byte ([`look`]). What may differ has a name there, and each name is needed: payloads, which
+//! move by at most one person; digests, tree heads and signatures that follow from them; commitments
+//! to the examples, which must be others under another nonce.
 //!
 //! With the feature `mutants` each variant that says too much must be caught.
 
 #[path = "neighbours/holdout.rs"]
 mod holdout;
+#[path = "neighbours/look.rs"]
+mod look;
+#[path = "neighbours/records.rs"]
+mod records;
+#[path = "neighbours/sums.rs"]
+mod sums;
 
-use consilium_common::evaluation::histogram::{Histogram, PERSON_UNITS};
-use consilium_common::id::Digest;
-use consilium_common::ledger::checkpoint::Note;
-use consilium_common::ledger::entry::{Body, Entry};
-use consilium_common::ledger::tiles;
-use consilium_common::model::blob::{self, UpdateHeader};
-use consilium_common::privacy::clip::Lattice;
 use consilium_tests::audit::Finding;
 use consilium_tests::hospital::{Ask, Play, Played, StudyOf, TRAINING_SHARE};
 use consilium_tests::scripted::Said;
+use look::{IN_LOCAL_MODE, Look, all_needed, moves};
 use site_agent::data::SplitKey;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::Duration;
 
 const FEATURES: usize = 3;
 const TICK_MS: u32 = 100;
+/// The last one is refused: the study is closed by then.
+const ASKS: [Ask; 5] = [Ask::Train(0), Ask::Train(1), Ask::Evaluate, Ask::Close, Ask::Train(1)];
 
 #[test]
 fn neighbours_look_alike() {
-    let (findings, there): (Vec<_>, Vec<_>) = [true, false].map(compared).into_iter().unzip();
-    let findings = findings.concat();
+    let [training, evaluation] = [true, false].map(compared);
+    let findings = [training.findings, evaluation.findings].concat();
     #[cfg(feature = "mutants")]
     consilium_tests::mutants::keep(&findings);
     for Finding { name, measured, claimed, .. } in &findings {
@@ -41,7 +44,11 @@ fn neighbours_look_alike() {
     }
     let alarms: Vec<_> = findings.iter().filter(|finding| finding.alarms()).collect();
     assert!(alarms.is_empty(), "{alarms:#?}");
-    assert_eq!(there, [true, true], "a person moves the payloads of their role, or nothing was compared");
+    assert!(
+        training.moved && evaluation.moved,
+        "a person moves the payloads of their role, or nothing was compared"
+    );
+    all_needed(&(&training.differing | &evaluation.differing), &IN_LOCAL_MODE);
 }
 
 /// That somebody has opted out shows in nothing but the payloads, which are what they are without that person in the table.
@@ -56,7 +63,7 @@ fn an_opt_out_shows_in_nothing_else() {
         let never_there = look_with(&table(&[]), 1, Some((&list, &[])));
         for out in [&[x.as_str()][..], &[x.as_str(), "not a patient here"], &["not a patient here"]] {
             let found = look_with(&with, 1, Some((&list, out)));
-            assert_eq!(difference(&nobody, &found), [], "{out:?}");
+            assert_eq!(but_for_lists(&nobody, &found), [], "{out:?}");
             let by = moves(&nobody.updates, &found.updates).max(moves(&nobody.histograms, &found.histograms));
             let without = moves(&never_there.updates, &found.updates)
                 .max(moves(&never_there.histograms, &found.histograms));
@@ -97,12 +104,34 @@ fn every_variant_that_says_too_much_is_caught() {
     assert!(caught.iter().all(|(_, by)| !by.is_empty()), "see the table");
 }
 
-/// Tables whose last person trains, or evaluates; and whether that person moves the payloads of their
-/// role, and of no other.
-fn compared(trains: bool) -> (Vec<Finding>, bool) {
+/// That the list of people who opted out is another one may show in its commitment, whose nonce the site keeps.
+fn but_for_lists<'a>(a: &'a Look, b: &'a Look) -> Vec<(&'a str, &'a str)> {
+    a.difference(b).into_iter().filter(|(a, b)| without_lists(a) != without_lists(b)).collect()
+}
+
+/// A line with every commitment to a list blanked.
+fn without_lists(line: &str) -> String {
+    const KEY: &str = "opt_outs";
+    let mut parts = line.split(KEY);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let commitment = part.find("sha256:").map(|at| at + "sha256:".len()).expect("a commitment follows");
+        text + KEY + &part[..commitment] + &part[commitment + 64..]
+    })
+}
+
+/// What plays of neighbours showed.
+struct Compared {
+    findings: Vec<Finding>,
+    /// The person moves the payloads of their role, and of no other.
+    moved: bool,
+    /// By name.
+    differing: BTreeSet<&'static str>,
+}
+
+/// Tables whose last person trains, or evaluates.
+fn compared(trains: bool) -> Compared {
     let x = last_person(trains);
-    let without = look(&table(&[]), 1);
-    let again = look(&table(&[]), 2);
     let person = |values: &str| format!("{x},,1,f,{values}");
     // Each with by how many people's worth payloads may move from those without the person.
     let neighbours = [
@@ -114,18 +143,32 @@ fn compared(trains: bool) -> (Vec<Finding>, bool) {
         ("no outcome", vec![format!("{x},,9,f,1,1,1")], 0.0),
         ("twice in the table", vec![person("1,1,1"), person("0,0,0")], 0.0),
     ];
+    let neighbours = neighbours.map(|(what, rows, most)| (what, table(&rows), most));
+    compare(trains, &|seed| look(&table(&[]), seed), &neighbours, &|table| look(table, 1))
+}
+
+/// Plays without the person, under two seeds, against plays with them, until one tells something.
+fn compare<T>(
+    trains: bool,
+    without: &dyn Fn(u8) -> Look,
+    neighbours: &[(&str, T, f64)],
+    with: &dyn Fn(&T) -> Look,
+) -> Compared {
+    let (without, again) = (without(1), without(2));
     let (mut update, mut histogram, mut differences, mut early) = (0.0_f64, 0.0_f64, 0, without.early);
-    for (what, rows, most) in neighbours {
-        let with = look(&table(&rows), 1);
-        let different = difference(&without, &with);
+    let mut differing = BTreeSet::new();
+    for (what, data, most) in neighbours {
+        let with = with(data);
+        let different = without.difference(&with);
         if let Some((here, there)) = different.first() {
             println!("{what}: {} differences, the first:\n  {here}\n  {there}", different.len());
         }
         differences += different.len();
         early += with.early;
+        differing.append(&mut without.differing(&with));
         let (by_update, by_histogram) =
             (moves(&without.updates, &with.updates), moves(&without.histograms, &with.histograms));
-        if by_update.max(by_histogram) > most {
+        if by_update.max(by_histogram) > *most {
             println!(
                 "{what}: the update moves by {by_update}, a histogram by {by_histogram}, at most {most}"
             );
@@ -137,14 +180,12 @@ fn compared(trains: bool) -> (Vec<Finding>, bool) {
         }
     }
     let (own, other) = if trains { (update, histogram) } else { (histogram, update) };
-    let there = own > 0.99 && other == 0.0;
     let repeated = without.commitments.iter().filter(|kept| again.commitments.contains(kept)).count();
     let mut alone = without.commitments.clone();
     alone.sort_unstable();
     alone.dedup();
     // Two rounds and an evaluation, with four commitments each.
     assert_eq!(alone.len(), 3 * 4, "what did not change is not seen to be the same");
-    assert!(!without.commitments.is_empty(), "the ledger commits to the examples");
     let findings = vec![
         Finding::at_most("differences between neighbours", differences as f64, 0.0),
         Finding::at_most("update's move", update, 1.0),
@@ -152,7 +193,7 @@ fn compared(trains: bool) -> (Vec<Finding>, bool) {
         Finding::at_most("commitments that repeat under another nonce", repeated as f64, 0.0),
         Finding::at_most("replies before their tick", early as f64, 0.0),
     ];
-    (findings, there)
+    Compared { findings, moved: own > 0.99 && other == 0.0, differing }
 }
 
 /// An id whose role under the rig's split key is this one.
@@ -176,31 +217,14 @@ fn table(more: &[String]) -> String {
     text
 }
 
-/// What a play shows, payloads apart.
-struct Look {
-    /// Every message and every entry, in order, with what follows from payloads masked.
-    shown: Vec<String>,
-    /// In s.
-    updates: Vec<Vec<f64>>,
-    /// In people.
-    histograms: Vec<Vec<f64>>,
-    commitments: Vec<Digest>,
-    early: usize,
-}
-
 fn look(table: &str, seed: u8) -> Look {
     look_with(table, seed, None)
 }
 
 fn look_with(table: &str, seed: u8, opted_out: Option<(&Path, &[&str])>) -> Look {
     let study = study();
-    // The last one is refused: the study is closed by then.
-    let asks = [Ask::Train(0), Ask::Train(1), Ask::Evaluate, Ask::Close, Ask::Train(1)];
-    let played = Play { study: &study, table, asks: &asks, seed: [seed; 32], opted_out }.run();
-    let mut look = Look { shown: vec![], updates: vec![], histograms: vec![], commitments: vec![], early: 0 };
-    look.said(&played);
-    look.entries(&played);
-    look
+    let played = Play { study: &study, table, asks: &ASKS, seed: [seed; 32], opted_out }.run();
+    Look::of(&played, &IN_LOCAL_MODE, TICK_MS)
 }
 
 fn study() -> StudyOf {
@@ -216,97 +240,4 @@ fn study() -> StudyOf {
         only_counted: Some("role"),
         role_column: false,
     }
-}
-
-impl Look {
-    fn said(&mut self, played: &Played) {
-        for seen in &played.seen {
-            let line = match &seen.said {
-                Said::Cosign { old_size, proof, checkpoint, entries } => {
-                    let note = Note::parse(checkpoint.as_bytes()).expect("a note").checkpoint;
-                    let bytes = checkpoint.len();
-                    let entries: Vec<String> = entries.iter().map(|entry| self.entry(entry)).collect();
-                    let (origin, size) = (note.origin, note.size);
-                    format!("cosign {old_size} {proof} {origin} {size} {bytes} bytes {entries:?}")
-                }
-                Said::Output { of, pieces, bytes } => {
-                    self.early += usize::from(seen.after < Duration::from_millis(TICK_MS.into()));
-                    self.output(of, pieces, bytes)
-                }
-                Said::Ledger(files) => {
-                    let sizes = files.iter().map(|(path, bytes)| (path, bytes.len()));
-                    format!("ledger {:?}", sizes.collect::<Vec<_>>())
-                }
-                said => format!("{said:?}"),
-            };
-            self.shown.push(line);
-        }
-    }
-
-    /// A payload's digest says what a payload says.
-    fn output(&mut self, of: &str, pieces: &[usize], bytes: &[u8]) -> String {
-        if of.starts_with("round") {
-            let (header, values) = blob::decode::<UpdateHeader>(bytes).expect("an update");
-            let units = Lattice::for_dimension(values.len()).units() as f64;
-            self.updates.push(values.iter().map(|&value| f64::from(value) / units).collect());
-            format!("{of} in {pieces:?} {header:?}")
-        } else {
-            let mut histogram: Histogram = serde_json::from_slice(bytes).expect("a histogram");
-            let cells = std::mem::take(&mut histogram.cells);
-            self.histograms.push(cells.iter().map(|&cell| cell as f64 / PERSON_UNITS as f64).collect());
-            // Its length is that of its noised numbers in digits.
-            format!("{of} in {} pieces, {} cells, {histogram:?}", pieces.len(), cells.len())
-        }
-    }
-
-    fn entries(&mut self, played: &Played) {
-        for (path, bytes) in &played.ledger {
-            self.shown.push(format!("{path}, {} bytes", bytes.len()));
-            if !path.starts_with("tile/entries") {
-                continue;
-            }
-            let mut rest = bytes.as_slice();
-            while let Some(entry) = tiles::take_entry(&mut rest) {
-                let entry = self.entry(entry);
-                self.shown.push(entry);
-            }
-        }
-    }
-
-    fn entry(&mut self, bytes: &[u8]) -> String {
-        let mut entry = Entry::from_bytes(bytes).expect("an entry");
-        entry.previous = Digest::of(b"masked");
-        match &mut entry.body {
-            Body::Commit { output, .. } => *output = Digest::of(b"masked"),
-            Body::DatasetVersion { commitment, .. } => {
-                self.commitments.push(*commitment);
-                *commitment = Digest::of(b"masked");
-            }
-            Body::CohortVersion { cohort, opt_outs, source, queries, .. } => {
-                for commitment in [cohort, opt_outs, source, queries] {
-                    self.commitments.push(*commitment);
-                    *commitment = Digest::of(b"masked");
-                }
-            }
-            _ => {}
-        }
-        format!("{entry:?}, {} bytes", bytes.len())
-    }
-}
-
-/// Places at which two plays show different things.
-fn difference<'a>(a: &'a Look, b: &'a Look) -> Vec<(&'a str, &'a str)> {
-    let longest = a.shown.len().max(b.shown.len());
-    let at = |look: &'a Look, i: usize| look.shown.get(i).map_or("(nothing)", String::as_str);
-    (0..longest).map(|i| (at(a, i), at(b, i))).filter(|(a, b)| a != b).collect()
-}
-
-/// The greatest L2 distance of two lists of payloads; infinite where they are not alike.
-fn moves(a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {
-    if a.len() != b.len() {
-        return f64::INFINITY;
-    }
-    let distance =
-        |(a, b): (&Vec<f64>, &Vec<f64>)| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
-    a.iter().zip(b).map(distance).fold(0.0, f64::max)
 }

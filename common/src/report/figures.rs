@@ -46,6 +46,23 @@ pub fn counted(number: usize, one: &str, more: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { more })
 }
 
+/// At most four decimals, and none that is zero at the end: `0.01`, `2`.
+#[must_use]
+pub fn trimmed(value: f64) -> String {
+    let text = format!("{value:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// `a, b and c`.
+#[must_use]
+pub fn listed(names: &[String]) -> String {
+    match names {
+        [] => "none".into(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +87,11 @@ mod tests {
         check(grouped(1_234_567.0), "1,234,567");
         check(counted(1, "hospital", "hospitals"), "1 hospital");
         check(counted(3, "hospital", "hospitals"), "3 hospitals");
+        check(trimmed(2.0), "2");
+        check(trimmed(0.0125), "0.0125");
+        let names = ["a", "b", "c"].map(String::from);
+        check(listed(&names), "a, b and c");
+        check(listed(&names[..1]), "a");
+        check(listed(&[]), "none");
     }
 }

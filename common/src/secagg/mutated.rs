@@ -1,10 +1,10 @@
 //! What broken variants of a site do in a secure sum. See [`crate::mutant`].
 
 use super::agreement::SiteIndex;
-use super::dealing::halves;
+use super::dealing::{SEALED_BYTES, halves};
 use super::message::{Revealed, Secret};
 use super::site::Held;
-use crate::mutant::{Mutant, is};
+use crate::mutant::{Mutant, is, people};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use zeroize::Zeroizing;
@@ -22,6 +22,15 @@ pub(super) fn key(of: [u8; 2], key: Zeroizing<[u8; 32]>) -> Zeroizing<[u8; 32]> 
     }
     let mut first = FIRST.lock().expect("nobody panics with it");
     Zeroizing::new(*first.entry(of).or_insert(*key))
+}
+
+/// A dealer's own box, whose shares it keeps: of a fixed length, signed, and looked at by nobody.
+pub(super) fn own_box() -> [u8; SEALED_BYTES] {
+    let mut own = [0; SEALED_BYTES];
+    if is(Mutant::CountInBox) {
+        own[..8].copy_from_slice(&people().to_le_bytes());
+    }
+    own
 }
 
 /// Whether a site believes what it is told of survivors.

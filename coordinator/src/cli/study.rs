@@ -6,9 +6,9 @@ use super::template::{Mode, Source, Template};
 use super::{Format, HomeArgs};
 use crate::home::Home;
 use crate::operator::{CommandError, dial};
-use crate::report::{AUDIT_BYTES_MAX, Audit};
 use crate::study::StudyEvent;
 use clap::Subcommand;
+use consilium_common::report::audit::{self, Audit};
 use consilium_common::study;
 use consilium_proto::v1 as wire;
 use serde_json::{Value, json};
@@ -196,10 +196,10 @@ fn read_audit(path: &Path) -> Result<Audit, CommandError> {
     let file = std::fs::File::open(path).map_err(|e| invalid(e.to_string()))?;
     let mut bytes = Vec::new();
     // One byte more than it takes, so that a longer file shows.
-    let limit = AUDIT_BYTES_MAX as u64 + 1;
+    let limit = audit::BYTES_MAX as u64 + 1;
     std::io::Read::read_to_end(&mut std::io::Read::take(file, limit), &mut bytes)
         .map_err(|e| invalid(e.to_string()))?;
-    Audit::parse(&bytes).map_err(invalid)
+    Audit::parse(&bytes).map_err(|e| invalid(e.to_string()))
 }
 
 /// A study file's bytes.

@@ -3,7 +3,7 @@
 use super::ReportData;
 use super::figures::{self, Bar};
 use crate::metrics::SitePrivacy;
-use consilium_common::report::figures::{epsilon_short, one_in};
+use consilium_common::report::figures::{epsilon_short, one_in, trimmed};
 use consilium_common::report::html::{Html, all, fill};
 use consilium_common::study::{Mode, SplitBy};
 
@@ -77,7 +77,7 @@ fn table(data: &ReportData) -> Html {
                 &epsilon_short(site.epsilon_training),
                 &epsilon_short(site.epsilon_evaluation),
                 &epsilon_short(site.epsilon_person_max),
-                &figures::trimmed(cap),
+                &trimmed(cap),
                 &left(cap - site.epsilon_person_max),
                 &site.steps,
                 &epsilon_short(site.epsilon_two_hospitals),

@@ -5,6 +5,7 @@ use super::RocCurve;
 use super::number::metric;
 use crate::metrics::LOCAL;
 use consilium_common::evaluation::curve::CalibrationPoint;
+use consilium_common::report::figures::trimmed;
 use consilium_common::report::html::{Html, Part as _, all, each, fill};
 
 /// Corner and size of the plotting area of a square figure, in its own units.
@@ -287,10 +288,4 @@ pub(super) fn learning(points: &[super::LearningPoint]) -> Html {
          <text x=\"332\" y=\"250\" text-anchor=\"middle\">round</text></svg>",
         &[&label.collect::<Vec<_>>().join(", "), &all(ticks), &all(marks)],
     )
-}
-
-/// At most four decimals, none that are zero at the end.
-pub(super) fn trimmed(value: f64) -> String {
-    let text = format!("{value:.4}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -1,9 +1,8 @@
 //! The lay summary: short words and sentences, for a reader of about eleven. Comes first.
 
-use super::number::listed;
 use super::{Odds, ReportData, View};
 use crate::metrics::Of;
-use consilium_common::report::figures::{counted, epsilon_short, one_in, percent};
+use consilium_common::report::figures::{counted, epsilon_short, listed, one_in, percent};
 use consilium_common::report::html::{Html, all, each, fill};
 use consilium_common::study::{Mode, SplitBy};
 

@@ -1,12 +1,10 @@
 //! How it was done, what is not protected, and how anybody can check.
 
-use super::figures::trimmed;
-use super::number::listed;
 use super::{Cosigners, ReportData};
 use crate::metrics::Sums;
 use consilium_common::ledger::entry::{Account, Earmark};
 use consilium_common::privacy::mechanism::Event;
-use consilium_common::report::figures::grouped;
+use consilium_common::report::figures::{grouped, listed, trimmed};
 use consilium_common::report::html::{Html, all, fill};
 use consilium_common::study::{Data, Mode, ModelFamily, SplitBy, describe, earmarks};
 use std::collections::BTreeSet;

@@ -5,7 +5,6 @@
 //! by type ([`consilium_common::report::html`]), a suppressed group has no number, and what nobody paid for reads "not
 //! released".
 
-mod audit;
 mod budget;
 mod completeness;
 mod figures;
@@ -19,7 +18,6 @@ mod results;
 pub(crate) mod sample;
 mod subgroups;
 
-pub use audit::{Audit, AuditFinding, AuditMutant, BYTES_MAX as AUDIT_BYTES_MAX};
 pub use consilium_common::privacy::odds::Odds;
 
 use crate::metrics::{Metrics, Model, Of};
@@ -27,7 +25,8 @@ use crate::results::refusals::Refusals;
 use consilium_common::evaluation::curve::{CalibrationPoint, RocPoint};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::protocol::DeclineReason;
-use consilium_common::report::html::all;
+use consilium_common::report::audit::{self, Audit, Program};
+use consilium_common::report::html::{Html, all};
 use consilium_common::study::records::{RecordTask, ShortFollowUp};
 use consilium_common::study::{Data, Study, Task, Validation};
 use consilium_common::time::Time;
@@ -64,6 +63,8 @@ pub struct ReportData {
     pub cosigners: Cosigners,
     /// Of the mechanism, where one was run.
     pub audit: Option<Audit>,
+    /// Which program each site's ledger says it was begun by.
+    pub programs: Vec<Program>,
 }
 
 /// The curves of one prediction, on one kind of people.
@@ -286,11 +287,16 @@ pub fn html(data: &ReportData) -> String {
         budget::section(data),
         governance::section(data),
         method::section(data),
-        audit::section(data),
+        audited(data),
         method::not_protected(data),
         method::verify(data),
     ];
     page::page(data, &all(sections)).into_string()
+}
+
+/// Nothing where no audit was given.
+fn audited(data: &ReportData) -> Html {
+    all(data.audit.iter().map(|audit| audit::section(audit, &data.study, &data.programs)))
 }
 
 #[cfg(test)]

@@ -15,15 +15,6 @@ pub(super) fn with_interval(value: Option<f64>, interval: Option<[f64; 2]>) -> S
     }
 }
 
-/// `a, b and c`.
-pub(super) fn listed(names: &[String]) -> String {
-    match names {
-        [] => "none".into(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
-}
-
 /// A true minus sign.
 fn minus(text: String) -> String {
     match text.strip_prefix('-') {
@@ -44,7 +35,5 @@ mod tests {
         assert_eq!(metric(None), "–");
         assert_eq!(with_interval(Some(0.7419), Some([0.7, 0.79])), "0.742 (0.700 to 0.790)");
         assert_eq!(with_interval(Some(0.7419), None), "0.742");
-        let names = ["a", "b", "c"].map(String::from);
-        assert_eq!([listed(&names), listed(&names[..1]), listed(&[])], ["a, b and c", "a", "none"]);
     }
 }

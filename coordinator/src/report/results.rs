@@ -4,7 +4,7 @@ use super::figures::{self, Axis};
 use super::number::{metric, with_interval};
 use super::{ReportData, RocCurve, View};
 use crate::metrics::{FEDERATED, LOCAL, Model, Of, POOLED};
-use consilium_common::report::figures::{epsilon_short, grouped, one_in};
+use consilium_common::report::figures::{epsilon_short, grouped, one_in, trimmed};
 use consilium_common::report::html::{Html, all, fill};
 
 pub(super) fn section(data: &ReportData) -> Html {
@@ -196,7 +196,7 @@ fn plots(data: &ReportData, view: &View) -> Html {
              allow.</figcaption>",
             &[
                 &figures::calibration(points),
-                &figures::trimmed(data.study.evaluation.level * 100.0),
+                &trimmed(data.study.evaluation.level * 100.0),
                 &(data.study.evaluation.bin_edges.len() + 1),
             ],
         ),
@@ -244,7 +244,7 @@ fn band(data: &ReportData, curves: &[RocCurve]) -> Html {
     fill(
         "Shaded: read it at one place of the lower axis at a time. There, {}% of such intervals hold the true \
          share found. It counts both that only so many people were tested and the noise that protects them.",
-        &[&figures::trimmed(data.study.evaluation.level * 100.0)],
+        &[&trimmed(data.study.evaluation.level * 100.0)],
     )
 }
 

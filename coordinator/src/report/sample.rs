@@ -106,6 +106,7 @@ pub(crate) fn report() -> ReportData {
         stopped: None,
         cosigners: Cosigners::Coordinator,
         audit: None,
+        programs: Vec::new(),
         data_source: "Synthetic hospitals, made with seed 1. No real people are in them.".into(),
         metrics,
         study,

@@ -1,10 +1,10 @@
 //! How well the model does in each group, or "too few people to say".
 
 use super::ReportData;
-use super::figures::{self, Axis};
+use super::figures::Axis;
 use super::number::with_interval;
 use crate::metrics::Subgroup;
-use consilium_common::report::figures::grouped;
+use consilium_common::report::figures::{grouped, trimmed};
 use consilium_common::report::html::{Html, all, fill};
 
 pub(super) fn section(data: &ReportData) -> Html {
@@ -50,7 +50,7 @@ pub(super) fn section(data: &ReportData) -> Html {
         &[
             &suppressed,
             &groups.len(),
-            &figures::trimmed(data.study.subgroups.max_standard_error),
+            &trimmed(data.study.subgroups.max_standard_error),
             &data.study.disclosure.min_count,
             &whose,
             &if suppressed < groups.len() { axis.ticks() } else { Html::none() },

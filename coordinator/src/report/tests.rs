@@ -434,3 +434,14 @@ fn ledgers_that_only_the_coordinator_cosigned_are_named() {
     check_well_formed(&html);
     assert!(html.contains(&format!("but for those of {site}: the coordinator alone")));
 }
+
+#[test]
+fn an_audit_stands_beside_the_claim() {
+    let document = include_bytes!("../../../tests/vectors/audit/audit.json");
+    let mut data = sample::report();
+    assert!(!html(&data).contains("Audit of the mechanism"));
+    data.audit = Some(Audit::parse(document).expect("what an audit wrote"));
+    let html = html(&data);
+    check_well_formed(&html);
+    assert!(html.contains("<dt>Claimed ε</dt><dd>2.59</dd><dt>Measured lower bound of ε</dt><dd>0.74</dd>"));
+}

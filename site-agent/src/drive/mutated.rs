@@ -7,7 +7,7 @@ use crate::data::{Faults, Loaded};
 use crate::task::Refusal;
 use consilium_common::id::Digest;
 use consilium_common::ledger::entry::Body;
-use consilium_common::mutant::{Mutant, is};
+use consilium_common::mutant::{Mutant, is, set_people};
 
 /// The nonce of a commitment to the examples.
 pub(super) fn nonce(nonce: Seed) -> Seed {
@@ -23,10 +23,11 @@ pub(super) fn refuse(faults: &Faults) -> Result<(), TaskError> {
     Ok(())
 }
 
-/// An entry that depends on data.
+/// An entry that depends on data; and what another variant puts elsewhere.
 pub(super) fn count(agent: &mut Agent, study: &Digest, data: &Loaded) -> Result<(), TaskError> {
+    let count = (data.training.people() + data.evaluation.people()) as u64;
+    set_people(count);
     if is(Mutant::CountInLedger) {
-        let count = (data.training.people() + data.evaluation.people()) as u64;
         let body = Body::Refusal { rule: "data.people".to_owned(), study: Some(*study), count };
         agent.append(body)?;
     }

@@ -34,6 +34,8 @@ pub struct Line {
     stream: SecureStream,
     /// Every message of the agent: its kind, and the sizes of its parts.
     pub heard: Vec<(u8, Vec<usize>)>,
+    /// The same messages' exact bytes.
+    pub messages: Vec<Vec<u8>>,
 }
 
 impl Line {
@@ -42,7 +44,7 @@ impl Line {
     /// # Panics
     /// It does not say first which study it joins, or another.
     pub async fn taken(stream: SecureStream, study: Digest) -> Self {
-        let mut line = Self { stream, heard: Vec::new() };
+        let mut line = Self { stream, heard: Vec::new(), messages: Vec::new() };
         let join = tokio::time::timeout(PATIENCE, line.stream.up.message()).await;
         let join = join.expect("an agent says what it joins").expect("over a whole stream");
         match join.and_then(|up| up.part) {
@@ -132,6 +134,7 @@ impl Line {
                     if part.last {
                         // Magic, then the kind.
                         self.heard.push((bytes[4], sizes.clone()));
+                        self.messages.push(bytes.clone());
                         return Answer::Message(bytes, sizes);
                     }
                 }

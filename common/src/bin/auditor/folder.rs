@@ -89,13 +89,18 @@ fn list(root: &Path) -> Result<BTreeSet<String>, InvalidFolder> {
     Ok(paths)
 }
 
-/// A file's bytes, no more than the limit.
-#[expect(clippy::disallowed_methods, reason = "the auditor reads the bundle that it is pointed at")]
+/// A file's bytes, no more than of any file of a bundle.
 pub(crate) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    read_at_most(path, FILE_BYTES_MAX)
+}
+
+/// A file's bytes, no more than so many.
+#[expect(clippy::disallowed_methods, reason = "the auditor reads the files that it is pointed at")]
+pub(crate) fn read_at_most(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(std::io::Error::other(format!("more than {FILE_BYTES_MAX} bytes")));
+    std::fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(std::io::Error::other(format!("more than {most} bytes")));
     }
     Ok(bytes)
 }

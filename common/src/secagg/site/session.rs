@@ -83,6 +83,10 @@ impl Session {
         pair[..32].copy_from_slice(own_seed.as_slice());
         pair[32..].copy_from_slice(mask_key.to_bytes().as_slice());
 
+        #[cfg(not(feature = "mutants"))]
+        let own_box = [0; SEALED_BYTES];
+        #[cfg(feature = "mutants")]
+        let own_box: [u8; SEALED_BYTES] = crate::secagg::mutated::own_box();
         let members = self.members();
         let pairs = split(&pair, self.agreement.terms().parameters().threshold(), &members, rng);
         let shares: BTreeMap<SiteIndex, SealedShare> = members
@@ -91,7 +95,7 @@ impl Session {
             .map(|(&to, pair)| {
                 let sealed = match self.channels.get(&to) {
                     Some(channel) => channel.seal(&binding, pair, self.own, to),
-                    None => [0; SEALED_BYTES],
+                    None => own_box,
                 };
                 let commitments = pair_commitments(&binding, self.own, to, pair);
                 (to, SealedShare { sealed, commitments })

@@ -1,6 +1,6 @@
 //! The page around the sections: head, style, footer.
 
-use super::{Audited, lay, sites, study, verdict};
+use super::{Audited, lay, measured, sites, study, verdict};
 use consilium_common::report::html::{Html, all, fill};
 
 pub(super) fn page(audited: &Audited<'_>) -> String {
@@ -10,6 +10,7 @@ pub(super) fn page(audited: &Audited<'_>) -> String {
         verdict::section(audited),
         study::section(audited),
         sites::budget(audited),
+        measured::section(audited),
         sites::each(audited),
         verdict::limits(),
         verdict::yourself(audited),
@@ -22,7 +23,7 @@ pub(super) fn page(audited: &Audited<'_>) -> String {
          <title>Audit: {}</title><style>{}</style></head><body>\
          <header><p class=\"brand\">Consilium · audit of a study</p><h1>{}</h1>\
          <p class=\"quiet\">{}, version {} · {} of {} rounds · {} sites · last ledger entry {}</p></header>\
-         <main>{}</main><footer><p>Made by Consilium’s auditor {} from the bundle alone, without a network. This \
+         <main>{}</main><footer><p>Made by Consilium’s auditor {} {}, without a network. This \
          file is complete in itself: it loads nothing and runs nothing.</p></footer></body></html>\n",
         &[
             &study.title,
@@ -36,6 +37,10 @@ pub(super) fn page(audited: &Audited<'_>) -> String {
             &last.map_or_else(|| "–".to_owned(), minute),
             &all(sections),
             &env!("CARGO_PKG_VERSION"),
+            &match audited.audit {
+                None => "from the bundle alone",
+                Some(_) => "from the bundle, and the file of an audit beside it",
+            },
         ],
     )
     .into_string()
