@@ -3,13 +3,14 @@
 use super::output::{Output, line};
 use super::study_text;
 use super::template::{Mode, Source, Template};
+use super::vocabulary::Concepts;
 use super::{Format, HomeArgs};
 use crate::home::Home;
 use crate::operator::{CommandError, dial};
 use crate::report::{AUDIT_BYTES_MAX, Audit};
 use crate::study::StudyEvent;
 use clap::Subcommand;
-use consilium_common::study;
+use consilium_common::study::{self, Mistakes};
 use consilium_proto::v1 as wire;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -48,13 +49,19 @@ pub(super) enum StudyCommand {
         home: HomeArgs,
     },
     /// Check a study file: every mistake with its line, what will be read, and what privacy costs.
-    #[command(after_help = "Example: coordinator study check study.toml")]
+    #[command(after_help = "Examples:
+  coordinator study check study.toml
+  coordinator study check study.toml --vocabulary omop-vocabulary")]
     Check {
         /// The study file.
         file: PathBuf,
         /// The share of people that are expected to have the outcome, for the predictions; in (0, 1).
         #[arg(long, default_value_t = 0.1, value_parser = share)]
         outcome_share: f64,
+        /// Look its concepts and units up: a folder with OMOP's table concept (CONCEPT.csv), as Athena ships it, unpacked,
+        /// or as a folder of OMOP tables has it.
+        #[arg(long, value_name = "DIR")]
+        vocabulary: Option<PathBuf>,
     },
     /// Take a cohort of Atlas or a task of ACES into a study file, if the study language can say exactly the same.
     #[command(after_help = "Example: coordinator study import psychosis.json --as circe --out study.toml")]
@@ -125,7 +132,9 @@ pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), Comman
             };
             super::study_new::new(&path, template, epsilon, &people, &home, out).await
         }
-        StudyCommand::Check { file, outcome_share } => check(&file, outcome_share, out),
+        StudyCommand::Check { file, outcome_share, vocabulary } => {
+            check(&file, outcome_share, vocabulary.as_deref(), out)
+        }
         StudyCommand::Import(args) => super::import::run(&args, out),
         StudyCommand::Publish { file, home } => {
             let bytes = read_study(&file)?;
@@ -202,14 +211,29 @@ pub(crate) fn read_study(path: &Path) -> Result<Vec<u8>, CommandError> {
     std::fs::read(path).map_err(|error| CommandError::input(format!("{}: {error}", path.display())))
 }
 
-fn check(path: &Path, outcome_share: f64, out: Output) -> Result<(), CommandError> {
+fn check(
+    path: &Path,
+    outcome_share: f64,
+    vocabulary: Option<&Path>,
+    out: Output,
+) -> Result<(), CommandError> {
     let bytes = read_study(path)?;
-    let parsed = study::parse(&bytes)
-        .map_err(|mistakes| CommandError::input(format!("{}:\n{mistakes}", path.display())))?;
+    let (parsed, lookup) = study::parse_for_lookup(&bytes);
+    let (concepts, wrong) = Concepts::of(path, lookup, vocabulary)?;
+    let all = |mistakes: Mistakes| CommandError::input(format!("{}:\n{mistakes}", path.display()));
+    let parsed = match (parsed, wrong) {
+        (Ok(parsed), None) => parsed,
+        (Ok(_), Some(mistakes)) | (Err(mistakes), None) => return Err(all(mistakes)),
+        (Err(mistakes), Some(wrong)) => return Err(all(mistakes.and(wrong))),
+    };
     let prediction = study::predict(&parsed, outcome_share);
-    let json =
-        json!({"study": parsed.id, "digest": parsed.digest, "prediction": prediction_json(&prediction)});
-    out.print(&json, || format!("{}\n{prediction}", study::describe(&parsed)))
+    let json = json!({
+        "study": parsed.id,
+        "digest": parsed.digest,
+        "prediction": prediction_json(&prediction),
+        "concepts": concepts.json(),
+    });
+    out.print(&json, || format!("{}\n{prediction}{concepts}", study::describe(&parsed)))
 }
 
 fn prediction_json(prediction: &study::check::Prediction) -> Value {
