@@ -264,7 +264,7 @@ fn a_bad_study_is_refused_with_every_mistake_at_once() {
 fn a_wrong_digit_is_found_in_a_vocabulary() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let _ = run("site-agent", ["synth", "--out", &path("data"), "--sites", "1", "--people", "20"]).ok();
+    let _ = run("site-agent", ["synth", "--out", &path("data"), "--sites", "1", "--people", "100"]).ok();
     let vocabulary = path("data/ashford/omop");
     let good =
         std::fs::read_to_string(project().join("docs/studies/synthetic-psychosis.toml")).expect("shipped");

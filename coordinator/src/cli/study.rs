@@ -3,14 +3,14 @@
 use super::output::{Output, line};
 use super::study_text;
 use super::template::{Mode, Source, Template};
-use super::vocabulary::Concepts;
+use super::vocabulary::{Concepts, PARTIAL};
 use super::{Format, HomeArgs};
 use crate::home::Home;
 use crate::operator::{CommandError, dial};
 use crate::report::{AUDIT_BYTES_MAX, Audit};
 use crate::study::StudyEvent;
 use clap::Subcommand;
-use consilium_common::study::{self, Mistakes};
+use consilium_common::study;
 use consilium_proto::v1 as wire;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -220,11 +220,17 @@ fn check(
     let bytes = read_study(path)?;
     let (parsed, lookup) = study::parse_for_lookup(&bytes);
     let (concepts, wrong) = Concepts::of(path, lookup, vocabulary)?;
-    let all = |mistakes: Mistakes| CommandError::input(format!("{}:\n{mistakes}", path.display()));
+    let input = |what: String| CommandError::input(format!("{}:\n{what}", path.display()));
     let parsed = match (parsed, wrong) {
         (Ok(parsed), None) => parsed,
-        (Ok(_), Some(mistakes)) | (Err(mistakes), None) => return Err(all(mistakes)),
-        (Err(mistakes), Some(wrong)) => return Err(all(mistakes.and(wrong))),
+        (Err(mistakes), None) => return Err(input(mistakes.to_string())),
+        (parsed, Some(wrong)) => {
+            let all = match parsed {
+                Ok(_) => wrong,
+                Err(mistakes) => mistakes.and(wrong),
+            };
+            return Err(input(format!("{all}\n{concepts}{PARTIAL}")));
+        }
     };
     let prediction = study::predict(&parsed, outcome_share);
     let json = json!({

@@ -24,7 +24,7 @@ const NEEDED: [&str; 5] = ["concept_id", "concept_name", "vocabulary_id", "conce
 /// Old exports do not have it.
 const INVALID_REASON: &str = "invalid_reason";
 
-/// What is known of a study's concepts where none of them is a mistake.
+/// What is known of a study's concepts beside their mistakes.
 pub(super) enum Concepts {
     /// The study names none.
     None,
@@ -72,6 +72,10 @@ impl Concepts {
     }
 }
 
+/// Beside mistakes, which may be the vocabulary's own.
+pub(super) const PARTIAL: &str =
+    "A vocabulary that a hospital exported with the concepts in use alone lacks many that are right.";
+
 impl fmt::Display for Concepts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -83,13 +87,9 @@ impl fmt::Display for Concepts {
                 study.display()
             ),
             Self::LookedUp(path, Findings { mentions, concepts, warnings, .. }) => {
-                let but = match warnings.len() {
-                    0 => "",
-                    _ => "; to look at:",
-                };
                 writeln!(
                     f,
-                    "Concepts: {mentions} ids, codes and units of the file were looked up among the {concepts} of {}{but}",
+                    "Concepts: {mentions} ids, codes and units of the file were looked up among the {concepts} of {}",
                     path.display()
                 )?;
                 warnings.iter().try_for_each(|warning| writeln!(f, "Warning: {warning}"))

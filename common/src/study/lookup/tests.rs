@@ -260,6 +260,25 @@ fn places_of_a_study() {
     assert!(all.contains(&expected), "{all}");
 }
 
+/// The digit makes it the number of another concept of the file.
+#[test]
+fn a_number_with_two_names_is_looked_up_too() {
+    let text = include_str!("../../../../docs/studies/synthetic-psychosis.toml");
+    let (study, mut lookup) =
+        parse_for_lookup(text.replacen("id = 2000000430", "id = 2000000410", 1).as_bytes());
+    let key = "concept_set.emergency.include[1]";
+    assert!(study.expect_err("two names").to_string().contains(&format!("{key}.name: ")));
+    take_all(
+        &mut lookup,
+        "2000000410\tInpatient stay (invented)\tSynth\t1\tS\t\n2000000430\tEmergency visit (invented)\tSynth\t2\tS\t",
+    );
+    let wrong = lookup.findings().mistakes.expect("one wrong digit").to_string();
+    assert!(
+        wrong.contains(&format!("{key}.id: ")) && wrong.contains("write id = 2000000430, or name"),
+        "{wrong}"
+    );
+}
+
 #[test]
 fn plain_tables_name_no_concept() {
     let (study, lookup) = parse_for_lookup(EXAMPLE.as_bytes());

@@ -141,6 +141,8 @@ impl Sets {
                     Some(name)
                 }
                 Some(other) => {
+                    // Which of the two is wrong, a vocabulary knows.
+                    section.mention(ID.key, Mentioned::Id { id, name: name.clone(), descendants: true });
                     let expected = format!("{other:?}, as {id} is called elsewhere in the file");
                     v.wrong_because(&expected, &format!("{name:?}"), "look the concept up: it has one name")
                 }
