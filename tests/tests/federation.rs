@@ -259,6 +259,39 @@ fn a_bad_study_is_refused_with_every_mistake_at_once() {
     }
 }
 
+/// A digit of a concept's number made another one is found at its line, with the number that was meant.
+#[test]
+fn a_wrong_digit_is_found_in_a_vocabulary() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let _ = run("site-agent", ["synth", "--out", &path("data"), "--sites", "1", "--people", "100"]).ok();
+    let vocabulary = path("data/ashford/omop");
+    let good =
+        std::fs::read_to_string(project().join("docs/studies/synthetic-psychosis.toml")).expect("shipped");
+    // A template: its sites have no keys yet, and that is all that is wrong with it.
+    let said = |text: &str| {
+        let file = path("study.toml");
+        std::fs::write(&file, text).expect("writes");
+        let said = run("coordinator", ["study", "check", &file, "--vocabulary", &vocabulary]);
+        assert_eq!(said.code, 2, "{said:?}");
+        said.err
+            .lines()
+            .filter(|line| line.starts_with("line ") && !line.contains("].key: "))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    assert_eq!(said(&good), "");
+    for (right, wrong) in
+        [("2000000120", "2000000129"), ("2000000430", "2000000431"), ("2000000510", "2000000501")]
+    {
+        let line = 1 + good[..good.find(right).expect("is there")].matches('\n').count();
+        let found = said(&good.replacen(right, wrong, 1));
+        assert!(found.starts_with(&format!("line {line}: ")), "{wrong}: {found}");
+        assert!(found.contains(&format!("write id = {right}")), "{wrong}: {found}");
+        assert_eq!(found.lines().count(), 1, "{wrong}: {found}");
+    }
+}
+
 /// Two tasks are one model with two outputs: one list of steps, each task with figures of its own.
 #[test]
 fn two_tasks_are_one_model() {

@@ -49,6 +49,15 @@ impl Mistakes {
         Self::new(vec![Mistake { line, key: key.to_owned(), expected, found, instead, kind: Kind::Wrong }])
     }
 
+    /// These and others of the same file.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.list.extend(others.list);
+        let mut all = Self::new(self.list);
+        all.more += self.more + others.more;
+        all
+    }
+
     /// The mistakes, by line.
     #[must_use]
     pub fn list(&self) -> &[Mistake] {

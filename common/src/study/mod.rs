@@ -14,6 +14,7 @@ pub mod fill;
 mod holdout;
 pub mod import;
 pub mod limits;
+pub mod lookup;
 mod mistake;
 pub mod notes;
 pub mod parse;
@@ -31,8 +32,9 @@ pub use describe::describe;
 pub use earmarks::earmarks;
 pub use fill::{Choice, Filled, ModeName, fill, fill_shipped, in_mode};
 pub use holdout::{Holdout, Validation};
+pub use lookup::Lookup;
 pub use mistake::{Mistake, Mistakes};
-pub use parse::parse;
+pub use parse::{parse, parse_for_lookup};
 use shape::grouping_names;
 pub use shape::{CONFLICTING, OVERALL, UNKNOWN, is_overall};
 

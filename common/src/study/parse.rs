@@ -10,6 +10,7 @@ pub(in crate::study) mod records;
 mod task;
 
 use super::limits::{FILE_BYTES_MAX, NAME_BYTES_MAX};
+use super::lookup::{Lookup, Mention};
 use super::mistake::{Kind, Mistake, Mistakes};
 use super::raw::{Ask, Section, Source, Value, ask};
 use super::{Attribute, Data, Feature, Study, Task, cell};
@@ -26,6 +27,18 @@ pub const SCHEMA: &str = "study/1";
 /// instead. A file that is not TOML reports its syntax errors and whatever else is certain beside
 /// them; the rest shows once it is TOML.
 pub fn parse(bytes: &[u8]) -> Result<Study, Mistakes> {
+    read(bytes, &mut Vec::new())
+}
+
+/// The same, and the concepts that the file names, to be looked up in a vocabulary; also where it has mistakes, as long as
+/// it is TOML.
+pub fn parse_for_lookup(bytes: &[u8]) -> (Result<Study, Mistakes>, Lookup) {
+    let mut mentions = Vec::new();
+    let study = read(bytes, &mut mentions);
+    (study, Lookup::new(mentions))
+}
+
+fn read(bytes: &[u8], mentions: &mut Vec<Mention>) -> Result<Study, Mistakes> {
     if bytes.len() > FILE_BYTES_MAX {
         let found = format!("{} bytes", bytes.len());
         let expected = format!("at most {FILE_BYTES_MAX} bytes");
@@ -47,6 +60,9 @@ pub fn parse(bytes: &[u8]) -> Result<Study, Mistakes> {
         source.report(Kind::Syntax, at, "", "TOML", &found, "correct the syntax of this line");
     }
     let study = study(&Section::root(&source, document.get_ref()), Digest::of(bytes));
+    if errors.is_empty() {
+        *mentions = source.mentions();
+    }
     let mut mistakes = source.into_mistakes();
     if !errors.is_empty() {
         mistakes = beside_syntax_errors(mistakes);

@@ -4,12 +4,15 @@
 //! `None` after it has reported; whoever builds a value from several keys reads all of them first
 //! and gives up only then.
 
+#[cfg(test)]
+pub(super) mod asked;
 mod later;
 mod nearest;
 
 pub(super) use nearest::nearest;
 
 use super::limits::TEXT_BYTES_MAX;
+use super::lookup::{Mention, Mentioned};
 use super::mistake::{Kind, Mistake};
 use jiff::civil::Date;
 use std::cell::{Cell, RefCell};
@@ -27,11 +30,21 @@ pub(super) struct Ask {
     pub(super) key: &'static str,
     pub(super) expected: &'static str,
     pub(super) example: &'static str,
+    /// Where it stands in the parser.
+    #[cfg(test)]
+    place: &'static std::panic::Location<'static>,
 }
 
 /// Shorthand for an [`Ask`].
+#[track_caller]
 pub(super) const fn ask(key: &'static str, expected: &'static str, example: &'static str) -> Ask {
-    Ask { key, expected, example }
+    Ask {
+        key,
+        expected,
+        example,
+        #[cfg(test)]
+        place: std::panic::Location::caller(),
+    }
 }
 
 /// The file's text, and what was found wrong with it so far.
@@ -40,6 +53,8 @@ pub(super) struct Source<'a> {
     mistakes: RefCell<Vec<Mistake>>,
     /// Where each value that was asked for stands, by its path.
     places: RefCell<BTreeMap<String, usize>>,
+    /// Where concepts are named.
+    mentions: RefCell<Vec<Mention>>,
     text: &'a str,
 }
 
@@ -47,7 +62,8 @@ impl<'a> Source<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         let ends = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
         let line_starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
-        Self { line_starts, mistakes: RefCell::default(), places: RefCell::default(), text }
+        let (mistakes, places, mentions) = Default::default();
+        Self { line_starts, mistakes, places, mentions, text }
     }
 
     /// Line of a byte offset, counted from 1.
@@ -83,6 +99,11 @@ impl<'a> Source<'a> {
         let table =
             |mistake: &Mistake| mistake.key.split(['.', '[']).next().is_some_and(|key| tables.contains(&key));
         self.mistakes.borrow().iter().any(table)
+    }
+
+    /// Every place so far that names a concept.
+    pub(super) fn mentions(&self) -> Vec<Mention> {
+        self.mentions.borrow().clone()
     }
 
     pub(super) fn into_mistakes(self) -> Vec<Mistake> {
@@ -121,12 +142,16 @@ impl<'a> Section<'a> {
 
     fn find(&self, ask: Ask) -> Option<Value<'a>> {
         self.asked.borrow_mut().push(ask.key);
+        #[cfg(test)]
+        asked::key(&self.path_of(ask.key), ask, self.has(ask.key));
         let value = self.table.get(ask.key)?;
         Some(Value::new(self.source, self.path_of(ask.key), ask, value))
     }
 
     /// The value of a key that somebody else asks for.
     pub(super) fn peek(&self, ask: Ask) -> Option<Value<'a>> {
+        #[cfg(test)]
+        asked::key(&self.path_of(ask.key), ask, self.has(ask.key));
         let value = self.table.get(ask.key)?;
         Some(Value::new(self.source, self.path_of(ask.key), ask, value))
     }
@@ -190,6 +215,8 @@ impl<'a> Section<'a> {
     /// All keys in file order with their values, for a table whose keys the author names.
     pub(super) fn entries(&self, ask: Ask) -> Vec<(String, Value<'a>)> {
         self.free.set(true);
+        #[cfg(test)]
+        asked::free(&self.path, ask);
         let mut entries: Vec<_> = self.table.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         let entry = |(key, value): (&'a Spanned<_>, &'a Spanned<DeValue<'a>>)| {
@@ -204,6 +231,13 @@ impl<'a> Section<'a> {
         let path = self.path_of(key);
         let at = self.source.places.borrow().get(&path).copied().unwrap_or(self.at);
         self.source.report(Kind::Wrong, at, &path, expected, found, instead);
+    }
+
+    /// Keeps that a key of this table, which was read before, names a concept.
+    pub(super) fn mention(&self, key: &str, what: Mentioned) {
+        let key = self.path_of(key);
+        let at = self.source.places.borrow().get(&key).copied().unwrap_or(self.at);
+        self.source.mentions.borrow_mut().push(Mention { line: self.source.line(at), key, what });
     }
 
     /// Reports a mistake about this table itself.
@@ -265,6 +299,12 @@ impl<'a> Value<'a> {
     pub(super) fn wrong_because<T>(&self, expected: &str, found: &str, instead: &str) -> Option<T> {
         self.source.report(Kind::Wrong, self.at, &self.path, expected, found, instead);
         None
+    }
+
+    /// Keeps that this names a concept.
+    pub(super) fn mention(&self, what: Mentioned) {
+        let mention = Mention { line: self.source.line(self.at), key: self.path.clone(), what };
+        self.source.mentions.borrow_mut().push(mention);
     }
 
     /// Non-empty text.

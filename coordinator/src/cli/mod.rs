@@ -8,6 +8,7 @@ mod study;
 mod study_new;
 mod study_text;
 mod template;
+mod vocabulary;
 
 use crate::demo;
 use crate::operator::CommandError;

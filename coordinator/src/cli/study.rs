@@ -3,6 +3,7 @@
 use super::output::{Output, line};
 use super::study_text;
 use super::template::{Mode, Source, Template};
+use super::vocabulary::{Concepts, PARTIAL};
 use super::{Format, HomeArgs};
 use crate::home::Home;
 use crate::operator::{CommandError, dial};
@@ -48,7 +49,9 @@ pub(super) enum StudyCommand {
         home: HomeArgs,
     },
     /// Check a study file: every mistake with its line, what will be read, and what privacy costs.
-    #[command(after_help = "Example: coordinator study check study.toml")]
+    #[command(after_help = "Examples:
+  coordinator study check study.toml
+  coordinator study check study.toml --vocabulary omop-vocabulary")]
     Check {
         /// The study file.
         file: PathBuf,
@@ -56,6 +59,10 @@ pub(super) enum StudyCommand {
         /// (prevalence_public), and 0.1 where it says nothing.
         #[arg(long, value_parser = share)]
         outcome_share: Option<f64>,
+        /// Look its concepts and units up: a folder with OMOP's table concept (CONCEPT.csv), as Athena ships it, unpacked,
+        /// or as a folder of OMOP tables has it.
+        #[arg(long, value_name = "DIR")]
+        vocabulary: Option<PathBuf>,
     },
     /// Take a cohort of Atlas or a task of ACES into a study file, if the study language can say exactly the same.
     #[command(after_help = "Example: coordinator study import psychosis.json --as circe --out study.toml")]
@@ -127,7 +134,9 @@ pub(super) async fn run(command: StudyCommand, out: Output) -> Result<(), Comman
             };
             super::study_new::new(&path, template, epsilon, &people, &home, out).await
         }
-        StudyCommand::Check { file, outcome_share } => check(&file, outcome_share, out),
+        StudyCommand::Check { file, outcome_share, vocabulary } => {
+            check(&file, outcome_share, vocabulary.as_deref(), out)
+        }
         StudyCommand::Import(args) => super::import::run(&args, out),
         StudyCommand::Publish { file, home } => {
             let bytes = read_study(&file)?;
@@ -210,18 +219,39 @@ pub(crate) fn read_study(path: &Path) -> Result<Vec<u8>, CommandError> {
     std::fs::read(path).map_err(|error| CommandError::input(format!("{}: {error}", path.display())))
 }
 
-fn check(path: &Path, outcome_share: Option<f64>, out: Output) -> Result<(), CommandError> {
+fn check(
+    path: &Path,
+    outcome_share: Option<f64>,
+    vocabulary: Option<&Path>,
+    out: Output,
+) -> Result<(), CommandError> {
     let bytes = read_study(path)?;
-    let parsed = study::parse(&bytes)
-        .map_err(|mistakes| CommandError::input(format!("{}:\n{mistakes}", path.display())))?;
+    let (parsed, lookup) = study::parse_for_lookup(&bytes);
+    let (concepts, wrong) = Concepts::of(path, lookup, vocabulary)?;
+    let input = |what: String| CommandError::input(format!("{}:\n{what}", path.display()));
+    let parsed = match (parsed, wrong) {
+        (Ok(parsed), None) => parsed,
+        (Err(mistakes), None) => return Err(input(mistakes.to_string())),
+        (parsed, Some(wrong)) => {
+            let all = match parsed {
+                Ok(_) => wrong,
+                Err(mistakes) => mistakes.and(wrong),
+            };
+            return Err(input(format!("{all}\n{concepts}{PARTIAL}")));
+        }
+    };
     let mut prediction = match outcome_share {
         Some(share) => study::predict(&parsed, share),
         None => study::predict_as_published(&parsed),
     };
     prediction.warnings.extend(over(&parsed, crate::clock::now().day()));
-    let json =
-        json!({"study": parsed.id, "digest": parsed.digest, "prediction": prediction_json(&prediction)});
-    out.print(&json, || format!("{}\n{prediction}", study::describe(&parsed)))
+    let json = json!({
+        "study": parsed.id,
+        "digest": parsed.digest,
+        "prediction": prediction_json(&prediction),
+        "concepts": concepts.json(),
+    });
+    out.print(&json, || format!("{}\n{prediction}{concepts}", study::describe(&parsed)))
 }
 
 /// Of a study whose last day is past.

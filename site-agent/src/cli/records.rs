@@ -5,7 +5,7 @@ use super::completeness;
 use super::data::{opted_out, opted_out_json};
 use super::output::{Output, table};
 use crate::data::SplitKey;
-use crate::data::extract::{LeftOut, Note, PredictionReport, Report, extract, open};
+use crate::data::extract::{LeftOut, PredictionReport, Remark, Report, extract, open};
 use crate::data::omop::{Domain, Fault, Reading, Table, TableCounts};
 use crate::data::opt_out::Lists;
 use crate::failure::Failure;
@@ -35,22 +35,23 @@ pub(super) fn check(
     }
     let opted_out = opted_out(lists, &extracted.loaded.whose);
     let counted = completeness::counted(study, &extracted.loaded);
-    let mut human = human(&place, study, report);
-    if !counted.is_empty() {
-        human = format!("{}\n\n{human}", table(&completeness::HEADS, &completeness::rows(&counted)));
-    }
+    let mut parts = verdict(&place, study, report);
     if !opted_out.is_empty() {
         let row = |(name, people, [training, evaluation]): &(String, u64, [u64; 2])| {
             vec![name.clone(), people.to_string(), training.to_string(), evaluation.to_string()]
         };
         let headers = ["opt-out list", "people on it", "of them in training", "in evaluation"];
         let rows: Vec<Vec<String>> = opted_out.iter().map(row).collect();
-        human = format!("{}\n\n{human}", table(&headers, &rows));
+        parts.push(table(&headers, &rows));
     }
+    if !counted.is_empty() {
+        parts.push(table(&completeness::HEADS, &completeness::rows(&counted)));
+    }
+    parts.extend(counts(study, report));
     let mut json = json(study, report);
     json["completeness"] = completeness::json(&counted).into();
     json["opted_out"] = opted_out_json(&opted_out).into();
-    output.result(&human, &json)
+    output.result(&parts.join("\n\n"), &json)
 }
 
 /// What is said of a report, for people and for programs.
@@ -59,8 +60,26 @@ pub(crate) fn both_forms(place: &str, study: &Study, report: &Report) -> (String
     (human(place, study, report), json(study, report))
 }
 
+#[cfg(test)]
 fn human(place: &str, study: &Study, report: &Report) -> String {
+    [verdict(place, study, report), counts(study, report)].concat().join("\n\n")
+}
+
+/// Whether the records fit, and what somebody should look at before believing it.
+fn verdict(place: &str, study: &Study, report: &Report) -> Vec<String> {
     let mut parts = vec![format!("{place} fits study {}", study.id)];
+    for remark in Remark::ALL {
+        let of_it = report.notes.iter().filter(|note| note.what == remark);
+        let listed: Vec<String> = of_it.map(|note| format!("\n  {}: {}", note.set, note.concept)).collect();
+        if !listed.is_empty() {
+            parts.push(format!("Concepts to look at: {}{}", remark.words(), listed.concat()));
+        }
+    }
+    parts
+}
+
+fn counts(study: &Study, report: &Report) -> Vec<String> {
+    let mut parts = Vec::new();
     for prediction in &report.predictions {
         // Where there is one, it is the study.
         if report.predictions.len() > 1 {
@@ -74,18 +93,10 @@ fn human(place: &str, study: &Study, report: &Report) -> String {
         let rows = report.unknown.iter().map(|(name, people)| vec![name.clone(), people.to_string()]);
         parts.push(table(&["attribute", "people in group unknown"], &rows.collect::<Vec<_>>()));
     }
-    if !report.notes.is_empty() {
-        let note = |note: &Note| format!("  {}: {} {}", note.set, note.concept, note.what.words());
-        let notes: Vec<String> = report.notes.iter().map(note).collect();
-        parts.push(format!(
-            "Concepts to look at (normal where only concepts in use were exported)\n{}",
-            notes.join("\n")
-        ));
-    }
     parts.extend(notes_read(report));
     parts.extend(faults(report));
     parts.push("These counts stay here: never send or publish them.".to_owned());
-    parts.join("\n\n")
+    parts
 }
 
 /// People with an example by what becomes of it.
@@ -281,8 +292,8 @@ fn json(study: &Study, report: &Report) -> Value {
 mod tests {
     use super::*;
     use crate::cli::args::Format;
-    use crate::data::extract::Extracted;
     use crate::data::extract::tests::folders;
+    use crate::data::extract::{Extracted, Note};
     use crate::data::opt_out::OptOuts;
     use consilium_common::study::{self, Data, Holdout};
 
@@ -359,6 +370,37 @@ mod tests {
             text.contains(": internal validation\t") && text.contains(": temporal validation\t"),
             "{text}"
         );
+    }
+
+    /// What is odd about concepts comes before any count, with what it means.
+    #[test]
+    fn concepts_to_look_at_come_first() {
+        let (folder, study) = (folders::write(&folders::hospital(90)), asking());
+        let opened = open(folder.path()).expect("opens");
+        let found =
+            extract(&opened, &study, records(&study), &SplitKey::from_bytes([3; 32]), &Reading::default());
+        let mut report = found.unwrap_or_else(|error| panic!("{error}")).report;
+        let text = human("here", &study, &report);
+        assert!(!text.contains("Concepts to look at"), "{text}");
+        let note = |concept: &str, what| Note { set: "outcome".into(), concept: concept.into(), what };
+        report.notes = vec![
+            note("asthma (99)", Remark::NotInVocabulary),
+            note("S:c7", Remark::NotStandard),
+            note("S:c8", Remark::NotInVocabulary),
+        ];
+        let (text, json) = both_forms("here", &study, &report);
+        let expected = format!(
+            "here fits study {}\n\nConcepts to look at: {}\n  outcome: asthma (99)\n  outcome: S:c8\n\nConcepts to look \
+             at: {}\n  outcome: S:c7\n\n",
+            study.id,
+            Remark::NotInVocabulary.words(),
+            Remark::NotStandard.words()
+        );
+        assert!(text.starts_with(&expected), "{text}");
+        assert!(text.contains("a wrong digit in the study, or a vocabulary that was exported without it"));
+        assert!(text.contains("no event here is recorded with it"));
+        assert_eq!(json["concepts"][1]["concept"], "S:c7");
+        assert_eq!(json["concepts"][1]["what"], Remark::NotStandard.words());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::super::cell;
 use super::super::limits::{CONCEPTS_LISTED_MAX, GROUPING_NAME_BYTES_MAX};
+use super::super::lookup::Mentioned;
 use super::super::raw::{Ask, Section, Value, ask};
 use super::super::records::{Covariate, PersonField};
 use super::super::{Data, NotRecorded, Study};
@@ -72,7 +73,11 @@ pub(super) fn concepts(section: &Section<'_>) -> Option<NotRecorded<i64>> {
     read(
         section,
         [UNKNOWN_IDS, REFUSED_IDS, NOT_ASKED_IDS],
-        |item| Some(i64::try_from(item.integer(1..=i64::MAX as u64)?).expect("within the bounds")),
+        |item| {
+            let id = i64::try_from(item.integer(1..=i64::MAX as u64)?).expect("within the bounds");
+            item.mention(Mentioned::Value(id));
+            Some(id)
+        },
         |a, b| a == b,
     )
     .filter(|_| values.is_some())

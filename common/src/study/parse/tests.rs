@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 mod completeness;
 mod distributed;
+mod guide;
 
 /// Every key of the language once; `docs/STUDY-FILE.md` prints it.
 pub(in crate::study) const EXAMPLE: &str = include_str!("../testdata/example.toml");

@@ -5,6 +5,9 @@ const LATER: &[&str] = &[
     "disclosure.site_results",
     "evaluation.net_benefit_thresholds",
     "evaluation.recalibrate",
+    "governance.approval.members_with_lived_experience",
+    "governance.approval.paid",
+    "governance.approval.scope",
     "governance.commercial_use",
     "governance.conflicts",
     "governance.funding",
@@ -14,6 +17,7 @@ const LATER: &[&str] = &[
     "intended_use.known_inequalities",
     "missing.unrecorded_feature",
     "model.baseline",
+    "subgroups.metrics",
 ];
 
 /// Whether another version has this key.
@@ -41,6 +45,8 @@ mod tests {
         check("features.notes.lexicon", false);
         check("report", false);
         check("model.baseline", true);
+        check("governance.approval[2].paid", true);
+        check("governance.approval[2].changed", false);
         check("governance.opt_outs", false);
         check("binding", false);
     }

@@ -92,7 +92,10 @@ pub enum InvalidRecords {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
     /// Another name for an id.
-    #[error("concept set {set}: the study calls {id} {asserted:?}, and table concept calls it {found:?}")]
+    #[error(
+        "concept set {set}: the study calls {id} {asserted:?}, and table concept calls it {found:?}; tell the study's author: \
+         its text is signed, and nobody here can correct it"
+    )]
     OtherName {
         /// Of the study.
         set: String,

@@ -56,12 +56,18 @@ pub enum Remark {
 }
 
 impl Remark {
-    /// In plain words.
+    /// All of them, the gravest first.
+    pub const ALL: [Self; 2] = [Self::NotInVocabulary, Self::NotStandard];
+
+    /// What it means, in plain words.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Self::NotInVocabulary => "is not in table concept",
-            Self::NotStandard => "is not a standard concept: no event is recorded with it",
+            Self::NotInVocabulary => {
+                "not in table concept: a wrong digit in the study, or a vocabulary that was exported without it (the study's \
+                 author sees which by `coordinator study check --vocabulary`)"
+            }
+            Self::NotStandard => "not a standard concept: no event here is recorded with it",
         }
     }
 }

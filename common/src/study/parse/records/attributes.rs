@@ -5,6 +5,7 @@ use super::super::people::distinct;
 use super::super::{completeness, distinct_cells, name, sections};
 use super::bindings::Bindings;
 use crate::study::limits::LEVELS_MAX;
+use crate::study::lookup::Mentioned;
 use crate::study::raw::{Ask, Section, Value, ask};
 use crate::study::records::PersonField;
 use crate::study::{Attribute, AttributeValues, CONFLICTING, UNKNOWN};
@@ -183,6 +184,7 @@ fn ids(value: &Value<'_>, label: &str, seen: &mut Vec<(i64, String)>) -> Option<
             return item.wrong_because("a concept that is in no other group", &found, "keep it in one");
         }
         seen.push((id, label.to_owned()));
+        item.mention(Mentioned::Value(id));
         Some(id)
     })
 }

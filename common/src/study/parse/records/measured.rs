@@ -6,6 +6,7 @@ use super::super::{label, sections};
 use super::features::{CAP, CAP_MAX, Found};
 use super::sets::Sets;
 use super::windows::{self, Windows};
+use crate::study::lookup::Mentioned;
 use crate::study::raw::{Ask, Section, Value, ask};
 use crate::study::records::{Covariate, Criterion, RecordTable, SetIndex, Take};
 use crate::study::{Encoding, Feature};
@@ -190,9 +191,14 @@ fn units(section: &Section<'_>) -> Option<Vec<String>> {
     let code = |text: &str| {
         (1..=UNIT_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     };
-    let unit = section.optional(UNIT, |v| v.text_where(code));
+    let read = |v: &Value<'_>| {
+        let unit = v.text_where(code)?;
+        v.mention(Mentioned::Unit(unit.clone()));
+        Some(unit)
+    };
+    let unit = section.optional(UNIT, read);
     let units = section.optional(UNITS, |v| {
-        let units = v.list(1..=UNITS_MAX, |item| item.text_where(code))?;
+        let units = v.list(1..=UNITS_MAX, read)?;
         distinct_units(v, &units)?;
         Some(units)
     });

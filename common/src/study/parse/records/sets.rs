@@ -2,6 +2,7 @@
 
 use super::super::{is_label, name};
 use crate::study::limits::NAME_BYTES_MAX;
+use crate::study::lookup::Mentioned;
 use crate::study::raw::{Ask, Section, Value, ask, nearest};
 use crate::study::records::{ConceptRef, ConceptSet, MEMBERS_MAX, Member, SETS_MAX, SetIndex};
 use std::cell::RefCell;
@@ -121,7 +122,9 @@ impl Sets {
         };
         let descendants = section.optional(BELOW, Value::boolean);
         section.finish();
-        Some(Member { concept: concept?, descendants: descendants?.unwrap_or(false) })
+        let member = Member { concept: concept?, descendants: descendants?.unwrap_or(false) };
+        mention(&section, &member);
+        Some(member)
     }
 
     fn by_id(&self, section: &Section<'_>, asserted: Ask) -> Option<ConceptRef> {
@@ -138,6 +141,8 @@ impl Sets {
                     Some(name)
                 }
                 Some(other) => {
+                    // Which of the two is wrong, a vocabulary knows.
+                    section.mention(ID.key, Mentioned::Id { id, name: name.clone(), descendants: true });
                     let expected = format!("{other:?}, as {id} is called elsewhere in the file");
                     v.wrong_because(&expected, &format!("{name:?}"), "look the concept up: it has one name")
                 }
@@ -169,22 +174,23 @@ impl Sets {
             "the concept's name: a site whose vocabulary has another refuses",
             r#"concept_name = "Heart rate""#,
         );
-        self.by_id(section, NAME).map(|concept| self.within(concept))
+        self.by_id(section, NAME).map(|concept| self.within(section, concept))
     }
 
     /// The one concept that a table names by its code.
     pub(super) fn code_within(&self, section: &Section<'_>) -> Option<SetIndex> {
-        section.required(CODE, code).map(|concept| self.within(concept))
+        section.required(CODE, code).map(|concept| self.within(section, concept))
     }
 
-    fn within(&self, concept: ConceptRef) -> SetIndex {
+    fn within(&self, section: &Section<'_>, concept: ConceptRef) -> SetIndex {
         // A space, bracket or colon: never the name of a [concept_set.NAME].
         let name = concept.words();
+        let member = Member { concept, descendants: false };
+        mention(section, &member);
         let mut within = self.within.borrow_mut();
         let found = within.iter().position(|set| set.name == name).unwrap_or(within.len());
         if found == within.len() {
-            let include = vec![Member { concept, descendants: false }];
-            within.push(ConceptSet { name, include, exclude: Vec::new(), source: None });
+            within.push(ConceptSet { name, include: vec![member], exclude: Vec::new(), source: None });
         }
         SetIndex(self.names.len() + found)
     }
@@ -207,6 +213,17 @@ impl Sets {
             return None;
         }
         Some(sets)
+    }
+}
+
+/// Keeps where a concept is named, for [`crate::study::Lookup`].
+fn mention(section: &Section<'_>, member: &Member) {
+    let descendants = member.descendants;
+    match member.concept.clone() {
+        ConceptRef::Id { id, name } => section.mention(ID.key, Mentioned::Id { id, name, descendants }),
+        ConceptRef::Code { vocabulary, code } => {
+            section.mention(CODE.key, Mentioned::Code { vocabulary, code, descendants });
+        }
     }
 }
 

@@ -255,7 +255,7 @@ fn what_does_not_fit_is_refused() {
         "",
         name("Outcome"),
         &[],
-        r#"concept set outcome: the study calls 20 "Outcome", and table concept calls it "outcome""#,
+        r#"concept set outcome: the study calls 20 "Outcome", and table concept calls it "outcome"; tell the study's author"#,
     );
     check(
         "",
