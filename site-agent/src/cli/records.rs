@@ -37,7 +37,8 @@ pub(super) fn check(
     let counted = completeness::counted(study, &extracted.loaded);
     let mut human = human(&place, study, report);
     if !counted.is_empty() {
-        human = format!("{}\n\n{human}", table(&completeness::HEADS, &completeness::rows(&counted)));
+        let rows = completeness::rows(&counted);
+        human = format!("{}\n{}\n\n{human}", table(&completeness::HEADS, &rows), completeness::OVER);
     }
     if !opted_out.is_empty() {
         let row = |(name, people, [training, evaluation]): &(String, u64, [u64; 2])| {
@@ -359,6 +360,37 @@ mod tests {
             text.contains(": internal validation\t") && text.contains(": temporal validation\t"),
             "{text}"
         );
+    }
+
+    /// What is only counted stands in its own table, over whom that says, and in no other with another number.
+    #[test]
+    fn what_is_only_counted_is_no_group() {
+        use consilium_common::study::records::PersonField;
+        use consilium_common::study::{Attribute, AttributeValues, NotRecorded};
+        let (folder, mut study) = (folders::write(&folders::hospital(90)), asking());
+        let attribute = |name: &str, values| Attribute { name: name.to_owned(), values };
+        study.attributes = vec![
+            attribute("race", AttributeValues::RecordedConcepts(NotRecorded::default())),
+            attribute("sex", AttributeValues::Concepts(vec![(vec![8507], "male".to_owned())])),
+        ];
+        let Data::Records(of_study) = &mut study.data else { panic!("on records") };
+        of_study.attributes = vec![vec![PersonField::Race], vec![PersonField::Gender]];
+        let key = SplitKey::from_bytes([3; 32]);
+        let opened = open(folder.path()).expect("opens");
+        let found = extract(&opened, &study, records(&study), &key, &Reading::default());
+        let Extracted { loaded, report } = found.unwrap_or_else(|error| panic!("{error}"));
+        let names: Vec<&str> = report.unknown.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["sex"]);
+        assert!(report.unknown[0].1 > 0, "women are in no level of it");
+        let counted = completeness::json(&completeness::counted(&study, &loaded));
+        assert_eq!((counted.len(), &counted[0]["attribute"]), (1, &json!("race")));
+        let states = counted[0]["states"].as_array().expect("states");
+        let people: i64 = states
+            .iter()
+            .flat_map(|state| [&state["training"], &state["evaluation"]])
+            .filter_map(Value::as_i64)
+            .sum();
+        assert_eq!(people as usize, loaded.training.people() + loaded.evaluation.people());
     }
 
     #[test]
