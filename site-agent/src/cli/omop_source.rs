@@ -371,7 +371,7 @@ mod tests {
             "death\t400000\tCOPY …",
             // 2 million; 10, and a tenth of 400 million looked at and of 8 million looked into; 400,000, and a tenth of 8 million;
             // 400,000: at 400,000 a second.
-            "About 2800010 rows are sent: about 111 s on an idle server",
+            "About 2800010 rows are sent: about 112 s on an idle server",
             "it is asked whether it has any row:\n  COPY (SELECT … LIMIT 1)",
             "\n\na remark\n\n",
             "Of the vocabulary the study's concepts have been read, and no other table.",

@@ -237,7 +237,7 @@ fn what_it_rules_out() {
         check(&bound, &[(used, &also)], &path, "in the answer a level has the label \"recorded\"");
     }
     let both =
-        "from = [\"person.ethnicity_concept_id\", \"binding:local_sexual_orientation\"]\nrefused = [4283657]";
+        "from = [\"person.race_concept_id\", \"binding:local_sexual_orientation\"]\nrefused = [4283657]";
     check(
         &bound,
         &[("from = [\"binding:local_sexual_orientation\"]", both)],
