@@ -1,7 +1,10 @@
 //! Is this agent ready? Each check is one line, with what to do where it is not.
 
 use crate::connect::{Dialer, EXPIRED_ADVICE};
-use crate::data::{self, opt_out::OptOuts};
+use crate::data::{
+    self,
+    opt_out::{IdForm, OptOuts},
+};
 use crate::files;
 use crate::home::{Config, Home, HomeError, entropy};
 use crate::ledger_view::LedgerView;
@@ -115,7 +118,8 @@ fn policy(home: &Home) -> Result<String, String> {
 
 fn opt_outs(home: &Home) -> Result<String, String> {
     let wanted = home.policy().map_err(|e| e.to_string())?.opt_outs;
-    OptOuts::default().refresh(&wanted, Instant::now()).map_err(|e| e.to_string())?;
+    let ids = IdForm::at(home.config().ok().and_then(|config| config.data).as_deref());
+    OptOuts::default().refresh(&wanted, ids, Instant::now()).map_err(|e| e.to_string())?;
     let names: Vec<&str> = wanted.iter().map(|list| list.name.as_str()).collect();
     Ok(if names.is_empty() {
         "none in site-policy.toml".into()

@@ -26,6 +26,7 @@ use consilium_common::evaluation::curve::{CalibrationPoint, RocPoint};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::protocol::DeclineReason;
 use consilium_common::report::audit::{self, Audit, Program};
+use consilium_common::report::figures::listed;
 use consilium_common::report::html::{Html, all};
 use consilium_common::study::records::{RecordTask, ShortFollowUp};
 use consilium_common::study::{Data, Study, Task, Validation};
@@ -258,8 +259,9 @@ impl ReportData {
         let names: Vec<String> = tasks.map(|(task, _)| task.name.replace('_', " ")).collect();
         (!names.is_empty()).then(|| {
             format!(
-                "For {}, people are weighed: those who could be followed count for people like them who were lost (by                  inverse probability of censoring, from a published curve), and all figures are of these weights.",
-                number::listed(&names)
+                "For {}, people are weighed: those who could be followed count for people like them who were lost (by \
+                 inverse probability of censoring, from a published curve), and all figures are of these weights.",
+                listed(&names)
             )
         })
     }

@@ -35,6 +35,9 @@ pub(super) fn counted(study: &Study, loaded: &Loaded) -> Vec<Counted> {
 
 /// For [`super::output::table`], below its heads.
 pub(super) const HEADS: [&str; 4] = ["only counted", "state", "people in training", "in evaluation"];
+/// Over whom it is counted, to stand below it.
+pub(super) const OVER: &str = "Counted over everybody with an example that is used, each person once; a release is of those in \
+                               evaluation, without people on an opt-out list.";
 
 /// Rows of a table.
 pub(super) fn rows(counted: &[Counted]) -> Vec<Vec<String>> {
@@ -70,12 +73,14 @@ mod tests {
             text += &format!("p{id},40,25,male,1,{},{told}\n", id % 2);
         }
         std::fs::write(&path, text).expect("written");
-        let (loaded, _) =
+        let (loaded, summary) =
             summary(&path, &study, &SplitKey::from_bytes([7; 32])).unwrap_or_else(|e| panic!("{e}"));
         let found = counted(&study, &loaded);
         let both: Vec<(&str, i64)> =
             found[0].states.iter().map(|(state, roles)| (state.as_str(), roles.iter().sum())).collect();
         assert_eq!(both, [("recorded", 3), ("refused", 1), ("not asked", 0), ("unknown", 2)]);
+        // It makes no group, and so none that is unknown.
+        assert!(summary.unknown.iter().all(|(name, _)| name != "told") && !summary.unknown.is_empty());
         assert_eq!((rows(&found).len(), json(&found)[0]["attribute"].as_str()), (4, Some("told")));
         assert!(counted(&crate::testing::study(&[]), &loaded).is_empty());
     }

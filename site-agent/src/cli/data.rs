@@ -9,7 +9,7 @@ use crate::approval::STUDY_BYTES_MAX;
 use crate::data::export::export_examples;
 use crate::data::omop::meds::{self, Exported};
 use crate::data::omop::{Opened, Reading, Source, database_at, is_of_database, warehouse_folder};
-use crate::data::opt_out::{Lists, OptOuts};
+use crate::data::opt_out::{IdForm, Lists, OptOuts};
 use crate::data::{self, SplitKey, Whose};
 use crate::failure::Failure;
 use crate::files;
@@ -34,7 +34,7 @@ pub(super) fn check(
     let path = path.ok_or_else(|| Failure::input("no data: give --data, or `data` in agent.toml"))?;
     let key = SplitKey::from_bytes(*home.split_key()?);
     let mut opt_outs = OptOuts::default();
-    opt_outs.refresh(&home.policy()?.opt_outs, Instant::now())?;
+    opt_outs.refresh(&home.policy()?.opt_outs, IdForm::of(&study), Instant::now())?;
     let lists = opt_outs.lists();
     if let Data::Records(records) = &study.data {
         return records::check(path, &study, records, &key, &lists, output);
@@ -73,6 +73,9 @@ pub(super) fn check(
             "only counted:        {} {}: training {}, evaluation {}",
             row[0], row[1], row[2], row[3]
         ));
+    }
+    if !counted.is_empty() {
+        human.push(format!("                     {}", completeness::OVER));
     }
     let opted_out = opted_out(&lists, &loaded.whose);
     for (name, people, [training, evaluation]) in &opted_out {

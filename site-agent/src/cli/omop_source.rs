@@ -11,6 +11,7 @@ use crate::data::omop::{Narrowing, Source, Table, Wanted, database_at, warehouse
 use crate::failure::{Failure, Kind};
 use consilium_common::study::{Data, Study};
 use serde_json::{Value, json};
+use std::fmt;
 use std::path::Path;
 
 /// Says what would be asked of a database.
@@ -25,7 +26,10 @@ pub(super) fn plan(args: &PlanArgs, output: &Output) -> Result<(), Failure> {
         None => postgres::plan(&database, &asked.wanted),
         Some(narrowing) => postgres::plan_narrowed(&database, &asked.wanted, narrowing),
     };
-    output.result(&human(&plan, remark.as_deref()), &json(&plan, remark.as_deref()))
+    let words = remark.as_ref().map(ToString::to_string);
+    output.result(&human(&plan, words.as_deref()), &json(&plan, words.as_deref()))?;
+    Source::from(&database).only(&asked.wanted).granted()?;
+    remark.map_or(Ok(()), |NotKnown(why)| Err(why))
 }
 
 /// Prints the script that allows it.
@@ -77,23 +81,31 @@ impl Asked {
         &self.wanted
     }
 
-    /// Which rows can matter to the study, by the source's vocabulary; none without a study. Or in words why that is not known,
-    /// where a right, a table or a part of the vocabulary is missing: then nothing would be read either.
+    /// Which rows can matter to the study, by the source's vocabulary; none without a study. Or why that is not known, where a
+    /// right, a table or a part of the vocabulary is missing: then nothing would be read either, and a plan that was printed
+    /// ends with it.
     pub(super) fn narrowing<'a>(
         &self,
         source: impl Into<Source<'a>>,
-    ) -> Result<(Option<Narrowing>, Option<String>), Failure> {
+    ) -> Result<(Option<Narrowing>, Option<NotKnown>), Failure> {
         let Some(study) = &self.study else { return Ok((None, None)) };
         let Data::Records(records) = &study.data else { return Ok((None, None)) };
         match extract::narrowing(source, study, records).map_err(Failure::from) {
             Ok(narrowing) => Ok((Some(narrowing), None)),
             Err(failure) if matches!(failure.kind, Kind::Refused | Kind::Input) => {
-                let why =
-                    format!("Which rows are left out is not known yet, and nothing would be read: {failure}");
-                Ok((None, Some(why)))
+                Ok((None, Some(NotKnown(failure))))
             }
             Err(failure) => Err(failure),
         }
+    }
+}
+
+/// Why it is not known which rows are left out.
+pub(super) struct NotKnown(pub(super) Failure);
+
+impl fmt::Display for NotKnown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Which rows are left out is not known yet, and nothing would be read: {}", self.0)
     }
 }
 
@@ -106,6 +118,9 @@ fn human(plan: &Plan, remark: Option<&str>) -> String {
             if let Some(sent) = planned.sent {
                 let how = if sent.by_index { "by an index" } else { "having looked at all" };
                 rows = format!("{rows}; sends {} {how}", sent.rows);
+                if !sent.by_index && !planned.looks_into.is_empty() {
+                    rows = format!("{rows}, and into {}", names(&planned.looks_into).join(", "));
+                }
             }
             vec![planned.table.name().to_owned(), rows, planned.query.clone()]
         })
@@ -131,10 +146,14 @@ fn human(plan: &Plan, remark: Option<&str>) -> String {
         ),
         format!("Each table once, {whole}:\n{}", table(&["table", "rows, about", "query"], &rows)),
     ];
+    parts.extend(plan.of_empty_hierarchy.as_ref().map(|query| {
+        format!(
+            "Where concept_ancestor has none of the study's concepts, it is asked whether it has any row:\n  {query}"
+        )
+    }));
     parts.extend(remark.map(str::to_owned));
     if !plan.missing.is_empty() {
-        let missing: Vec<&str> = plan.missing.iter().map(|table| table.name()).collect();
-        parts.push(format!("missing: {}", missing.join(", ")));
+        parts.push(format!("missing: {}", names(&plan.missing).join(", ")));
     }
     parts.push(format!(
         "Times with a zone are read on the clock of {} (the session's TimeZone).",
@@ -182,9 +201,11 @@ fn json(plan: &Plan, remark: Option<&str>) -> Value {
             "rows_about": planned.rows,
             "rows_sent_about": planned.sent.map(|sent| sent.rows).or(planned.rows.filter(|_| !planned.is_narrowed)),
             "by_index": planned.sent.map(|sent| sent.by_index),
+            "looks_into": names(&planned.looks_into),
             "query": planned.query,
         })).collect::<Vec<_>>(),
-        "missing": plan.missing.iter().map(|table| table.name()).collect::<Vec<_>>(),
+        "of_empty_hierarchy": plan.of_empty_hierarchy,
+        "missing": names(&plan.missing),
         "rows_about": plan.rows(),
         "rows_sent_about": plan.rows_sent(),
         "not_known_yet": remark,
@@ -192,6 +213,10 @@ fn json(plan: &Plan, remark: Option<&str>) -> Value {
         "seconds_about_busy": plan.seconds() * postgres::BUSY_TIMES,
         "may_not_read": plan.withheld,
     })
+}
+
+fn names(tables: &[Table]) -> Vec<&'static str> {
+    tables.iter().map(|table| table.name()).collect()
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -211,6 +236,7 @@ mod tests {
     use super::*;
     use crate::cli::args::Format;
     use crate::cli::omop;
+    use crate::data::omop::Domain;
     use crate::data::omop::postgres::tests::cluster::Cluster;
     use crate::data::omop::postgres::tests::{READER, source};
     use crate::data::omop::postgres::{Planned, Sent};
@@ -269,7 +295,12 @@ mod tests {
             (&json["tables"][0]["rows_about"], &json["tables"][1]["rows_about"]),
             (&json!(1), &Value::Null)
         );
-        plan(&PlanArgs { omop: path.clone(), study: None, bindings: None }, &output).expect("planned");
+        let look_ahead = || plan(&PlanArgs { omop: path.clone(), study: None, bindings: None }, &output);
+        let refused = look_ahead().expect_err("printed, and nothing would be read");
+        assert!(
+            refused.kind.exit_code() == 1 && refused.message.contains("may not read schema \"cdm\""),
+            "{refused}"
+        );
         grants(
             &GrantsArgs {
                 omop: path.clone(),
@@ -285,6 +316,14 @@ mod tests {
         cluster.sql(&postgres::grants(&database, &Wanted::all(&Table::ALL), READER));
         drop(database);
         look().expect("granted");
+        look_ahead().expect("planned");
+        cluster.sql(&format!("REVOKE SELECT (year_of_birth) ON cdm.person FROM {READER};"));
+        let refused = look_ahead().expect_err("one column is withheld");
+        assert!(
+            refused.kind.exit_code() == 1 && refused.message.contains("may not read person (year_of_birth)"),
+            "{refused}"
+        );
+        cluster.sql(&format!("GRANT SELECT (year_of_birth) ON cdm.person TO {READER};"));
         cluster.sql("DELETE FROM cdm.person;");
         let nobody = look().expect_err("nobody");
         assert!(
@@ -295,13 +334,15 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_said() {
-        let planned = |rows, is_narrowed, sent| Planned {
-            table: Table::Person,
+        let planned = |domain, rows, is_narrowed, sent, looks_into: &[Table]| Planned {
+            table: Table::Clinical(domain),
             rows,
             is_narrowed,
             sent,
+            looks_into: looks_into.to_vec(),
             query: "COPY …".to_owned(),
         };
+        let conditions = [Table::Clinical(Domain::Condition)];
         let sent = |rows, by_index| Some(Sent { rows, by_index });
         let plan = Plan {
             place: "PostgreSQL db".to_owned(),
@@ -312,21 +353,26 @@ mod tests {
             time_zone: "UTC".to_owned(),
             begin: vec!["BEGIN".to_owned()],
             tables: vec![
-                planned(Some(1_000_000_000), true, sent(2_000_000, true)),
-                planned(Some(400_000_000), true, sent(10, false)),
-                planned(Some(400_000), false, None),
+                planned(Domain::Measurement, Some(1_000_000_000), true, sent(2_000_000, true), &conditions),
+                planned(Domain::Visit, Some(400_000_000), true, sent(10, false), &conditions),
+                planned(Domain::Condition, Some(8_000_000), true, sent(400_000, false), &[]),
+                planned(Domain::Death, Some(400_000), false, None, &[]),
             ],
             missing: vec![],
             withheld: vec![],
+            of_empty_hierarchy: Some("COPY (SELECT … LIMIT 1)".to_owned()),
         };
         let text = human(&plan, Some("a remark"));
         for part in [
             "Each table once, where it says WHERE without rows that cannot change an example:",
-            "person\t1000000000; sends 2000000 by an index\tCOPY …",
-            "person\t400000000; sends 10 having looked at all\tCOPY …",
-            "person\t400000\tCOPY …",
-            // 2 million, 10 and a tenth of 400 million looked at, 400,000: at 400,000 a second.
-            "About 2400010 rows are sent: about 107 s on an idle server",
+            "measurement\t1000000000; sends 2000000 by an index\tCOPY …",
+            "visit_occurrence\t400000000; sends 10 having looked at all, and into condition_occurrence\tCOPY …",
+            "condition_occurrence\t8000000; sends 400000 having looked at all\tCOPY …",
+            "death\t400000\tCOPY …",
+            // 2 million; 10, and a tenth of 400 million looked at and of 8 million looked into; 400,000, and a tenth of 8 million;
+            // 400,000: at 400,000 a second.
+            "About 2800010 rows are sent: about 112 s on an idle server",
+            "it is asked whether it has any row:\n  COPY (SELECT … LIMIT 1)",
             "\n\na remark\n\n",
             "Of the vocabulary the study's concepts have been read, and no other table.",
         ] {
@@ -337,9 +383,10 @@ mod tests {
             (&json["tables"][1]["rows_sent_about"], &json["tables"][1]["by_index"]),
             (&json!(10), &json!(false))
         );
+        assert_eq!(json["tables"][1]["looks_into"], json!(["condition_occurrence"]));
         assert_eq!(
-            (&json["tables"][2]["rows_sent_about"], &json["rows_about"]),
-            (&json!(400_000), &json!(1_400_400_000))
+            (&json["tables"][3]["rows_sent_about"], &json["rows_about"]),
+            (&json!(400_000), &json!(1_408_400_000))
         );
         assert_eq!(json["not_known_yet"], Value::Null);
     }

@@ -45,7 +45,8 @@ pub(super) fn check(
         parts.push(table(&headers, &rows));
     }
     if !counted.is_empty() {
-        parts.push(table(&completeness::HEADS, &completeness::rows(&counted)));
+        let rows = completeness::rows(&counted);
+        parts.push(format!("{}\n{}", table(&completeness::HEADS, &rows), completeness::OVER));
     }
     parts.extend(counts(study, report));
     let mut json = json(study, report);
@@ -401,6 +402,37 @@ mod tests {
         assert!(text.contains("no event here is recorded with it"));
         assert_eq!(json["concepts"][1]["concept"], "S:c7");
         assert_eq!(json["concepts"][1]["what"], Remark::NotStandard.words());
+    }
+
+    /// What is only counted stands in its own table, over whom that says, and in no other with another number.
+    #[test]
+    fn what_is_only_counted_is_no_group() {
+        use consilium_common::study::records::PersonField;
+        use consilium_common::study::{Attribute, AttributeValues, NotRecorded};
+        let (folder, mut study) = (folders::write(&folders::hospital(90)), asking());
+        let attribute = |name: &str, values| Attribute { name: name.to_owned(), values };
+        study.attributes = vec![
+            attribute("race", AttributeValues::RecordedConcepts(NotRecorded::default())),
+            attribute("sex", AttributeValues::Concepts(vec![(vec![8507], "male".to_owned())])),
+        ];
+        let Data::Records(of_study) = &mut study.data else { panic!("on records") };
+        of_study.attributes = vec![vec![PersonField::Race], vec![PersonField::Gender]];
+        let key = SplitKey::from_bytes([3; 32]);
+        let opened = open(folder.path()).expect("opens");
+        let found = extract(&opened, &study, records(&study), &key, &Reading::default());
+        let Extracted { loaded, report } = found.unwrap_or_else(|error| panic!("{error}"));
+        let names: Vec<&str> = report.unknown.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["sex"]);
+        assert!(report.unknown[0].1 > 0, "women are in no level of it");
+        let counted = completeness::json(&completeness::counted(&study, &loaded));
+        assert_eq!((counted.len(), &counted[0]["attribute"]), (1, &json!("race")));
+        let states = counted[0]["states"].as_array().expect("states");
+        let people: i64 = states
+            .iter()
+            .flat_map(|state| [&state["training"], &state["evaluation"]])
+            .filter_map(Value::as_i64)
+            .sum();
+        assert_eq!(people as usize, loaded.training.people() + loaded.evaluation.people());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::output::{Output, table};
 use crate::approval::{all_kept, kept};
 use crate::data::SplitKey;
 use crate::data::frozen::{self, About, InvalidSnapshot, People, Wanted};
-use crate::data::opt_out::OptOuts;
+use crate::data::opt_out::{IdForm, OptOuts};
 use crate::disk::OsDisk;
 use crate::failure::Failure;
 use crate::files::FileError;
@@ -115,7 +115,7 @@ fn find(home: &Home, now: Time) -> Result<Vec<Found>, Failure> {
     let (key, own) = (home.snapshot_key(&OsDisk)?, home.ledger_key()?.public());
     let split = SplitKey::from_bytes(*home.split_key()?).fingerprint();
     let mut opt_outs = OptOuts::default();
-    opt_outs.refresh(&policy.opt_outs, Instant::now())?;
+    opt_outs.refresh(&policy.opt_outs, IdForm::at(home.config()?.data.as_deref()), Instant::now())?;
     let lists = opt_outs.lists();
     let mut all = Vec::new();
     for study in all_kept(home)? {

@@ -4,7 +4,10 @@ use super::args::ApproveArgs;
 use super::output::Output;
 use super::{Clock, bindings, connect, in_runtime};
 use crate::approval::{self, APPROVER_BYTES_MAX, KeptStudy};
-use crate::data::{self, opt_out::OptOuts};
+use crate::data::{
+    self,
+    opt_out::{IdForm, OptOuts},
+};
 use crate::disk::OsDisk;
 use crate::drive;
 use crate::failure::Failure;
@@ -143,7 +146,7 @@ pub(super) fn approve(
     if let Some(path) = source {
         data::check_columns(path, study)?;
     }
-    OptOuts::default().refresh(&site.policy.opt_outs, Instant::now())?;
+    OptOuts::default().refresh(&site.policy.opt_outs, IdForm::of(study), Instant::now())?;
     let mut violations = site.violations(study, clock());
     violations.extend(site.strangers(study).into_iter().map(unknown_site));
     if !violations.is_empty() {

@@ -1,6 +1,6 @@
 //! `data plan` and `data grants` of a warehouse: which files are read by whom, and what their owner must allow.
 
-use super::omop_source::Asked;
+use super::omop_source::{Asked, NotKnown};
 use super::output::{Output, table};
 use crate::data::omop::warehouse::{self, Config, Plan, Planned, Reader, Rights, Warehouse};
 use crate::data::omop::{Table, Wanted};
@@ -15,7 +15,9 @@ pub(super) fn plan(config: &Config, asked: &Asked, output: &Output) -> Result<()
     let warehouse = Warehouse::open(config)?;
     let (narrowing, remark) = asked.narrowing(&warehouse)?;
     let plan = warehouse::plan(&warehouse, asked.wanted(), narrowing.as_ref())?;
-    output.result(&human(&plan, remark.as_deref()), &json(&plan, remark.as_deref()))
+    let words = remark.as_ref().map(ToString::to_string);
+    output.result(&human(&plan, words.as_deref()), &json(&plan, words.as_deref()))?;
+    remark.map_or(Ok(()), |NotKnown(why)| Err(why))
 }
 
 /// Says which files have to be readable, and for whom.

@@ -5,11 +5,12 @@
 //!
 //! | column | a cell holds |
 //! |---|---|
-//! | `person_id` | the id as the table holds it (of OMOP tables: the number, without leading zeros), spaces around it cut off |
+//! | `person_id` | the id as the table holds it (of OMOP tables and MEDS: the number, without leading zeros), spaces around it cut off |
 //! | `person_sha256` | 64 hex digits: SHA-256 of the policy's `salt` for this list and then of that id, both as UTF-8 |
 //!
-//! Invariants: a list that cannot be read whole leaves nobody in: it is an error, and no round. An id of a list is in no
-//! error, log or `Debug`, and kept as a hash only.
+//! Invariants: a list that cannot be read whole leaves nobody in: it is an error, and no round; so is one with an id that nobody
+//! in such data can have, since whoever was meant would be left in. An id of a list is in no error, log or `Debug`, and kept as
+//! a hash only.
 
 mod file;
 #[cfg(test)]
@@ -17,9 +18,12 @@ mod tests;
 
 pub use file::InvalidList;
 
+use super::extract::are_records;
 use crate::policy::{Kept, OptOutList};
 use consilium_common::id::{Digest, Hasher};
+use consilium_common::study::{Data, Study};
 use sha2::{Digest as _, Sha256};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +31,32 @@ use std::time::{Duration, Instant};
 pub const LIST_ROWS_MAX: usize = 20_000_000;
 /// A list is read again after this however little its file seems to have changed: clocks of file systems are coarse.
 const READ_AGAIN: Duration = Duration::from_secs(600);
+
+/// How data tell people apart: which ids can be somebody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdForm {
+    /// By any text: a plain table.
+    Text,
+    /// By a whole number, written without leading zeros: OMOP's `person_id` and the `subject_id` of MEDS.
+    Number,
+}
+
+impl IdForm {
+    /// Of the data that a study reads.
+    #[must_use]
+    pub const fn of(study: &Study) -> Self {
+        match study.data {
+            Data::Table(_) => Self::Text,
+            Data::Records(_) => Self::Number,
+        }
+    }
+
+    /// Of a site's data, where there are any: no table is opened.
+    #[must_use]
+    pub fn at(data: Option<&Path>) -> Self {
+        if data.is_some_and(are_records) { Self::Number } else { Self::Text }
+    }
+}
 
 /// SHA-256 of a salt and an id.
 type Token = [u8; 32];
@@ -59,6 +89,8 @@ struct List {
     salt: String,
     /// In order, each once.
     members: Vec<Token>,
+    /// The first row with an id that is no whole number.
+    no_number: Option<u64>,
 }
 
 /// The lists at one moment.
@@ -69,15 +101,21 @@ pub struct Lists {
 }
 
 impl OptOuts {
-    /// Reads what the policy names and what changed since the last time. On an error nothing has changed.
+    /// Reads what the policy names and what changed since the last time, for data that tell people apart so. On an error
+    /// nothing has changed.
     ///
     /// # Errors
-    /// A list cannot be read whole; no list after it was looked at.
-    pub fn refresh(&mut self, wanted: &[OptOutList], now: Instant) -> Result<(), InvalidList> {
+    /// A list cannot be read whole, or has an id that nobody in such data can have (of hashes that cannot be told); no list after
+    /// it was looked at.
+    pub fn refresh(&mut self, wanted: &[OptOutList], ids: IdForm, now: Instant) -> Result<(), InvalidList> {
         let mut read = Vec::with_capacity(wanted.len());
         for of in wanted {
             let before = self.read.iter().find(|read| read.of == *of);
-            read.push(again(of, before, now)?);
+            let this = again(of, before, now)?;
+            if let Some(row) = this.list.no_number.filter(|_| ids == IdForm::Number) {
+                return Err(file::no_number(of, row));
+            }
+            read.push(this);
         }
         let same = |(now, before): (&Read, &Arc<List>)| Arc::ptr_eq(&now.list, before);
         if read.len() != self.lists.lists.len() || !read.iter().zip(&self.lists.lists).all(same) {
@@ -107,8 +145,8 @@ fn again(of: &OptOutList, before: Option<&Read>, now: Instant) -> Result<Read, I
             if let Some(before) = before {
                 return Ok(before.clone());
             }
-            let list = List { name: of.name.clone(), salt: String::new(), members: Vec::new() };
-            (None, Arc::new(list))
+            let (name, salt) = (of.name.clone(), String::new());
+            (None, Arc::new(List { name, salt, members: Vec::new(), no_number: None }))
         }
         Kept::File { path, salt } => {
             let (stamp, open) = file::open(&of.name, path)?;
@@ -118,8 +156,9 @@ fn again(of: &OptOutList, before: Option<&Read>, now: Instant) -> Result<Read, I
             if let Some(before) = same {
                 return Ok(before.clone());
             }
-            let members = open.read(salt)?;
-            (Some(stamp), Arc::new(List { name: of.name.clone(), salt: salt.clone(), members }))
+            let file::People { members, no_number } = open.read(salt)?;
+            let (name, salt) = (of.name.clone(), salt.clone());
+            (Some(stamp), Arc::new(List { name, salt, members, no_number }))
         }
     };
     Ok(Read { of: of.clone(), stamp, at: now, list })

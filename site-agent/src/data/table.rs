@@ -55,7 +55,8 @@ pub struct Summary {
     pub evaluation: Vec<(u64, u64)>,
     /// For each feature of the study: its name and how many people have it not recorded.
     pub not_recorded: Vec<(String, u64)>,
-    /// For each attribute of the study: its name and how many people are in its group `unknown`.
+    /// For each attribute of the study that makes groups (none that is only counted): its name and how many people are in its group
+    /// `unknown`.
     pub unknown: Vec<(String, u64)>,
 }
 
@@ -154,7 +155,10 @@ fn strict(input: impl Read, study: &Study, key: &SplitKey) -> Result<(Loaded, Su
         return Err(Stop::Faults(load.faults.shown));
     }
     check_training(study, &load.loaded)?;
-    Ok((load.loaded, load.summary))
+    let mut summary = load.summary;
+    let names_groups = |name: &str| study.attribute(name).is_some_and(|of| !of.values.is_completeness_only());
+    summary.unknown.retain(|(name, _)| names_groups(name));
+    Ok((load.loaded, summary))
 }
 
 fn tolerant(input: impl Read, study: &Study, key: &SplitKey) -> Result<(Loaded, Faults), Stop> {

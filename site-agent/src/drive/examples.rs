@@ -12,7 +12,7 @@ use super::mutated;
 use crate::approval::all_kept;
 use crate::compute::Seed;
 use crate::data::frozen::{self, About, Contents, InvalidSnapshot, Thawed, Wanted};
-use crate::data::opt_out::{InvalidList, Lists};
+use crate::data::opt_out::{IdForm, InvalidList, Lists};
 use crate::data::{self, Faults, InvalidData, Loaded, SplitKey};
 use crate::disk::Disk;
 use crate::failure::Failure;
@@ -94,19 +94,20 @@ struct Reading {
 }
 
 impl Agent {
-    /// Reads the opt-out lists that changed.
+    /// Reads the opt-out lists that changed, for data that tell people apart so.
     ///
     /// # Errors
-    /// Refused by [`OPT_OUT_RULE`]: a list cannot be read whole.
+    /// Refused by [`OPT_OUT_RULE`]: a list cannot be read whole, or has an id that is nobody's in such data.
     ///
     /// # Privacy
-    /// The answer depends on the lists' files and their form, not on who is on them, and is one bit under one rule.
-    pub(super) async fn refresh_opt_outs(&mut self) -> Result<(), TaskError> {
+    /// The answer depends on the lists' files and their form, not on who is on them or in the data, and is one bit under one
+    /// rule.
+    pub(super) async fn refresh_opt_outs(&mut self, ids: IdForm) -> Result<(), TaskError> {
         let wanted = self.home.policy().map_err(invalid_policy)?.opt_outs;
         let mut opt_outs = self.opt_outs.clone();
         // A slow or broken network drive holds up no other connection.
         let refresh = move || {
-            let refreshed = opt_outs.refresh(&wanted, Instant::now());
+            let refreshed = opt_outs.refresh(&wanted, ids, Instant::now());
             refreshed.map(|()| opt_outs)
         };
         let done = tokio::task::spawn_blocking(refresh).await;

@@ -8,6 +8,7 @@ use super::agent::Agent;
 use super::examples::is_frozen;
 use super::failed::TaskError;
 use crate::approval::{KeptStudy, all_kept, kept};
+use crate::data::opt_out::IdForm;
 use crate::data::{self, InvalidData};
 use crate::failure::Failure;
 use crate::task::Refusal;
@@ -59,7 +60,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Refuses by [`OPT_OUT_RULE`](super::examples::OPT_OUT_RULE) where an opt-out list cannot be read. Then by [`RULE`]
+    /// Refuses by [`OPT_OUT_RULE`](super::examples::OPT_OUT_RULE) where an opt-out list cannot be read for such data. Then by [`RULE`]
     /// where the study's table is not there, cannot be opened, or lacks a column that the study reads; where its examples
     /// are in memory or frozen the table is not read again, and not looked at.
     ///
@@ -70,7 +71,7 @@ impl Agent {
     /// whatever is in that row, unless its cells are the very names of the study's columns. The refusal's text
     /// names the file and the study's own columns, never a cell.
     pub(super) async fn check_columns(&mut self, study: &Arc<Study>) -> Result<(), TaskError> {
-        self.refresh_opt_outs().await?;
+        self.refresh_opt_outs(IdForm::of(study)).await?;
         if self.needs_no_source(study).await? {
             return Ok(());
         }

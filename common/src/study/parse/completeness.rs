@@ -83,6 +83,22 @@ pub(super) fn concepts(section: &Section<'_>) -> Option<NotRecorded<i64>> {
     .filter(|_| values.is_some())
 }
 
+/// Of records whose values the sites' answers to bindings tell, and nothing else does: concepts would be looked for nowhere.
+pub(super) fn told_by_sites(section: &Section<'_>) -> Option<NotRecorded<i64>> {
+    let values = without_values(section);
+    let mut is_told = values.is_some();
+    for key in [UNKNOWN, REFUSED, NOT_ASKED] {
+        const EXPECTED: &str = "nothing: the site's answer to the binding says what it means";
+        let told = ask(key, EXPECTED, "no such key");
+        let instead = format!(
+            "remove {key}: in the answer a level has the label \"recorded\", \"refused\" or \"not asked\", and everything else is unknown"
+        );
+        let found = section.optional(told, |v| v.wrong_because::<()>(EXPECTED, &v.shown(), &instead));
+        is_told &= found.is_some();
+    }
+    is_told.then(NotRecorded::default)
+}
+
 /// The three lists, each left out or of 1 or more; nothing stands in two.
 fn read<T: Clone + std::fmt::Display>(
     section: &Section<'_>,

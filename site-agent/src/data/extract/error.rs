@@ -21,7 +21,7 @@ pub enum InvalidRecords {
         path: PathBuf,
     },
     /// A table without which the study's words mean nothing here.
-    #[error("{place}: {what}, which the study reads for {role}; if it is empty here, export it empty")]
+    #[error("{place}: {what}, which the study reads for {role}; if it is empty here, {instead}")]
     MissingTable {
         /// Which folder or database.
         place: String,
@@ -29,6 +29,8 @@ pub enum InvalidRecords {
         what: String,
         /// What the study reads there.
         role: String,
+        /// What to do where nobody has a row in it.
+        instead: String,
     },
     /// MEDS without what the study asks about a person.
     #[error(
@@ -61,7 +63,7 @@ pub enum InvalidRecords {
     /// The vocabularies are older than the study allows, or do not say how old.
     #[error(
         "{place}: the study asks for vocabularies of {expected} or later (data.min_vocabulary), and {found}: update the \
-         vocabulary tables, or export table vocabulary with the others"
+         vocabulary tables; where table vocabulary is what is missing, {instead}"
     )]
     OldVocabulary {
         /// Which folder or database.
@@ -70,6 +72,8 @@ pub enum InvalidRecords {
         expected: String,
         /// What the source says.
         found: String,
+        /// How to supply table `vocabulary`.
+        instead: String,
     },
     /// The site has not filled in what the study asks each site for.
     #[error(
@@ -120,11 +124,13 @@ pub enum Mismatch {
     /// Nothing is below anything.
     #[error(
         "concept set {set} asks for everything below its concepts, and table concept_ancestor (of MEDS: parent_codes) is \
-         missing or empty: export it with the other tables"
+         missing or empty: {instead}"
     )]
     NoHierarchy {
         /// Of the study.
         set: String,
+        /// How to supply it.
+        instead: String,
     },
     /// An attribute that is only counted stands where something else reads.
     #[error(

@@ -43,7 +43,8 @@ pub struct Report {
     /// For each feature its name, how many people have it not recorded, and values that were left out; of several
     /// tasks somebody counts once for each that asks about them, and nobody for an example that is not used.
     pub features: Vec<(String, u64, LeftOut)>,
-    /// For each attribute its name and how many people are in its group `unknown`, counted alike.
+    /// For each attribute that makes groups (none that is only counted) its name and how many people are in its group `unknown`,
+    /// counted alike.
     pub unknown: Vec<(String, u64)>,
     /// What the vocabulary does not have.
     pub notes: Vec<Note>,
@@ -248,7 +249,8 @@ fn check_tables(source: Source<'_>, study: &Study, records: &Records) -> Result<
         return Err(InvalidRecords::OtherFormat { place, found, expected: records.formats.join(" or ") });
     }
     if let Some((table, role)) = tables(study, records).into_iter().find(|(table, _)| !source.has(*table)) {
-        return Err(InvalidRecords::MissingTable { place, what: source.lacking(table), role });
+        let (what, instead) = (source.lacking(table), source.supplying_empty(table));
+        return Err(InvalidRecords::MissingTable { place, what, role, instead });
     }
     let unanswered = records.unanswered();
     if !unanswered.is_empty() {
@@ -446,7 +448,9 @@ impl<'a> Extraction<'a> {
             return Err(InvalidRecords::TooManyTraining { people_max });
         }
         let names = study.features.iter().map(|feature| feature.name.clone());
-        let attributes = study.attributes.iter().map(|attribute| attribute.name.clone());
+        let attributes = study.attributes.iter().zip(self.unknown);
+        let groups = attributes.filter(|(attribute, _)| !attribute.values.is_completeness_only());
+        let unknown = groups.map(|(attribute, people)| (attribute.name.clone(), people)).collect();
         let of_one = |((predicted, tally), counts): ((Predicted, &Tally), Counts)| {
             let (task, of_records) = (&study.tasks[predicted.task], &records.tasks[predicted.task]);
             let attrition = tally.attrition(&task.name, records, of_records, predicted.horizon_days);
@@ -462,7 +466,7 @@ impl<'a> Extraction<'a> {
                 .zip(self.features)
                 .map(|(name, (missed, left_out))| (name, missed, left_out))
                 .collect(),
-            unknown: attributes.zip(self.unknown).collect(),
+            unknown,
             notes: resolved.notes,
             tables,
         };

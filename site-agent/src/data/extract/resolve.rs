@@ -87,6 +87,7 @@ pub(super) fn resolve(
             place: source.place(),
             what: source.lacking(Table::Concept),
             role: "the names and codes of its concept sets".to_owned(),
+            instead: source.supplying_empty(Table::Concept),
         });
     }
     let asked = Asked::of(records);
@@ -104,8 +105,9 @@ pub(super) fn resolve(
         Some(BTreeMap::new())
     };
     let has_ids = source.meds().is_none_or(Meds::has_concept_ids);
+    let below = below.as_ref().ok_or_else(|| source.supplying(Table::ConceptAncestor));
     let refuse = |mismatches| InvalidRecords::Vocabulary { place: source.place(), mismatches };
-    let mut resolved = meant(records, &concepts, below.as_ref(), has_ids).map_err(refuse)?;
+    let mut resolved = meant(records, &concepts, below, has_ids).map_err(refuse)?;
     let read_twice = counted::read_twice(study, records, &resolved.sets);
     if !read_twice.is_empty() {
         return Err(refuse(read_twice));
@@ -139,7 +141,8 @@ pub(super) fn places(records: &Records) -> impl Iterator<Item = (Table, &[i64])>
 fn check_release(source: Source<'_>, records: &Records) -> Result<(), InvalidRecords> {
     let Some(oldest) = records.min_vocabulary else { return Ok(()) };
     let refuse = |found: String| {
-        Err(InvalidRecords::OldVocabulary { place: source.place(), expected: oldest.to_string(), found })
+        let (expected, instead) = (oldest.to_string(), source.supplying(Table::Vocabulary));
+        Err(InvalidRecords::OldVocabulary { place: source.place(), expected, found, instead })
     };
     if !source.has(Table::Vocabulary) {
         return refuse(source.lacking(Table::Vocabulary));
@@ -156,12 +159,12 @@ fn check_release(source: Source<'_>, records: &Records) -> Result<(), InvalidRec
     }
 }
 
-/// The study's words by what was found in the vocabulary; `below` is none where there is no hierarchy, and `has_ids` says
-/// whether the source knows OMOP's numbers at all.
+/// The study's words by what was found in the vocabulary; `below` is how to supply a hierarchy where there is none, and `has_ids`
+/// says whether the source knows OMOP's numbers at all.
 pub(super) fn meant(
     records: &Records,
     concepts: &BTreeMap<ConceptId, Concept>,
-    below: Option<&BTreeMap<ConceptId, BTreeSet<ConceptId>>>,
+    below: Result<&BTreeMap<ConceptId, BTreeSet<ConceptId>>, String>,
     has_ids: bool,
 ) -> Result<Resolved, Vec<Mismatch>> {
     let mut mismatches = Vec::new();
@@ -174,15 +177,18 @@ pub(super) fn meant(
             let (set, concept) = (set.name.clone(), member.concept.words());
             mismatches.push(Mismatch::NoConceptIds { set, concept });
         }
-        if below.is_none() && members().any(|member| member.descendants) {
-            mismatches.push(Mismatch::NoHierarchy { set: set.name.clone() });
+        if let Err(instead) = &below
+            && members().any(|member| member.descendants)
+        {
+            mismatches.push(Mismatch::NoHierarchy { set: set.name.clone(), instead: instead.clone() });
         }
         let mut concepts_of = |members: &[Member]| -> BTreeSet<ConceptId> {
             let mut all = BTreeSet::new();
             for member in members {
                 look(&set.name, member, concepts, &mut mismatches, &mut notes);
                 for concept in found(concepts, &member.concept) {
-                    match below.and_then(|below| below.get(&concept)).filter(|_| member.descendants) {
+                    let tree = below.as_ref().ok().and_then(|below| below.get(&concept));
+                    match tree.filter(|_| member.descendants) {
                         Some(tree) => all.extend(tree),
                         None => drop(all.insert(concept)),
                     }

@@ -2,7 +2,7 @@
 
 use super::plan::domain_of;
 use super::resolve::is_hierarchical;
-use crate::data::omop::{Domain, Part, Table, Wanted};
+use crate::data::omop::{Domain, NumberUnit, Part, Table, Wanted};
 use consilium_common::study::bindings::{BoundColumn, InForce, Mark};
 use consilium_common::study::notes::Notes;
 use consilium_common::study::records::{AtRisk, Covariate, PersonField, Records, Rule};
@@ -39,8 +39,9 @@ pub fn wanted(records: &Records) -> Wanted {
     }
     let mut has_units = false;
     for covariate in &records.covariates {
-        if let Covariate::Measured { events, .. } = covariate {
-            wanted.add(Table::Clinical(domain_of(events.table)), &[Part::Number]);
+        if let Covariate::Measured { events, unit_missing, .. } = covariate {
+            let unit = if *unit_missing { NumberUnit::Optional } else { NumberUnit::Needed };
+            wanted.need_numbers(Table::Clinical(domain_of(events.table)), unit);
             has_units = true;
         }
     }

@@ -1,5 +1,5 @@
-//! What a source was really asked: noted where a piece of a table is read, so that nothing is missing from it and nothing in it
-//! was not asked.
+//! What a source was really asked of its tables: noted where a piece of a table is read, so that nothing is missing from it and
+//! nothing in it was not asked. What a database is asked about its session and its catalogue is not among it.
 
 use super::cells::Column;
 #[cfg(any(test, feature = "warehouse"))]
@@ -14,7 +14,8 @@ const LINE_BYTES_MAX: usize = 512 * 1024;
 /// What is kept of a longer one, characters.
 const BEGIN_CHARACTERS: usize = 1000;
 
-/// What was asked of a source, each thing once: of a database its queries word for word, of files tables and columns.
+/// What was asked of a source, each thing once: of a database every query that reads a table of the hospital's, word for word;
+/// of files tables and columns.
 ///
 /// # Privacy
 /// Names of tables and columns, and numbers of concepts that the study's words mean in the source's vocabulary. No id and no

@@ -49,25 +49,38 @@ pub(super) struct Column {
     pub(super) kind: Kind,
     /// Whether a file without it cannot be used.
     pub(super) required: bool,
+    /// Where it is required: the place of another column that does as well.
+    pub(super) or: Option<usize>,
 }
 
 impl Column {
     pub(super) const fn required(names: &'static [&'static str], kind: Kind) -> Self {
-        Self { names, kind, required: true }
+        Self { names, kind, required: true, or: None }
     }
 
     pub(super) const fn optional(names: &'static [&'static str], kind: Kind) -> Self {
-        Self { names, kind, required: false }
+        Self { names, kind, required: false, or: None }
     }
 
     /// The same, not read. Its kind stays: a row is as long whether its text is wanted or not.
     pub(super) const fn left_out(&self) -> Self {
-        Self { names: &[], kind: self.kind, required: false }
+        Self { names: &[], kind: self.kind, required: false, or: None }
     }
 
     /// One that this table never has.
     pub(super) const fn absent() -> Self {
-        Self { names: &[], kind: Kind::Id, required: false }
+        Self { names: &[], kind: Kind::Id, required: false, or: None }
+    }
+
+    /// The first of some columns that a table must have and lacks, in words; `has` says of a place whether it is there.
+    pub(super) fn lacking(columns: &[Self], has: impl Fn(usize) -> bool) -> Option<String> {
+        let lacks = |(place, column): &(usize, &Self)| {
+            column.required && !has(*place) && column.or.is_none_or(|other| !has(other))
+        };
+        let (_, column) = columns.iter().enumerate().find(lacks)?;
+        let others = column.or.iter().flat_map(|other| columns[*other].names);
+        let names: Vec<&str> = column.names.iter().chain(others).copied().collect();
+        Some(names.join(" or "))
     }
 }
 

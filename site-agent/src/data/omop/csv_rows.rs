@@ -68,12 +68,15 @@ fn read_from(
     let limits = Limits::of(columns);
     let mut rows = Rows::new(input, limits.row_bytes).map_err(stopped(1))?;
     if rows.next().map_err(stopped(1))?.is_none() {
-        return Err(InvalidOmop::MissingColumn { path: path.to_owned(), expected: expected(&columns[0]) });
+        return Err(InvalidOmop::MissingColumn {
+            path: path.to_owned(),
+            expected: columns[0].names.join(" or "),
+        });
     }
     let width = rows.len();
     let header: Vec<String> =
         (0..width).map(|at| String::from_utf8_lossy(rows.raw(at).trim_ascii()).to_lowercase()).collect();
-    let places = columns.iter().map(|column| find(path, &header, column)).collect::<Result<Vec<_>, _>>()?;
+    let places = places(path, &header, columns)?;
     if rows_wanted == RowsWanted::None {
         return Ok(());
     }
@@ -120,8 +123,20 @@ fn is_compression(error: &io::Error) -> bool {
     )
 }
 
-/// Where a column stands among a file's; none where it may be and is missing.
-pub(super) fn find(path: &Path, header: &[String], column: &Column) -> Result<Option<usize>, InvalidOmop> {
+/// Where some columns stand among a file's; none for one that may be and is missing.
+pub(super) fn places(
+    path: &Path,
+    header: &[String],
+    columns: &[Column],
+) -> Result<Vec<Option<usize>>, InvalidOmop> {
+    let places = columns.iter().map(|column| find(path, header, column)).collect::<Result<Vec<_>, _>>()?;
+    match Column::lacking(columns, |place| places[place].is_some()) {
+        Some(expected) => Err(InvalidOmop::MissingColumn { path: path.to_owned(), expected }),
+        None => Ok(places),
+    }
+}
+
+fn find(path: &Path, header: &[String], column: &Column) -> Result<Option<usize>, InvalidOmop> {
     for name in column.names {
         let mut places = header.iter().enumerate().filter(|(_, found)| found == name).map(|(at, _)| at);
         match (places.next(), places.next()) {
@@ -132,12 +147,5 @@ pub(super) fn find(path: &Path, header: &[String], column: &Column) -> Result<Op
             (None, _) => {}
         }
     }
-    if column.required {
-        return Err(InvalidOmop::MissingColumn { path: path.to_owned(), expected: expected(column) });
-    }
     Ok(None)
-}
-
-fn expected(column: &Column) -> String {
-    column.names.join(" or ")
 }

@@ -66,4 +66,4 @@ pub(crate) fn column_names(table: Table) -> Vec<&'static str> {
     schema::columns(table).iter().flat_map(|column| column.names).copied().collect()
 }
 
-pub use wanted::{Part, Wanted};
+pub use wanted::{NumberUnit, Part, Wanted};

@@ -4,7 +4,7 @@
 //! (no dictionaries, views or zones of the writing program).
 
 use super::cells::{self, Batch, Cell, Cells, Column, Kind, Limits};
-use super::csv_rows::find;
+use super::csv_rows::places;
 use super::error::{BadRow, InvalidOmop};
 use super::moment::{Day, Moment};
 use arrow_array::cast::AsArray as _;
@@ -44,8 +44,7 @@ pub(super) fn open(path: &Path, columns: &[Column]) -> Result<Opened, InvalidOmo
         guarded(|| load(&file)).ok_or_else(|| InvalidOmop::NotParquet { path: path.to_owned() })?;
     let header: Vec<String> =
         metadata.schema().fields().iter().map(|field| field.name().trim().to_lowercase()).collect();
-    let mut places =
-        columns.iter().map(|column| find(path, &header, column)).collect::<Result<Vec<_>, _>>()?;
+    let mut places = places(path, &header, columns)?;
     for (column, place) in columns.iter().zip(&mut places) {
         let Some(at) = *place else { continue };
         let field = metadata.schema().field(at);

@@ -82,6 +82,17 @@ pub(super) fn of_database<'a>(
     })
 }
 
+/// Any one row of a table of a database, where it has both.
+pub(super) fn any_of_database<'a>(
+    database: &'a Database,
+    table: Table,
+    columns: &'a [Column],
+) -> Option<Piece<'a>> {
+    let query = database.any_row(table, columns)?;
+    let (holds, asks) = (Holds::Table(table), query.copy().into());
+    Some(Piece { size: 1, holds, what: What::Copy(database, query, columns), asks, log: None })
+}
+
 /// All pieces of a table in a folder. Reads the footers of Parquet files, so that a wrong type shows before anything is read.
 pub(super) fn pieces<'a>(
     folder: &Folder,
@@ -143,8 +154,10 @@ fn of_parquet<'a>(
 ) -> Result<impl Iterator<Item = (u64, What<'a>)> + use<'a>, InvalidOmop> {
     let opened = Arc::new(parquet_rows::open(path, columns)?);
     let (groups, rows) = (opened.row_groups(), opened.rows());
+    // A table without a row is read as any other: what is asked of a source is what is noted, whatever is in it.
+    let empty = groups.is_empty().then(|| (0, What::Parquet(Arc::clone(&opened), 0..0)));
     let mut first = 0;
-    Ok(std::iter::from_fn(move || {
+    let pieces = std::iter::from_fn(move || {
         let begun = groups.get(first)?.0;
         let next =
             (first + 1..groups.len()).find(|at| groups[*at].0 - begun >= PIECE_ROWS).unwrap_or(groups.len());
@@ -153,7 +166,8 @@ fn of_parquet<'a>(
         let what = What::Parquet(Arc::clone(&opened), first..next);
         first = next;
         Some((u64::try_from(share).unwrap_or(u64::MAX), what))
-    }))
+    });
+    Ok(empty.into_iter().chain(pieces))
 }
 
 /// All pieces of a folder of MEDS that stand for a table which is none of events.

@@ -131,6 +131,34 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// What to do where a table is missing, or has no row.
+    #[must_use]
+    pub fn supplying(&self, table: Table) -> String {
+        match self.form {
+            Form::Folder(_) | Form::Warehouse(_) => "export it with the other tables".to_owned(),
+            Form::Database(database) => format!(
+                "load it into schema \"{}\", and allow it (`site-agent data grants` prints how)",
+                database.schema_of(table)
+            ),
+            Form::Meds(_) => "write it with the other files".to_owned(),
+        }
+    }
+
+    /// What to do where a table is missing because there is nothing to stand in it.
+    #[must_use]
+    pub fn supplying_empty(&self, table: Table) -> String {
+        match self.form {
+            Form::Folder(_) | Form::Warehouse(_) => "export it empty".to_owned(),
+            Form::Database(database) => {
+                format!(
+                    "create it empty in schema \"{}\", and allow it (`site-agent data grants` prints how)",
+                    database.schema_of(table)
+                )
+            }
+            Form::Meds(_) => "write it empty".to_owned(),
+        }
+    }
+
     /// Where it is, for people.
     #[must_use]
     pub fn place(&self) -> String {
@@ -178,6 +206,29 @@ impl<'a> Source<'a> {
             Form::Warehouse(warehouse) => read::of_warehouse(warehouse, table, columns, self.narrowing)?,
         };
         Ok(self.noted(pieces))
+    }
+
+    /// Whether a table has any row: of a database one is asked for.
+    ///
+    /// # Errors
+    /// As reading it.
+    pub(super) fn has_rows(&self, table: Table) -> Result<bool, InvalidOmop> {
+        let columns = self.columns(table);
+        let pieces = match self.form {
+            Form::Database(database) => {
+                database.granted_of(table, columns)?;
+                self.noted(Vec::from_iter(read::any_of_database(database, table, columns)))
+            }
+            Form::Folder(_) | Form::Meds(_) | Form::Warehouse(_) => self.pieces(table)?,
+        };
+        let mut rows = 0;
+        for piece in pieces {
+            piece.read(&mut |batch| {
+                rows += batch.rows;
+                Ok(())
+            })?;
+        }
+        Ok(rows > 0)
     }
 
     /// All pieces of the tables of some domains.

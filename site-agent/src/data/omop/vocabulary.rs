@@ -95,14 +95,9 @@ pub fn descendants<'a>(
         }
         Ok(())
     })?;
-    if rows == 0 {
-        // Nothing below any of them, or nothing at all?
-        source.read(Table::ConceptAncestor, &mut |batch| {
-            rows += batch.rows;
-            Ok(())
-        })?;
-    }
-    Ok((rows > 0).then_some(below))
+    // Nothing below any of them, or nothing at all?
+    let is_hierarchy = rows > 0 || source.has_rows(Table::ConceptAncestor)?;
+    Ok(is_hierarchy.then_some(below))
 }
 
 /// What table `vocabulary` says the release of all vocabularies together is (its row `None`); none where the table, the row

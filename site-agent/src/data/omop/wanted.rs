@@ -43,6 +43,15 @@ pub enum Part {
     Note,
 }
 
+/// Whether a number without a unit can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NumberUnit {
+    /// It cannot.
+    Needed,
+    /// It can.
+    Optional,
+}
+
 impl Wanted {
     /// Every column of ours of some tables.
     #[must_use]
@@ -56,7 +65,10 @@ impl Wanted {
         let columns = self.0.entry(table).or_insert_with(|| all.iter().map(Column::left_out).collect());
         let places = always(table).iter().chain(parts.iter().flat_map(|part| places(table, *part)));
         for place in places {
-            columns[*place] = all[*place];
+            // What was needed before stays needed.
+            if columns[*place].names.is_empty() {
+                columns[*place] = all[*place];
+            }
         }
     }
 
@@ -67,6 +79,17 @@ impl Wanted {
         let columns = self.0.get_mut(&table).expect("added");
         for place in parts.iter().flat_map(|part| places(table, *part)) {
             columns[*place].required = true;
+        }
+    }
+
+    /// Adds numbers with their units, where a source that lacks the numbers cannot be used; where a number needs a unit, one that
+    /// has no unit in either form neither.
+    pub fn need_numbers(&mut self, table: Table, unit: NumberUnit) {
+        self.need(table, &[Part::BareNumber]);
+        self.add(table, &[Part::Number]);
+        let columns = self.0.get_mut(&table).expect("added");
+        if unit == NumberUnit::Needed {
+            (columns[at::UNIT].required, columns[at::UNIT].or) = (true, Some(at::UNIT_TEXT));
         }
     }
 
@@ -176,6 +199,31 @@ mod tests {
         let nlp = ["note_id", "note_nlp_concept_id", "term_exists", "term_temporal", "term_modifiers"];
         check(Table::NoteNlp, &[], &nlp);
         check(Table::ConceptAncestor, &[], &["ancestor_concept_id", "descendant_concept_id"]);
+    }
+
+    #[test]
+    fn what_is_needed_stays_needed() {
+        use NumberUnit::{Needed, Optional};
+        let table = Table::Clinical(Domain::Measurement);
+        let lacking = |wanted: &Wanted, there: &[usize]| {
+            Column::lacking(wanted.columns(table), |place| there.contains(&place))
+        };
+        for order in [[Needed, Optional], [Optional, Needed]] {
+            let mut wanted = Wanted::default();
+            order.into_iter().for_each(|unit| wanted.need_numbers(table, unit));
+            wanted.add(table, &[Part::Number, Part::Visit]);
+            let check = |there: &[usize], expected: Option<&str>| {
+                let all = [&[at::PERSON, at::CONCEPT], there].concat();
+                assert_eq!(lacking(&wanted, &all).as_deref(), expected, "{there:?}");
+            };
+            check(&[at::UNIT], Some("value_as_number"));
+            check(&[at::NUMBER], Some("unit_concept_id or unit_source_value"));
+            check(&[at::NUMBER, at::UNIT], None);
+            check(&[at::NUMBER, at::UNIT_TEXT], None);
+        }
+        let mut wanted = Wanted::default();
+        wanted.need_numbers(table, Optional);
+        assert_eq!(lacking(&wanted, &[at::PERSON, at::CONCEPT, at::NUMBER]), None);
     }
 
     #[test]

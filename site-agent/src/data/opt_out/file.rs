@@ -2,6 +2,7 @@
 
 use super::{LIST_ROWS_MAX, Token, token};
 use crate::data::lines::{Line, Lines};
+use crate::policy::{Kept, OptOutList};
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -87,6 +88,30 @@ impl Stamp {
     }
 }
 
+/// Everybody on a list.
+pub(super) struct People {
+    /// In order, each once.
+    pub(super) members: Vec<Token>,
+    /// The first row with an id that is no whole number; none of a list of hashes.
+    pub(super) no_number: Option<u64>,
+}
+
+/// That an id of a list is nobody's in data that tell people apart by numbers.
+pub(super) fn no_number(of: &OptOutList, row: u64) -> InvalidList {
+    let path = match &of.kept {
+        Kept::File { path, .. } => path.clone(),
+        Kept::Nobody => unreachable!("a list of nobody has no row"),
+    };
+    let expected = "a whole number without leading zeros, as person_id of OMOP tables is; nobody has another id, so that whoever is \
+                    meant would not be left out";
+    InvalidList::Row { list: of.name.clone(), path, row, expected }
+}
+
+/// Whether an id is written as records hold it.
+fn is_number(id: &str) -> bool {
+    id.parse::<i64>().is_ok_and(|number| number.to_string() == id)
+}
+
 /// A list's file, opened.
 pub(super) struct Open<'a> {
     list: &'a str,
@@ -106,8 +131,8 @@ pub(super) fn open<'a>(list: &'a str, path: &'a Path) -> Result<(Stamp, Open<'a>
 }
 
 impl Open<'_> {
-    /// Everybody on it, in order, each once.
-    pub(super) fn read(&self, salt: &str) -> Result<Vec<Token>, InvalidList> {
+    /// Everybody on it.
+    pub(super) fn read(&self, salt: &str) -> Result<People, InvalidList> {
         let (list, path) = (self.list.to_owned(), self.path.to_owned());
         let unreadable = |error| InvalidList::Unreadable { list: list.clone(), path: path.clone(), error };
         let row_is = |row, expected| {
@@ -123,7 +148,7 @@ impl Open<'_> {
         if !hashed && !salt.is_empty() {
             return Err(InvalidList::Salted { list, path });
         }
-        let mut members = Vec::new();
+        let (mut members, mut no_number) = (Vec::new(), None);
         while let Some((row, line)) = lines.next().map_err(unreadable)? {
             if members.len() == LIST_ROWS_MAX {
                 return Err(InvalidList::TooLong { list, path });
@@ -138,12 +163,15 @@ impl Open<'_> {
                 hex::decode_to_slice(cell, &mut hash).map_err(|_| row_is(row, "64 hex digits"))?;
                 hash
             } else {
+                if no_number.is_none() && !is_number(cell) {
+                    no_number = Some(row);
+                }
                 token("", cell)
             });
         }
         members.sort_unstable();
         members.dedup();
-        Ok(members)
+        Ok(People { members, no_number })
     }
 }
 

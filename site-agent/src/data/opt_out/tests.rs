@@ -32,7 +32,9 @@ fn both_forms_name_the_same_people() {
         let folder = Folder::new();
         folder.put(text.as_bytes());
         let mut opt_outs = OptOuts::default();
-        opt_outs.refresh(&[folder.list(salt)], Instant::now()).unwrap_or_else(|error| panic!("{error}"));
+        opt_outs
+            .refresh(&[folder.list(salt)], IdForm::Text, Instant::now())
+            .unwrap_or_else(|error| panic!("{error}"));
         let lists = opt_outs.lists();
         for (id, expected) in
             [("a7", true), (" a7 ", true), ("10", true), ("A7", false), ("1", false), ("", false)]
@@ -63,7 +65,9 @@ fn a_list_that_cannot_be_read_whole_is_an_error() {
         if let Some(text) = text {
             folder.put(text);
         }
-        let error = OptOuts::default().refresh(&[folder.list(salt)], Instant::now()).expect_err(expected);
+        let error = OptOuts::default()
+            .refresh(&[folder.list(salt)], IdForm::Text, Instant::now())
+            .expect_err(expected);
         let error = error.to_string();
         assert!(error.starts_with("opt-out list register: ") && error.contains("list.csv"), "{error}");
         assert!(error.contains(expected) && !error.contains("secret"), "{error}");
@@ -88,7 +92,7 @@ fn lists_are_read_again_when_they_change() {
     let (mut opt_outs, start) = (OptOuts::default(), Instant::now());
     let wanted = [folder.list("")];
     let at = |opt_outs: &mut OptOuts, second: u64| {
-        opt_outs.refresh(&wanted, start + Duration::from_secs(second)).expect("read");
+        opt_outs.refresh(&wanted, IdForm::Text, start + Duration::from_secs(second)).expect("read");
         (opt_outs.lists(), Arc::clone(&opt_outs.read[0].list))
     };
     let (first, list) = at(&mut opt_outs, 0);
@@ -106,7 +110,7 @@ fn lists_are_read_again_when_they_change() {
     assert!(other.contains("c") && !other.contains("b"));
     // Gone: what was read before stays, and it is an error.
     std::fs::remove_file(folder.path()).expect("there");
-    assert!(opt_outs.refresh(&[folder.list("")], start).is_err());
+    assert!(opt_outs.refresh(&[folder.list("")], IdForm::Text, start).is_err());
     assert_eq!(opt_outs.lists().digest(), other.digest());
 }
 
@@ -116,7 +120,7 @@ fn the_digest_tells_lists_and_salts_apart() {
     folder.put(format!("person_sha256\n{}\n", hash("", "a")).as_bytes());
     let digest = |wanted: &[OptOutList]| {
         let mut opt_outs = OptOuts::default();
-        opt_outs.refresh(wanted, Instant::now()).expect("read");
+        opt_outs.refresh(wanted, IdForm::Text, Instant::now()).expect("read");
         opt_outs.lists().digest()
     };
     let nobody = OptOutList { name: "register".into(), kept: Kept::Nobody };
@@ -134,4 +138,59 @@ fn the_digest_tells_lists_and_salts_apart() {
     }
     folder.put(format!("why,person_sha256\n\n,{}\n", hash("", "a")).as_bytes());
     assert_eq!(digest(&[folder.list("")]), digests[2], "the same person in another layout");
+}
+
+/// Of data that tell people apart by numbers an id that is none is a mistake, in whichever row; of a table it is an id.
+#[test]
+fn ids_that_nobody_can_have() {
+    fn check(text: &str, expected: Option<u64>) {
+        let folder = Folder::new();
+        folder.put(text.as_bytes());
+        let refresh = |ids| OptOuts::default().refresh(&[folder.list("")], ids, Instant::now());
+        refresh(IdForm::Text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        match (refresh(IdForm::Number), expected) {
+            (Ok(()), None) => {}
+            (Err(error), Some(row)) => {
+                let error = error.to_string();
+                let part = format!("list.csv: row {row}: expected a whole number without leading zeros");
+                assert!(
+                    error.contains(&part) && !error.contains("secret") && !error.contains("0200"),
+                    "{error}"
+                );
+            }
+            (found, _) => panic!("{text:?}: {found:?}"),
+        }
+    }
+    check("person_id\n", None);
+    check("person_id\n20000001\n 7 \n\"9223372036854775807\"\n-5\n0\n", None);
+    check("person_id\n1\n020000001\n", Some(3));
+    check("why,person_id\nx,secret\nx,1\nx,secret\n", Some(2));
+    check("person_id\n1.0\n", Some(2));
+    check("person_id\n+1\n", Some(2));
+    check("person_id\n1 000\n", Some(2));
+    check("person_id\n9223372036854775808\n", Some(2));
+    check("person_id\n00\n", Some(2));
+    // Whose a hash is cannot be told.
+    check(&format!("person_sha256\n{}\n", hash("", "020000001")), None);
+
+    // A list that was read for a table is looked at again for records, and nothing has changed then.
+    let folder = Folder::new();
+    folder.put(b"person_id\na7\n");
+    let (mut opt_outs, now) = (OptOuts::default(), Instant::now());
+    opt_outs.refresh(&[folder.list("")], IdForm::Text, now).expect("a text");
+    let before = opt_outs.lists().digest();
+    assert!(opt_outs.refresh(&[folder.list("")], IdForm::Number, now).is_err());
+    assert!(opt_outs.lists().digest() == before && opt_outs.lists().contains("a7"));
+}
+
+#[test]
+fn how_data_tell_people_apart() {
+    use crate::data::extract::tests::folders;
+    let table = crate::testing::study(&[]);
+    assert_eq!(IdForm::of(&table), IdForm::Text);
+    assert_eq!(IdForm::of(&folders::asking_as(table)), IdForm::Number);
+    let records = folders::write(&folders::hospital(3));
+    assert_eq!(IdForm::at(Some(records.path())), IdForm::Number);
+    assert_eq!(IdForm::at(Some(&records.path().join("person.csv"))), IdForm::Text);
+    assert_eq!(IdForm::at(None), IdForm::Text);
 }

@@ -1,6 +1,7 @@
 //! Frozen examples, opt-outs and the commitments to them, round by round.
 
 use super::*;
+use crate::data::opt_out::IdForm;
 use crate::data::{Loaded, SplitKey, load_tolerant};
 use crate::drive::agent::Begun;
 use consilium_common::ledger::entry::{Body, Entry};
@@ -181,7 +182,7 @@ async fn a_snapshot_that_is_not_sound_is_extracted_again() {
         let mut listed = listed.restarted();
         let unread = listed.examples().await.err().expect("no list was read yet").to_string();
         assert!(unread.starts_with("opt_out.list"), "{unread}");
-        listed.site.agent.refresh_opt_outs().await.expect("a list");
+        listed.site.agent.refresh_opt_outs(IdForm::Text).await.expect("a list");
         assert!(matches!(listed.examples().await, Err(TaskError::Local(_))), "{what}");
         // The source has one person less by now.
         fs::write(listed.table(), table).expect("written");

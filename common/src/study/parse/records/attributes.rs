@@ -69,7 +69,12 @@ fn attribute(section: &Section<'_>, bindings: &Bindings) -> Option<(Attribute, V
         _ if only_counted.is_none() => None,
         _ if only_counted == Some(true) => {
             let keep = keep_unknown(section);
-            completeness::concepts(section).filter(|_| keep.is_some()).map(AttributeValues::RecordedConcepts)
+            let told_by_sites = fields.as_deref().is_some_and(|fields| ToldBy::of(fields) == ToldBy::Sites);
+            let states = match told_by_sites {
+                true => completeness::told_by_sites(section),
+                false => completeness::concepts(section),
+            };
+            states.filter(|_| keep.is_some()).map(AttributeValues::RecordedConcepts)
         }
         None => {
             section.ignore(&["edges", "levels", REFUSED, "not_asked", "keep_unknown"]);

@@ -240,6 +240,22 @@ fn what_it_rules_out() {
         "attribute[5].from",
         "person.year_of_birth alone",
     );
+    // Where sites tell the values, the study's concepts would be looked for nowhere.
+    for key in ["unknown", "refused", "not_asked"] {
+        let used = "use  = \"completeness-only\"";
+        let also = format!("{used}\n{key} = [4283657]");
+        let path = format!("attribute[5].{key}");
+        check(&bound, &[(used, &also)], &path, "the site's answer to the binding says");
+        check(&bound, &[(used, &also)], &path, "in the answer a level has the label \"recorded\"");
+    }
+    let both =
+        "from = [\"person.race_concept_id\", \"binding:local_sexual_orientation\"]\nrefused = [4283657]";
+    check(
+        &bound,
+        &[("from = [\"binding:local_sexual_orientation\"]", both)],
+        "attribute[5].from",
+        "one of the attribute ethnicity",
+    );
     let and = |from: &str| format!("from = [\"{from}\", \"binding:local_sexual_orientation\"]");
     for (from, expected) in [
         ("person.gender_concept_id", "one of the feature sex"),

@@ -90,6 +90,46 @@ fn the_study_s_grants_are_enough() {
     }
 }
 
+/// What a database lacks is said in its own words: a column by its table, a table by its schema.
+#[test]
+fn what_a_database_lacks_is_named() {
+    let Some(cluster) = Cluster::start(&[]) else { return };
+    let of_tables = script("cdm", &hospital(20), &|column| model(column).to_owned());
+    let dir = tempfile::tempdir().expect("folder");
+    let path = dir.path().join("source.toml");
+    std::fs::write(&path, source(&cluster, "")).expect("written");
+    let check = |study: &Study, change: &str, expected: &str| {
+        cluster.sql(&format!("DROP SCHEMA IF EXISTS cdm CASCADE; {of_tables} {change}"));
+        for said in [
+            data::check_columns(&path, study).err().map(|error| error.to_string()),
+            bytes(&path, study).err().map(|error| error.to_string()),
+        ] {
+            let said = said.unwrap_or_default();
+            assert!(said.contains(expected) && said.is_empty() == expected.is_empty(), "{change}: {said}");
+            assert!(!said.contains("export"), "{said}");
+        }
+    };
+    let plain = asking();
+    check(&plain, "", "");
+    let gone = |column: &str| format!("ALTER TABLE cdm.measurement DROP COLUMN {column};");
+    check(&plain, &gone("value_as_number"), "table measurement: expected a column value_as_number");
+    check(&plain, &gone("unit_concept_id"), "");
+    check(
+        &plain,
+        &(gone("unit_concept_id") + &gone("unit_source_value")),
+        "table measurement: expected a column unit_concept_id or unit_source_value",
+    );
+    check(
+        &plain,
+        "DROP TABLE cdm.measurement;",
+        "table measurement is missing, which the study reads for the feature f1; if it is empty here, create it empty in schema \"cdm\"",
+    );
+    let mut below = asking();
+    let study::Data::Records(records) = &mut below.data else { panic!("on records") };
+    records.sets[1].include[0].descendants = true;
+    check(&below, "", "is missing or empty: load it into schema \"cdm\", and allow it");
+}
+
 #[test]
 fn what_the_agent_asks_of_a_source_file() {
     let dir = tempfile::tempdir().expect("folder");

@@ -225,6 +225,52 @@ fn every_form_gives_the_same_examples() {
     assert!(bytes(&study, one.loaded) == bytes(&study, two.loaded));
 }
 
+/// A study that reads numbers says so where a table has none, or none of their units.
+#[test]
+fn numbers_and_units_that_a_table_lacks_are_named() {
+    let with_units = |accepted: bool| {
+        asking(|records| {
+            let Covariate::Measured { unit_missing, .. } = &mut records.covariates[1] else {
+                panic!("a pulse")
+            };
+            *unit_missing = accepted;
+        })
+    };
+    #[track_caller]
+    fn check(study: &Study, without: &[&str], expected: Option<&str>) {
+        let mut tables = hospital(40);
+        let measured = tables.iter_mut().find(|table| table.name == "measurement").expect("there");
+        for name in &mut measured.header {
+            if without.contains(&name.as_str()) {
+                *name = format!("no_{name}");
+            }
+        }
+        let parquet = tempfile::tempdir().expect("folder");
+        for table in &tables {
+            match table.name {
+                "concept" => table.write_gz(&parquet.path().join("concept.csv.gz")),
+                name => table.write_parquet(&parquet.path().join(format!("{name}.parquet")), 9),
+            }
+        }
+        for dir in [write(&tables), parquet] {
+            let (read, checked) = (read(dir.path(), study), data::check_columns(dir.path(), study));
+            for message in [read.err().map(|e| e.to_string()), checked.err().map(|e| e.to_string())] {
+                let message = message.unwrap_or_default();
+                assert!(message.contains("measurement.") || expected.is_none(), "{message}");
+                assert!(message.ends_with(expected.unwrap_or_default()), "{without:?}: {message}");
+                assert_eq!(message.is_empty(), expected.is_none(), "{without:?}: {message}");
+            }
+        }
+    }
+    let (id, text) = ("unit_concept_id", "unit_source_value");
+    check(&with_units(false), &["value_as_number"], Some("expected a column value_as_number"));
+    check(&with_units(true), &["value_as_number"], Some("expected a column value_as_number"));
+    check(&with_units(false), &[id, text], Some("expected a column unit_concept_id or unit_source_value"));
+    check(&with_units(false), &[id], None);
+    check(&with_units(false), &[text], None);
+    check(&with_units(true), &[id, text], None);
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     #[track_caller]

@@ -124,7 +124,7 @@ pub(super) fn of_study(study: &Study) -> &Records {
 
 /// The sets as their own concepts alone.
 pub(super) fn resolved(records: &Records) -> Resolved {
-    match resolve::meant(records, &BTreeMap::new(), Some(&BTreeMap::new()), true) {
+    match resolve::meant(records, &BTreeMap::new(), Ok(&BTreeMap::new()), true) {
         Ok(mut resolved) => {
             for (table, concepts) in resolve::places(records) {
                 let of_concepts = (1..9).filter(|id| concepts.contains(&kind_of(table, *id)));

@@ -176,6 +176,11 @@ impl Found {
         self.columns.iter().filter(move |column| is_wanted(column.place))
     }
 
+    /// The first column that is needed and not there, in words.
+    pub(super) fn lacking(&self, wanted: &[Column]) -> Option<String> {
+        Column::lacking(wanted, |place| self.columns.iter().any(|column| column.place == place))
+    }
+
     /// What this role may not read of it; none where it may read everything that is asked for.
     pub(super) fn withheld(&self, table: Table, wanted: &[Column]) -> Option<String> {
         if !self.may_enter {

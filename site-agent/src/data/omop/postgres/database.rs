@@ -90,16 +90,21 @@ impl Database {
         &self.config
     }
 
+    /// In which schema a table is looked for.
+    pub(in super::super) fn schema_of(&self, table: Table) -> &str {
+        catalog::schema_of(table, &self.config)
+    }
+
     /// Whether it has a table.
     #[must_use]
     pub fn has(&self, table: Table) -> bool {
         self.tables.contains_key(&table)
     }
 
-    /// Nothing, if this role may read every column that is there and that is asked for.
+    /// Nothing, if every column that is needed is there, and this role may read every one that is there and that is asked for.
     ///
     /// # Errors
-    /// It may not: what, over all tables.
+    /// A column is not there, or may not be read: what, over all tables.
     pub fn granted(&self, wanted: &Wanted) -> Result<(), InvalidDatabase> {
         let tables = wanted.tables();
         self.all_granted(tables.iter().map(|table| (*table, wanted.columns(*table))))
@@ -118,8 +123,16 @@ impl Database {
         &self,
         wanted: impl Iterator<Item = (Table, &'a [Column])>,
     ) -> Result<(), InvalidDatabase> {
-        let withheld: BTreeSet<String> =
-            wanted.filter_map(|(table, columns)| self.tables.get(&table)?.withheld(table, columns)).collect();
+        let wanted: Vec<_> = wanted.collect();
+        for (table, columns) in &wanted {
+            if let Some(expected) = self.tables.get(table).and_then(|found| found.lacking(columns)) {
+                return Err(InvalidDatabase::MissingColumn { table: *table, expected });
+            }
+        }
+        let withheld: BTreeSet<String> = wanted
+            .into_iter()
+            .filter_map(|(table, columns)| self.tables.get(&table)?.withheld(table, columns))
+            .collect();
         if withheld.is_empty() {
             return Ok(());
         }
@@ -149,6 +162,11 @@ impl Database {
     ) -> Option<Query> {
         let catalogue = Catalogue { tables: &self.tables, version: self.server.version };
         Query::new(&catalogue, table, wanted, narrowing)
+    }
+
+    /// What shows whether a table has any row, by one of them; none where it is missing.
+    pub(in super::super) fn any_row(&self, table: Table, wanted: &[Column]) -> Option<Query> {
+        self.query(table, wanted, None).map(Query::any_row)
     }
 
     /// Gives every batch that a query brings to `take`; `wanted` are the columns that it was made for. Waits for a connection

@@ -39,6 +39,9 @@ pub struct Plan {
     pub missing: Vec<Table>,
     /// What this role may not read yet; nothing will be read until it may.
     pub withheld: Vec<String>,
+    /// What is asked as well where `concept_ancestor` has none of the study's concepts: whether it has a row at all. None where
+    /// all of it is asked for, or nothing.
+    pub of_empty_hierarchy: Option<String>,
 }
 
 /// One query.
@@ -52,6 +55,8 @@ pub struct Planned {
     pub is_narrowed: bool,
     /// What the server expects of a query that leaves rows out; none where it may not be asked yet, or would guess.
     pub sent: Option<Sent>,
+    /// The tables that the server looks into, too, for whoever comes into the study.
+    pub looks_into: Vec<Table>,
     /// Word for word.
     pub query: String,
 }
@@ -61,8 +66,7 @@ pub struct Planned {
 pub struct Sent {
     /// Rows that it will send, about.
     pub rows: u64,
-    /// Whether indexes lead to them; else the server looks at every row of a table for it, this one or one by which people come
-    /// into the study.
+    /// Whether indexes lead to them; else the server looks at every row of a table for it, this one or one that it looks into.
     pub by_index: bool,
 }
 
@@ -95,9 +99,13 @@ fn planned(database: &Database, wanted: &Wanted, narrowing: Option<&Narrowing>) 
             is_narrowed: query.is_narrowed,
             sent: may_ask.then(|| expected(database, &query)).flatten(),
             query: query.copy(),
+            looks_into: query.looks_into,
         }
     });
     let planned: Vec<Planned> = planned.collect();
+    let hierarchy = planned.iter().find(|one| one.table == Table::ConceptAncestor && one.is_narrowed);
+    let any_row = |of: &Planned| database.any_row(of.table, wanted.columns(of.table));
+    let of_empty_hierarchy = hierarchy.and_then(any_row).map(|query| query.copy());
     Plan {
         place: config.place(),
         user: config.user.clone(),
@@ -116,6 +124,7 @@ fn planned(database: &Database, wanted: &Wanted, narrowing: Option<&Narrowing>) 
         tables: planned,
         missing: tables.iter().copied().filter(|table| !database.has(*table)).collect(),
         withheld,
+        of_empty_hierarchy,
     }
 }
 
@@ -139,19 +148,20 @@ fn sent(lines: &[&str]) -> Option<Sent> {
     Some(Sent { rows, by_index: !lines.iter().map(step).any(reads_all) })
 }
 
-impl Planned {
-    /// How long it takes, in rows that are sent.
-    fn work(&self) -> u64 {
-        let all = self.rows.unwrap_or(0);
-        match self.sent {
-            None => all,
+impl Plan {
+    /// How long a query takes, in rows that are sent. Where no index leads to them the server looks at every row of the table and
+    /// of each that it looks into, again for every query.
+    fn work(&self, planned: &Planned) -> u64 {
+        let rows_of = |table: &Table| self.tables.iter().find(|one| one.table == *table)?.rows;
+        let own = planned.rows.unwrap_or(0);
+        let others: u64 = planned.looks_into.iter().filter_map(rows_of).sum();
+        match planned.sent {
+            None => own + others / PASSED_OVER_AS_SENT,
             Some(Sent { rows, by_index: true }) => rows,
-            Some(Sent { rows, by_index: false }) => rows + all / PASSED_OVER_AS_SENT,
+            Some(Sent { rows, by_index: false }) => rows + (own + others) / PASSED_OVER_AS_SENT,
         }
     }
-}
 
-impl Plan {
     /// Rows that are sent, as far as the server knows.
     #[must_use]
     pub fn rows_sent(&self) -> u64 {
@@ -169,8 +179,8 @@ impl Plan {
     /// than one.
     #[must_use]
     pub fn seconds(&self) -> u64 {
-        let largest = self.tables.iter().map(Planned::work).max().unwrap_or(0);
-        let all: u64 = self.tables.iter().map(Planned::work).sum();
+        let work = || self.tables.iter().map(|planned| self.work(planned));
+        let (largest, all) = (work().max().unwrap_or(0), work().sum::<u64>());
         let shared = all / u64::try_from(self.connections).expect("a few");
         largest.max(shared).div_ceil(ROWS_PER_S).max(1)
     }

@@ -25,6 +25,8 @@ pub(in super::super) struct Query {
     pub(super) columns: Vec<(usize, Form, &'static str)>,
     /// Whether rows are left out.
     pub(super) is_narrowed: bool,
+    /// The tables that the server looks into, too, for whoever comes into the study; one for each time.
+    pub(super) looks_into: Vec<Table>,
 }
 
 /// What a query is made against.
@@ -53,7 +55,7 @@ impl Query {
                 if column.has_zone { format!("{name}::timestamp") } else { name }
             })
             .collect();
-        let conditions =
+        let Conditions { conditions, looks_into } =
             narrowing.map(|narrowing| catalogue.conditions(table, &columns, narrowing)).unwrap_or_default();
         let mut select = format!("SELECT {} FROM {}", selected.join(", "), named(found));
         if !conditions.is_empty() {
@@ -64,7 +66,13 @@ impl Query {
             select,
             columns: columns.iter().map(|column| (column.place, column.form, column.column)).collect(),
             is_narrowed: !conditions.is_empty(),
+            looks_into,
         })
+    }
+
+    /// The same, of which one row suffices, whichever.
+    pub(super) fn any_row(self) -> Self {
+        Self { select: format!("{} LIMIT 1", self.select), ..self }
     }
 
     /// As it is sent.
@@ -78,14 +86,26 @@ impl Query {
     }
 }
 
+/// Which rows of a table matter.
+#[derive(Default)]
+struct Conditions {
+    /// Each apart.
+    conditions: Vec<String>,
+    /// See [`Query::looks_into`].
+    looks_into: Vec<Table>,
+}
+
 impl Catalogue<'_> {
-    /// Which rows of a table matter, each condition apart.
-    fn conditions(&self, table: Table, columns: &[&FoundColumn], narrowing: &Narrowing) -> Vec<String> {
+    fn conditions(&self, table: Table, columns: &[&FoundColumn], narrowing: &Narrowing) -> Conditions {
         let column = |place: usize| columns.iter().copied().find(|column| column.place == place);
         let place = if table == Table::ConceptAncestor { ANCESTOR } else { at::CONCEPT };
         let of_concepts = || self.has_one_of(column(place)?, narrowing.of(table)?);
-        let of_people = || self.has_entered(column(at::PERSON)?, &narrowing.people_of(table)?);
-        [of_concepts(), of_people()].into_iter().flatten().collect()
+        let entry = narrowing.people_of(table);
+        let of_people = || self.has_entered(column(at::PERSON)?, entry.as_deref()?);
+        let (of_concepts, of_people) = (of_concepts(), of_people());
+        let looks_into = entry.iter().flatten().filter(|_| of_people.is_some()).map(|(table, _)| *table);
+        let looks_into = looks_into.collect();
+        Conditions { conditions: [of_concepts, of_people].into_iter().flatten().collect(), looks_into }
     }
 
     /// Whether a row has one of some concepts; none where the server cannot tell, or the list is too long. The list has the column's
@@ -196,6 +216,7 @@ mod tests {
         let rest = copy.strip_prefix(begin).and_then(|rest| rest.strip_suffix(") TO STDOUT (FORMAT binary)"));
         let rest = rest.unwrap_or_else(|| panic!("{copy}"));
         assert_eq!(query.is_narrowed, !rest.is_empty(), "{copy}");
+        assert_eq!(query.looks_into.len(), rest.matches("SELECT").count(), "{copy}");
         rest.to_owned()
     }
 

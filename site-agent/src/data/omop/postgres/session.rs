@@ -80,7 +80,7 @@ impl Session {
             .block_on(async { tokio::time::timeout(OPEN_TIMEOUT, options.connect(tls.clone())).await });
         let (client, mut connection) = connected
             .map_err(|_| unreachable(format!("no answer within {} s (a firewall?)", OPEN_TIMEOUT.as_secs())))?
-            .map_err(|error| unreachable(chain(&error)))?;
+            .map_err(|error| unreachable(with_advice(&config.transport, chain(&error))))?;
         // What a server notes by the way may quote a cell: it is taken and let go.
         runtime
             .spawn(async move { while let Some(Ok(_)) = poll_fn(|cx| connection.poll_message(cx)).await {} });
@@ -204,6 +204,27 @@ impl Drop for Session {
             runtime.shutdown_background();
         }
     }
+}
+
+/// Why there is no connection, with what to write in `source.toml` where its words do not say so.
+fn with_advice(transport: &Transport, cause: String) -> String {
+    let names_ca = matches!(transport, Transport::VerifyFull { ca: Some(_), .. });
+    let advice = if cause.contains("UnknownIssuer") {
+        if names_ca {
+            "the file that ca names in source.toml does not hold who signed the server's certificate"
+        } else {
+            "the operating system does not know who signed the server's certificate: name their certificate's file (PEM) with ca \
+             in source.toml"
+        }
+    } else if cause.contains("server does not support TLS") {
+        "switch TLS on at the server (ssl = on in postgresql.conf); sslmode = \"disable\" in source.toml is for this machine's own \
+         addresses only"
+    } else if cause.contains("not valid for name") {
+        "write as host in source.toml a name that is in the server's certificate"
+    } else {
+        return cause;
+    };
+    format!("{cause}; {advice}")
 }
 
 /// Each statement with which a session begins.

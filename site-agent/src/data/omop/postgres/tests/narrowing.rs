@@ -159,8 +159,12 @@ fn of_a_hierarchy_what_is_asked_for() {
         let filter =
             format!(" WHERE \"ancestor_concept_id\" = ANY ('{{{}}}'::int4[])) TO STDOUT", listed.join(","));
         assert_eq!(asked.iter().filter(|query| query.contains(&filter)).count(), 1, "{asked:?}");
+        let any = asked
+            .iter()
+            .filter(|query| query.ends_with("\"concept_ancestor\" LIMIT 1) TO STDOUT (FORMAT binary)"));
+        assert_eq!(any.count(), queries - 1, "{asked:?}");
     };
-    // A table without a row is no hierarchy: that is looked at again, whole.
+    // A table without a row is no hierarchy: that is looked at again, by one row and not by all of them.
     check(&[1], None, 2);
     cluster.sql("INSERT INTO cdm.concept_ancestor VALUES (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (7, 8);");
     check(&[1], Some(vec![(1, vec![1, 2, 3])]), 1);
@@ -196,8 +200,11 @@ fn the_plan_says_what_is_sent_and_what_leads_to_it() {
     ), "{}", measured.query);
     let visits = of(Domain::Visit).sent.expect("may be asked");
     assert!(!visits.by_index, "no index of visits");
+    let conditions = [Table::Clinical(Domain::Condition)];
+    assert_eq!(of(Domain::Visit).looks_into, conditions);
     let whole = plan(&database, &wanted);
     assert!(whole.tables.iter().all(|planned| !planned.is_narrowed && planned.sent.is_none()));
+    assert!(whole.tables.iter().all(|planned| planned.looks_into.is_empty()));
     assert!(narrowed.rows() == whole.rows() && narrowed.rows_sent() < whole.rows_sent() / 10);
     // What the plan asked has left the transaction as it was.
     let (found, _) = events(Source::from(&database).narrowed(&narrowing()));

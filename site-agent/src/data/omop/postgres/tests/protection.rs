@@ -101,7 +101,13 @@ fn who_is_believed() {
 
     // Without TLS at the server: refused, and with it the password; unless the file says so of this very machine.
     rules("host all all 127.0.0.1/32 scram-sha-256");
-    check("127.0.0.1", &with("ca = 'ca.pem'"), Err("server does not support TLS"));
+    check("127.0.0.1", &with("ca = 'ca.pem'"), Err("; switch TLS on at the server (ssl = on"));
+    check("127.0.0.1", &with("ca = 'ca.pem'"), Err("server does not support TLS; "));
+    check(
+        "127.0.0.1",
+        &with("ca = 'ca.pem'"),
+        Err("sslmode = \"disable\" in source.toml is for this machine's own"),
+    );
     check("localhost", &with("sslmode = 'disable'"), Ok(()));
     check("127.0.0.1", "sslmode = 'disable'\npassword_file = 'wrong'", Err("password authentication failed"));
     check("127.0.0.1", "sslmode = 'disable'", Err("password"));
@@ -117,8 +123,14 @@ fn who_is_believed() {
     check("localhost", &with("ca = 'ca.pem'"), Ok(()));
     check("127.0.0.1", &with("ca = 'ca.pem'"), Ok(()));
     check("localhost", &with("ca = 'other.pem'"), Err("UnknownIssuer"));
+    check(
+        "localhost",
+        &with("ca = 'other.pem'"),
+        Err("; the file that ca names in source.toml does not hold"),
+    );
     // A hospital's authority that the operating system does not know.
     check("localhost", WITH_PASSWORD, Err("UnknownIssuer"));
+    check("localhost", WITH_PASSWORD, Err(": name their certificate's file (PEM) with ca in source.toml"));
     check("localhost", "ca = 'ca.pem'\npassword_file = 'wrong'", Err("password authentication failed"));
     check("localhost", &with("sslmode = 'disable'"), Err("no pg_hba.conf entry"));
 
@@ -143,6 +155,7 @@ fn who_is_believed() {
 
     serve(&signed(&ours, &["omop.hospital.example"], None, false));
     check("localhost", &with("ca = 'ca.pem'"), Err("not valid for name"));
+    check("localhost", &with("ca = 'ca.pem'"), Err("; write as host in source.toml a name that is in"));
     serve(&signed(&ours, &["localhost"], None, true));
     check("localhost", &with("ca = 'ca.pem'"), Err("expired"));
     check("127.0.0.1", &with("ca = 'ca.pem'"), Err("invalid peer certificate"));
