@@ -218,7 +218,7 @@ mod tests {
             }
         }
         check("level     = 0.95", "level     = 95", Some("evaluation.level"));
-        check("[[site]]", "[[site]]\nbeds = 12", None);
+        check("\n[[site]] ", "\n[[site]]\nbeds = 12\n", None);
         check("[evaluation]", "[evaluation]\n#", None);
     }
 
