@@ -9,35 +9,15 @@
 
 mod bundle;
 
+use bundle::python::python;
 use bundle::secure::{after_block, loses};
 use bundle::{Map, make};
 use consilium_common::ledger::budget::Budget;
 use consilium_common::ledger::entry::Body;
 use consilium_common::secagg::SumRecord;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-
-/// Python that can run the verifier; `None`, having said so, where a machine has none.
-fn python() -> Option<PathBuf> {
-    let python = std::env::var_os("CONSILIUM_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from);
-    let probe = Command::new(&python).args(["-c", "import tomllib, dp_accounting, cryptography"]).output();
-    match probe {
-        Ok(output) if output.status.success() => Some(python),
-        found => {
-            let why = match found {
-                Ok(output) => {
-                    String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned()
-                }
-                Err(error) => error.to_string(),
-            };
-            let required = std::env::var_os("CONSILIUM_REQUIRE_PYTHON").is_some();
-            assert!(!required, "{}: {why}: see docs/verify-requirements.txt", python.display());
-            eprintln!("SKIPPED: {}: {why}; the second verifier was not run", python.display());
-            None
-        }
-    }
-}
 
 fn verifier(python: &Path, bundle: &Path) -> (Option<i32>, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/verify.py");

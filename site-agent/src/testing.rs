@@ -1,6 +1,8 @@
 //! What the tests of this crate share: three hospitals, a study of theirs, a policy, a ledger in
 //! memory.
 
+pub(crate) mod shared;
+
 use crate::policy::{DEFAULT, Own, Policy};
 use consilium_common::id::{Digest, SiteName};
 use consilium_common::key::SecretKey;

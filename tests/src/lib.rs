@@ -316,7 +316,15 @@ impl Federation {
     /// # Panics
     /// When a key is not there, or the study is not valid.
     pub fn study(&self, epsilon: &str, changes: &[(&str, &str)]) -> String {
-        let template = project().join("docs/studies/synthetic-selfharm.toml");
+        self.study_of("synthetic-selfharm", epsilon, changes)
+    }
+
+    /// As [`Self::study`], from any study of `docs/studies`.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn study_of(&self, shipped: &str, epsilon: &str, changes: &[(&str, &str)]) -> String {
+        let template = project().join(format!("docs/studies/{shipped}.toml"));
         let mut text = std::fs::read_to_string(template).expect("shipped");
         for (key, value) in changes {
             text = replace(&text, key, value);

@@ -1,4 +1,9 @@
-//! Real processes: the walk of the README's second half, and what happens when things die.
+//! Real processes: the walk of the README's second half, hospitals that keep their records in PostgreSQL, and what happens when
+//! things die.
+
+// Within this target: another would link both programs' libraries once more.
+#[path = "federation/database.rs"]
+mod database;
 
 use consilium_tests::{Federation, project, replace, run, wait_for};
 use serde_json::Value;

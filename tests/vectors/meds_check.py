@@ -1,11 +1,13 @@
 """Asks MEDS's own Python package whether a folder that the agent wrote is MEDS 0.4.
 
-    pip install meds==0.4.1 pyarrow==26.0.1
+    pip install -r tests/vectors/meds-requirements.txt
     site-agent data export --meds FOLDER --source OMOP
     python3 tests/vectors/meds_check.py FOLDER...
 
 Checks every shard and codes.parquet against the package's schemas, dataset.json too; that each subject is in one file and
-by time in it; and that every code is listed, and every parent that is listed has a row or a vocabulary. One line a folder.
+by time in it; and that every code is listed, and every parent that is listed has a row or a vocabulary. One line a folder; the first
+that is not ends it. A test of the agent runs it over folders that are good and folders that are not (CONSILIUM_PYTHON names the
+interpreter, default python3).
 """
 
 import json

@@ -11,7 +11,7 @@
 //! draw it is.
 //!
 //! Every person is written twice, as a row of a plain table and as OMOP CDM 5.4 records (CSV or Parquet), and the two
-//! agree person by person. A second outcome, readmission, has its own true risk. What the table does not say, how a
+//! agree person by person; MEDS is written from those records. A second outcome, readmission, has its own true risk. What the table does not say, how a
 //! site codes and what its notes say, is drawn from streams of its own, so that it can grow and the table stays.
 //! Invariant: the same arguments give the same bytes, on every platform.
 //!
@@ -25,6 +25,7 @@ mod coding;
 mod course;
 mod files;
 mod folders;
+mod meds;
 mod notes;
 mod omop;
 mod parquet_file;
@@ -37,6 +38,7 @@ mod vocabulary;
 
 pub use folders::Form;
 
+use crate::data::omop::meds::MedsExportError;
 use chance::{Chances, Draw};
 use clap::Args;
 use coding::Coding;
@@ -70,9 +72,12 @@ const DRAWS_MAX: u64 = 64;
 /// `site-agent synth`: invents hospitals to try Consilium on.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:\n  site-agent synth --out hospitals --sites 6 --people 6000 --seed 1\n  \
-    site-agent synth --out hospitals --people 1000000 --form parquet --no-notes\n\n\
+    site-agent synth --out hospitals --people 1000000 --form parquet --no-notes\n  \
+    site-agent synth --out hospitals --form parquet --meds\n\n\
     Each site gets hospitals/SITE/table.csv (one row per person), the same people in\n\
     hospitals/SITE/omop/ (OMOP CDM 5.4), and hospitals/SITE/truth.csv (each person's true risks).\n\
+    With --meds the records are in hospitals/SITE/meds/ as well (MEDS 0.4, without notes), as\n\
+    `site-agent data export --meds` writes them from the OMOP tables: a study gives the same examples.\n\
     hospitals/truth.json holds the true risk models and what they can reach. Beside the notes lie\n\
     notes_truth.csv (what each note says) and canaries.txt (the names in them, which nobody has).")]
 pub struct SynthArgs {
@@ -91,6 +96,9 @@ pub struct SynthArgs {
     /// The form of the OMOP tables
     #[arg(long, value_enum, default_value_t)]
     pub form: Form,
+    /// Write the records as MEDS 0.4 too, in SITE/meds beside the OMOP tables
+    #[arg(long)]
+    pub meds: bool,
     /// Leave the notes out
     #[arg(long)]
     pub no_notes: bool,
@@ -142,6 +150,9 @@ pub enum SynthError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The OMOP tables were not written out as MEDS.
+    #[error(transparent)]
+    Meds(#[from] MedsExportError),
 }
 
 impl SynthError {
@@ -156,7 +167,8 @@ impl SynthError {
     }
 }
 
-/// Writes the hospitals. People are written as they are drawn, so memory does not grow with them.
+/// Writes the hospitals. People are written as they are drawn, so memory does not grow with them; as MEDS, where that is
+/// asked for, within the limits of [`Reading`](crate::data::omop::Reading).
 ///
 /// # Errors
 /// Arguments out of range, a folder that is not empty, or a failing disk.
@@ -175,6 +187,10 @@ pub fn run(args: &SynthArgs) -> Result<Summary, SynthError> {
         overall.self_harm.merge(&tallies.self_harm);
         overall.readmission.merge(&tallies.readmission);
         figures.push(tallies.self_harm.figures(site.profile.name));
+    }
+    if args.meds {
+        // One site after another: an export takes every core by itself, and its memory once.
+        sites.iter().try_for_each(|site| meds::write(&args.out.join(site.profile.name)))?;
     }
     let summary = Summary {
         out: args.out.clone(),

@@ -8,11 +8,12 @@ mod agreement;
 mod forms;
 mod habits;
 mod learning;
+mod meds;
 mod notes;
 mod study;
 
 fn args(out: &Path, sites: u64, people: u64, seed: u64) -> SynthArgs {
-    SynthArgs { out: out.to_owned(), sites, people, seed, form: Form::Csv, no_notes: false }
+    SynthArgs { out: out.to_owned(), sites, people, seed, form: Form::Csv, meds: false, no_notes: false }
 }
 
 /// A row of a CSV file, by column.
@@ -129,6 +130,8 @@ fn the_command_line_has_the_same_bounds() {
     check("synth --out x --form csv-gz --no-notes", true);
     check("synth --out x --form parquet", true);
     check("synth --out x --form both", true);
+    check("synth --out x --form csv-gz --meds", true);
+    check("synth --out x --form meds", false);
     check("synth --out x --form xlsx", false);
     check("synth", false);
     check("synth --out x --sites 27", false);

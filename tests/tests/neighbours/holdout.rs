@@ -54,8 +54,15 @@ fn people<'a>(examples: &'a Examples, study: &Study) -> Vec<Vec<Row<'a>>> {
 fn nobody_trains_on_what_is_held_out() {
     let home = tempfile::tempdir().expect("a folder");
     let out = home.path().join("hospitals");
-    let args =
-        SynthArgs { out: out.clone(), sites: 1, people: 1500, seed: 4, form: Form::Csv, no_notes: true };
+    let args = SynthArgs {
+        out: out.clone(),
+        sites: 1,
+        people: 1500,
+        seed: 4,
+        form: Form::Csv,
+        meds: false,
+        no_notes: true,
+    };
     synth::run(&args).unwrap_or_else(|error| panic!("{error}"));
     let omop = out.join("ashford/omop");
     let held = asking(&[(SHARE, HOLDOUT)]);

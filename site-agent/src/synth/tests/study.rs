@@ -7,12 +7,12 @@ use consilium_common::examples::Examples;
 use consilium_common::key::SecretKey;
 use consilium_common::study::{self, Holdout, RosterSite, Study, Validation};
 
-const PSYCHOSIS: &str = include_str!("../../../../docs/studies/synthetic-psychosis.toml");
+pub(super) const PSYCHOSIS: &str = include_str!("../../../../docs/studies/synthetic-psychosis.toml");
 const MENTAL_HEALTH: &str = include_str!("../../../../docs/studies/synthetic-mental-health.toml");
-const READMISSION: &str = include_str!("../../../../docs/studies/synthetic-readmission.toml");
+pub(super) const READMISSION: &str = include_str!("../../../../docs/studies/synthetic-readmission.toml");
 const TRAINING_SHARE: f64 = 0.7;
 
-fn filled(template: &str, sites: &[PlannedSite]) -> Study {
+pub(super) fn filled(template: &str, sites: &[PlannedSite]) -> Study {
     let site = |site: &PlannedSite| RosterSite {
         name: site.profile.name.parse().expect("a name"),
         key: SecretKey::from_seed(&[u8::try_from(site.ordinal).expect("few") + 1; 32]).public(),
@@ -24,7 +24,7 @@ fn filled(template: &str, sites: &[PlannedSite]) -> Study {
     study::parse(filled.text.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
-fn key() -> SplitKey {
+pub(super) fn key() -> SplitKey {
     SplitKey::from_bytes([8; 32])
 }
 

@@ -6,20 +6,16 @@ use super::hand::{member, of, of_study, records, study};
 use crate::data::SplitKey;
 use crate::data::omop::Reading;
 use crate::data::omop::tests::hospital::Text;
+use crate::testing::shared;
 use consilium_common::study::records::*;
 use consilium_common::study::{Encoding, Study};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// The folder beside the checkout that holds the data sets, where there is one.
+/// A folder for each network; none where the data set is not there, and the test says that it is skipped.
 pub(super) fn networks() -> Vec<PathBuf> {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let root = here.ancestors().map(|above| above.join("shared/data/eicu-omop")).find(|path| path.is_dir());
-    let Some(root) = root else {
-        eprintln!("skipped: no shared/data/eicu-omop above {}", here.display());
-        return vec![];
-    };
+    let Some(root) = shared::data_set("eicu-omop") else { return vec![] };
     let entries = fs::read_dir(root).expect("reads").map(|entry| entry.expect("reads").path());
     let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
     folders.sort();

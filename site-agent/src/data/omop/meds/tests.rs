@@ -1,5 +1,7 @@
 //! Written and read again; folders of other people; hostile ones.
 
+mod package;
+
 use super::super::tests::hospital::{Text, hospital};
 use super::super::vocabulary;
 use super::super::{

@@ -3,17 +3,8 @@
 //! datetime), run over the same folders.
 
 use super::super::*;
+use crate::testing::shared;
 use std::path::PathBuf;
-
-/// The folder beside the checkout that holds the data sets, where there is one.
-fn shared(name: &str) -> Option<PathBuf> {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let found = here.ancestors().map(|above| above.join("shared/data").join(name)).find(|path| path.is_dir());
-    if found.is_none() {
-        eprintln!("skipped: no shared/data/{name} above {}", here.display());
-    }
-    found
-}
 
 /// Rows, unmapped, no unit, negative length, dates disagree, at midnight, outside observation, after death, unknown person.
 type Figures = [u64; 9];
@@ -64,7 +55,7 @@ fn compare(folders: &[PathBuf], expected: &[(Domain, Figures, f64)], people: u64
 
 #[test]
 fn eicu_networks() {
-    let Some(root) = shared("eicu-omop") else { return };
+    let Some(root) = shared::data_set("eicu-omop") else { return };
     let mut folders: Vec<PathBuf> = std::fs::read_dir(root)
         .expect("reads")
         .map(|entry| entry.expect("reads").path())
@@ -90,7 +81,7 @@ fn eicu_networks() {
 
 #[test]
 fn synthea() {
-    let Some(root) = shared("synthea27nj-omop") else { return };
+    let Some(root) = shared::data_set("synthea27nj-omop") else { return };
     compare(
         std::slice::from_ref(&root),
         &[

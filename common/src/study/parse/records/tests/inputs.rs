@@ -34,7 +34,7 @@ fn every_key_of_the_features_has_its_rule() {
             "24 hours after the index, came an end 25 hours after it",
         ),
         ("[\"0h\", \"24h\"] }", "[\"0\", \"24h\"] }", "features.windows.first_day[1]", "came \"0\""),
-        ("max_features = 32", "max_features = 15", "features.max_features", "write max_features = 16"),
+        ("max_features = 32", "max_features = 16", "features.max_features", "write max_features = 17"),
         ("max_features = 32", "max_features = 5000", "features.max_features", "1 to 4096"),
         ("\"listed\"", "\"dp-selected\"", "features.vocabulary", "would have to be charged"),
         (
@@ -154,9 +154,14 @@ fn every_key_of_a_measurement_has_its_rule() {
             "predict_after_hours = 30",
         ),
         ("\"worst\" ", "\"sum\" ", "features.measurement[1].take", "\"worst\" or \"count\""),
-        ("\"worst\" ", "\"count\" ", "features.measurement[1].unit", "nothing with take = \"count\""),
-        ("\"worst\" ", "\"count\" ", "features.measurement[1].plausible", "nothing with take = \"count\""),
-        ("\"worst\" ", "\"count\" ", "features.measurement[1].cap", "add cap = 50"),
+        (
+            "cap    = 20 ",
+            "unit = \"kg/m2\"\ncap = 20 ",
+            "features.measurement[3].unit",
+            "nothing with take = \"count\"",
+        ),
+        ("cap    = 20 ", "range = [10, 70]\ncap = 20 ", "features.measurement[3].range", "looks at no value"),
+        ("cap    = 20 ", "", "features.measurement[3].cap", "add cap = 50"),
         ("cap    = 20 ", "cap    = 0 ", "features.measurement[3].cap", "1 to 1000000"),
         (
             "take   = \"last\"",

@@ -68,6 +68,7 @@ fn the_example_says_what_it_says() {
         "antipsychotics",
         "Heart rate (3027018)",
         "LOINC:39156-5",
+        "Body mass index (BMI) [Ratio] (3038553)",
     ];
     assert_eq!(names, expected, "in file order, then those within other tables");
     assert_eq!((records.sets[2].include.len(), records.sets[2].exclude.len()), (2, 1));
@@ -185,7 +186,7 @@ fn other_spellings() {
     );
     // The same concept twice is one set, and one name.
     let twice = with(&[("code   = \"LOINC:39156-5\"", "id = 3027018\nconcept_name = \"Heart rate\"")]);
-    assert_eq!(twice.sets.len(), 7);
+    assert_eq!(twice.sets.len(), 8);
     let meds = with(&[("[\"omop-cdm-5.4\", \"omop-cdm-5.3\"]", "[\"meds-0.4\"]")]);
     assert_eq!(meds.formats, ["meds-0.4"]);
     let default = with(&[

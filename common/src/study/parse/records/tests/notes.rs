@@ -26,10 +26,10 @@ const LONG: Window = Window::Days { from: -365, to: 0 };
 #[test]
 fn two_inputs_for_each_concept() {
     let study = parsed(&WITH_NOTES);
-    let found: Vec<(&str, &Covariate)> = study.features[12..]
+    let found: Vec<(&str, &Covariate)> = study.features[13..]
         .iter()
         .map(|feature| feature.name.as_str())
-        .zip(&records(&study).covariates[12..])
+        .zip(&records(&study).covariates[13..])
         .collect();
     let noted = |at, said| Covariate::Noted { concept: NoteIndex(at), said, window: LONG };
     let expected = [
@@ -39,7 +39,7 @@ fn two_inputs_for_each_concept() {
         ("note_hearing_voices_long_denied", noted(1, Said::Denied)),
     ];
     assert_eq!(found, expected.each_ref().map(|(name, covariate)| (*name, covariate)));
-    assert_eq!(study.architecture().inputs, 16 + 4, "none of them can be missing");
+    assert_eq!(study.architecture().inputs, 17 + 4, "none of them can be missing");
     let Some(Notes::Lexicon(concepts)) = &records(&study).notes else { panic!("a lexicon") };
     let words: Vec<_> = concepts[0].terms.iter().map(|(of, term)| (of.code(), term.written())).collect();
     assert_eq!(words.len(), 5);
@@ -65,7 +65,7 @@ fn off_unless_the_file_says_so() {
     let off = replaced(&WITH_NOTES, "enabled = true ", "enabled = false ");
     for text in [&none, &off, &OF_RECORDS] {
         let study = parsed(text);
-        assert_eq!((study.features.len(), &records(&study).notes), (12, &None));
+        assert_eq!((study.features.len(), &records(&study).notes), (13, &None));
         assert!(!describe(&study).contains("notes"), "nothing is said of what is not read");
     }
 }
@@ -76,7 +76,7 @@ fn findings_of_a_program() {
     let text = replaced(&WITH_NOTES, lexicon, "sets = [\"self_harm\", \"psychosis\"]\n");
     let study = parsed(&replaced(&text, "\"local-lexicon\"", "\"note_nlp\""));
     assert_eq!(records(&study).notes, Some(Notes::Nlp(vec![SetIndex(2), SetIndex(0)])));
-    assert_eq!(study.features[14].name, "note_psychosis_long_affirmed");
+    assert_eq!(study.features[15].name, "note_psychosis_long_affirmed");
     let words = describe(&study).split_whitespace().collect::<Vec<_>>().join(" ");
     for expected in [
         "person, observation_period, visit_occurrence, condition_occurrence, drug_exposure, measurement, observation, \
@@ -88,7 +88,7 @@ fn findings_of_a_program() {
         assert!(words.contains(expected), "{expected:?} in\n{words}");
     }
     assert!(
-        inputs(&study)[16].1["concepts"].as_str().is_some_and(|set| set.starts_with("Self inflicted injury"))
+        inputs(&study)[17].1["concepts"].as_str().is_some_and(|set| set.starts_with("Self inflicted injury"))
     );
 }
 

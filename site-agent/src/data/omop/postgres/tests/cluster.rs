@@ -34,7 +34,11 @@ impl Cluster {
                 !required,
                 "CONSILIUM_REQUIRE_POSTGRES=1, and no initdb below /usr/lib/postgresql or on PATH"
             );
-            eprintln!("skipped: no PostgreSQL (initdb) below /usr/lib/postgresql or on PATH");
+            // Not by a macro: what those print is shown of tests that fail only.
+            let thread = std::thread::current();
+            let why = "no PostgreSQL (initdb) below /usr/lib/postgresql or on PATH";
+            let said = writeln!(std::io::stderr(), "skipped: {}: {why}", thread.name().unwrap_or("a test"));
+            said.expect("standard error is open");
             return None;
         };
         let folder = tempfile::tempdir().expect("a folder");

@@ -5,7 +5,8 @@ use super::super::super::{Folder, People, Reading, check, vocabulary};
 use super::cluster::Cluster;
 use super::{READER, config, model, open, script};
 use crate::data::omop::postgres::Database;
-use std::path::{Path, PathBuf};
+use crate::testing::shared;
+use std::path::Path;
 
 /// Everything that is read of a source, but the vocabulary.
 #[track_caller]
@@ -138,13 +139,7 @@ fn every_layout_gives_the_same_bytes() {
 
 #[test]
 fn synthea() {
-    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let root =
-        here.ancestors().map(|above| above.join("shared/data/synthea27nj-omop")).find(|path| path.is_dir());
-    let Some(root) = root else {
-        eprintln!("skipped: no shared/data/synthea27nj-omop above {}", here.display());
-        return;
-    };
+    let Some(root) = shared::data_set("synthea27nj-omop") else { return };
     let Some(cluster) = Cluster::start(&[]) else { return };
     let tables: Vec<Text> = super::super::super::Table::ALL
         .into_iter()
