@@ -115,7 +115,9 @@ fn find(home: &Home, now: Time) -> Result<Vec<Found>, Failure> {
     let (key, own) = (home.snapshot_key(&OsDisk)?, home.ledger_key()?.public());
     let split = SplitKey::from_bytes(*home.split_key()?).fingerprint();
     let mut opt_outs = OptOuts::default();
-    opt_outs.refresh(&policy.opt_outs, IdForm::at(home.config()?.data.as_deref()), Instant::now())?;
+    // A home that is not set up yet has no data; what is frozen can be listed without.
+    let data = home.config().ok().and_then(|config| config.data);
+    opt_outs.refresh(&policy.opt_outs, IdForm::at(data.as_deref()), Instant::now())?;
     let lists = opt_outs.lists();
     let mut all = Vec::new();
     for study in all_kept(home)? {

@@ -355,7 +355,8 @@ fn columns_are_checked_without_rows() {
     check("person", "person_id,gender_concept_id\n", Some("expected a column year_of_birth"));
     check("person", "person_id,year_of_birth\n", None);
     check("measurement", "person_id\n", Some("expected a column measurement_concept_id"));
-    check("measurement", "person_id,measurement_concept_id\nrows,are,not,read,\"\n", None);
+    let header = "person_id,measurement_concept_id,value_as_number,unit_concept_id";
+    check("measurement", &format!("{header}\nrows,are,not,read,\"\n"), None);
     check("observation_period", "person_id\n", Some("expected a column observation_period_start_date"));
 }
 
