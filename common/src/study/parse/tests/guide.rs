@@ -136,7 +136,7 @@ fn every_key_has_an_example() {
     // One study alone does not do, and it shows.
     drop(asked::take());
     let _ = parsed(EXAMPLE);
-    assert_eq!(asked::take().keys.get("split.holdout"), Some(&false));
+    assert_eq!(asked::take().keys.get("governance.opt_out"), Some(&false));
     let asked = asked_for();
     let without: Vec<&String> = asked.keys.iter().filter(|(_, there)| !**there).map(|(key, _)| key).collect();
     assert!(without.is_empty(), "no block of STUDY-FILE.md has {without:#?}");
