@@ -358,7 +358,7 @@ impl Reading {
             snapshot: &self.snapshot,
             key: &self.key,
             split: &self.split,
-            salt: &*self.salt,
+            salt: &self.salt,
             now: self.now,
             days: self.days,
         };
