@@ -200,7 +200,7 @@ fn other_spellings() {
     assert!(!default.sets[4].include[0].descendants);
     // A number without an asserted normal range has no distance.
     let largest = with(&[("\"worst\" ", "\"max\" "), ("normal       = [60, 100] ", "")]);
-    assert_eq!(largest.covariates.len(), 11);
+    assert_eq!(largest.covariates.len(), 12);
 }
 
 /// One slip in the example must give one mistake, at the line of `from`, with that key and message; what is wrong with
