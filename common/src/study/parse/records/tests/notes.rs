@@ -46,7 +46,7 @@ fn two_inputs_for_each_concept() {
     assert_eq!(words[3], (Language::German.code(), "Suizidgedanken"));
     let inputs = inputs(&study);
     assert_eq!(
-        inputs[17],
+        inputs[18],
         (
             "note_suicidal_thoughts_long_denied".to_owned(),
             json!({
