@@ -26,6 +26,10 @@ fn the_walk_by_hand() {
     let digest = federation.publish(&file);
     let shown = federation.agent("ashford", ["study", "show", &digest]).ok();
     assert!(shown.contains("capacity") || shown.contains("Plan"), "the intended use is shown: {shown}");
+    let table = federation.table("ashford");
+    let approve = ["study", "approve", &digest, "--approver", "guardian", "--data", &table];
+    let _ = federation.agent("ashford", approve).ok();
+    assert!(federation.agent("ashford", ["data", "snapshot", "list"]).ok().contains("in use"));
     federation.approve(&digest);
     federation.start_agents();
     let started = federation.coordinator(["study", "start", &digest, "--format", "json"]).json();
@@ -33,6 +37,17 @@ fn the_walk_by_hand() {
     let watched = federation.coordinator(["study", "watch", &digest]).ok();
     assert!(watched.contains("round 4 closed"), "{watched}");
     assert!(watched.trim_end().ends_with("finished"), "{watched}");
+
+    // Nobody extracts while the coordinator waits: it is done with the approval, or before an agent connects.
+    for site in &federation.sites {
+        let log = federation.log(site);
+        let at = |what: &str| log.find(what);
+        assert!(at("frozen examples read").is_some(), "{log}");
+        match at("examples extracted and frozen") {
+            None => assert_eq!(site, "ashford", "{log}"),
+            Some(extracted) => assert!(site != "ashford" && Some(extracted) < at("connected"), "{log}"),
+        }
+    }
 
     let results = federation.report(&digest);
     let bundle = results.join("bundle");
