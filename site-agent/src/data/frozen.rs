@@ -37,18 +37,20 @@ use std::path::{Path, PathBuf};
 /// Longest description of a snapshot, bytes: queries of all tables may name thousands of concepts each.
 const ABOUT_BYTES_MAX: usize = 16 * 1024 * 1024;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-const SCHEMA: &str = "snapshot/3";
+const SCHEMA: &str = "snapshot/4";
 
 /// What a snapshot is of. For the site's own screen: the source's release tells of data.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct About {
-    /// `snapshot/1`.
+    /// `snapshot/4`.
     schema: String,
     /// Of the study file's exact bytes.
     pub study: Digest,
     /// The study's stable name.
     pub study_id: StudyId,
+    /// Of what this site's answer to the study's bindings puts in force.
+    answer: Digest,
     /// Fingerprint of the key that decided who trains.
     pub split: String,
     /// When it was extracted.
@@ -70,6 +72,7 @@ impl About {
             schema: SCHEMA.to_owned(),
             study: study.digest,
             study_id: study.id.clone(),
+            answer: answer(study),
             split,
             taken: now,
             expires: now.plus_ms(u64::from(days) * DAY_MS),
@@ -278,6 +281,9 @@ impl Wanted<'_> {
         if about.study != self.study.digest {
             return other("another study");
         }
+        if about.answer != answer(self.study) {
+            return other("another answer to the study's bindings");
+        }
         if about.split != self.split {
             return other("another split key: people had other roles");
         }
@@ -288,6 +294,12 @@ impl Wanted<'_> {
         }
         Ok(())
     }
+}
+
+/// What holds of each binding, as this program writes it down: an answer that means the same gives the same.
+fn answer(study: &Study) -> Digest {
+    let in_force = study.bindings().iter().map(|binding| (&binding.name, &binding.in_force));
+    Digest::of(format!("{:?}", in_force.collect::<Vec<_>>()).as_bytes())
 }
 
 fn open(path: &Path, key: &[u8; 32]) -> Result<(About, Opener<BufReader<File>>), InvalidSnapshot> {

@@ -1,8 +1,10 @@
 use super::*;
 use crate::data::{SplitKey, load_tolerant};
 use crate::disk::OsDisk;
-use crate::testing::{now, study};
+use crate::testing::{ANSWER, now, study, study_with_bindings};
 use consilium_common::examples::Examples;
+use consilium_common::study::bindings::fill_in;
+use consilium_common::study::parse;
 use std::fs;
 use tempfile::TempDir;
 
@@ -133,6 +135,22 @@ fn what_is_of_something_else_is_not_used() {
     assert!(matches!(cold.thaw(&cold.wanted(), |_| false), Err(InvalidSnapshot::Absent(_))));
     fs::create_dir(cold.path()).expect("made");
     assert!(matches!(cold.thaw(&cold.wanted(), |_| false), Err(InvalidSnapshot::Unreadable { .. })));
+}
+
+/// Examples are frozen before an approval is kept: what another answer to the bindings made of them is not used.
+#[test]
+fn what_another_answer_made_is_not_used() {
+    let cold = Cold::new();
+    let asking = parse(study_with_bindings().as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let answered = |text: &str| fill_in(&asking, text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let (one, same) = (answered(ANSWER), answered(&format!("# the same\n{ANSWER}")));
+    let other = answered(&ANSWER.replacen("concepts = [38004285]", "concepts = [38004284]", 1));
+    assert_eq!((one.digest, one.bindings() == other.bindings()), (other.digest, false));
+    let about = About::new(&one, "fingerprint".into(), now(), DAYS, Origin::default());
+    freeze(&OsDisk, &cold.path(), &KEY, &[3; 32], &about, &cold.loaded).expect("frozen");
+    let of = |study| check(&cold.path(), &KEY, &Wanted { study, ..cold.wanted() });
+    assert!(of(&one).is_ok() && of(&same).is_ok());
+    assert!(error(of(&other)).contains("another answer to the study's bindings"));
 }
 
 /// Any byte changed, any length: damaged, and never one person's example.
