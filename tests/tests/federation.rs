@@ -30,6 +30,15 @@ fn the_walk_by_hand() {
     let approve = ["study", "approve", &digest, "--approver", "guardian", "--data", &table];
     let _ = federation.agent("ashford", approve).ok();
     assert!(federation.agent("ashford", ["data", "snapshot", "list"]).ok().contains("in use"));
+    let _ = federation
+        .agent(
+            "brackley",
+            ["study", "approve", &digest, "--approver", "guardian", "--data", &federation.table("brackley")],
+        )
+        .ok();
+    let _ = federation.agent("brackley", ["study", "decline", &digest, "--reason", "governance"]).ok();
+    let kept = federation.agent("brackley", ["data", "snapshot", "list"]).ok();
+    assert!(kept.contains("no frozen examples here"), "of a study that was declined: {kept}");
     federation.approve(&digest);
     federation.start_agents();
     let started = federation.coordinator(["study", "start", &digest, "--format", "json"]).json();

@@ -35,7 +35,12 @@ const ASKS: [Ask; 5] = [Ask::Train(0), Ask::Train(1), Ask::Evaluate, Ask::Close,
 
 #[test]
 fn neighbours_look_alike() {
-    let [training, evaluation] = [true, false].map(compared);
+    judged([true, false].map(compared));
+}
+
+/// Nothing differs that must not, a person moves what they may move, and each exception is one.
+#[track_caller]
+fn judged([training, evaluation]: [Compared; 2]) {
     let findings = [training.findings, evaluation.findings].concat();
     #[cfg(feature = "mutants")]
     consilium_tests::mutants::keep(&findings);

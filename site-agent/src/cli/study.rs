@@ -5,7 +5,7 @@ use super::output::Output;
 use super::{Clock, bindings, connect, in_runtime};
 use crate::approval::{self, APPROVER_BYTES_MAX, KeptStudy};
 use crate::data::{
-    self,
+    self, frozen,
     opt_out::{IdForm, OptOuts},
 };
 use crate::disk::OsDisk;
@@ -209,7 +209,12 @@ pub(super) fn decline(
         return Err(Failure::refused("study.open: the study has started here, and its budget is earmarked"));
     }
     let before = kept.decision.as_ref().map(|(before, _)| &**before);
-    site.decide(&kept.study, (Decision::Decline { reason }, approver), None, before, output, clock())
+    site.decide(&kept.study, (Decision::Decline { reason }, approver), None, before, output, clock())?;
+    // What an approval before froze is for nothing any more.
+    let snapshot = home.snapshot_path(&kept.study.digest);
+    frozen::remove(&OsDisk, &snapshot)
+        .map_err(|error| Failure::fault(format!("{}: {error}", snapshot.display())))?;
+    Ok(())
 }
 
 /// What this site fills in, ready to be written on.

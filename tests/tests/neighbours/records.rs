@@ -1,9 +1,8 @@
 //! The same for people with many events, in a folder of OMOP tables.
 
-use super::look::{IN_LOCAL_MODE, Look, all_needed, moves};
-use super::{ASKS, Compared, TICK_MS, but_for_lists, compare, study};
+use super::look::{IN_LOCAL_MODE, Look, moves};
+use super::{ASKS, Compared, TICK_MS, but_for_lists, compare, judged, study};
 use consilium_common::key::SecretKey;
-use consilium_tests::audit::Finding;
 use consilium_tests::hospital::{PlayOf, StudyOf, TRAINING_SHARE};
 use site_agent::data::SplitKey;
 use std::collections::BTreeMap;
@@ -213,23 +212,10 @@ fn compared(trains: bool) -> Compared {
 
 #[test]
 fn neighbours_with_many_events_look_alike() {
-    let [training, evaluation] = std::thread::scope(|scope| {
+    judged(std::thread::scope(|scope| {
         let roles = [true, false].map(|trains| scope.spawn(move || compared(trains)));
         roles.map(|role| role.join().expect("the plays of one role"))
-    });
-    let findings = [training.findings, evaluation.findings].concat();
-    #[cfg(feature = "mutants")]
-    consilium_tests::mutants::keep(&findings);
-    for Finding { name, measured, claimed, .. } in &findings {
-        println!("{name}: {measured:.6}, at most {claimed}");
-    }
-    let alarms: Vec<_> = findings.iter().filter(|finding| finding.alarms()).collect();
-    assert!(alarms.is_empty(), "{alarms:#?}");
-    assert!(
-        training.moved && evaluation.moved,
-        "a person moves the payloads of their role, or nothing was compared"
-    );
-    all_needed(&(&training.differing | &evaluation.differing), &IN_LOCAL_MODE);
+    }));
 }
 
 /// Those that a folder of records could hide where a table shows them.
